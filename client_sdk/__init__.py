@@ -1,0 +1,48 @@
+"""The client: the formats on the wire, the upscaler, and the reference player.
+
+from client_sdk import play
+stats = play("http://127.0.0.1:8080/whep/juggle", out="juggle.y4m")
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from client_sdk.play_stats import PlayStats, check_stats_file
+
+__all__ = ["PlayStats", "play"]
+
+
+def play(
+    url: str,
+    out: str | os.PathLike[str] | None = None,
+    stats: str | os.PathLike[str] | None = None,
+    display: bool = False,
+    sr: bool = True,
+    on_status: Callable[[PlayStats], None] | None = None,
+    *,
+    threads: int = 0,
+    cache: str | os.PathLike[str] | None = None,
+) -> PlayStats:
+    """Play a stream to its end and say how it went. Blocks.
+
+    `url`: http://HOST:PORT/whep/NAME. `out`: a .y4m file (every sample exact) or an .mp4.
+    `stats`: a file for the figures as JSON. `sr` False: interpolation only. `on_status` is called
+    twice a second and at the end. `threads` 0: all cores. `cache`: a folder that keeps assets.
+    Raises StreamError, in one sentence, where the play cannot start or breaks off.
+    """
+    import asyncio
+
+    from client_sdk.playback import PlayOptions
+    from client_sdk.session import play_async
+
+    options = PlayOptions(
+        out=out, display=display, sr=sr, threads=threads, cache=cache, on_status=on_status
+    )
+    if stats is not None:
+        check_stats_file(stats)
+    result = asyncio.run(play_async(url, options))
+    if stats is not None:
+        result.save(stats)
+    return result

@@ -1,0 +1,100 @@
+"""Decides which assets to ask for, and when: pure logic, without a socket.
+
+Asks for what the segments within the horizon need and the cache lacks, by deadline, once; asks
+again once for what came damaged; goes on at an offset after a new connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from client_sdk.cache import AssetCache
+from client_sdk.contract.asset_frames import Assembler, AssetFrame
+from client_sdk.contract.control import MAX_WANTED, Want, Wanted
+from client_sdk.contract.manifest import Manifest
+from kernels.errors import StreamError
+
+HORIZON = 30.0  # seconds of video ahead
+_TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An asset that is whole, and whether the cache had it."""
+
+    sha256: str
+    data: bytes
+    cached: bool
+
+
+class AssetFetcher:
+    """Fetches the assets of one rung. `wants` says what to ask, `arrived` takes what comes."""
+
+    def __init__(self, manifest: Manifest, rung_index: int, cache: AssetCache) -> None:
+        self._manifest = manifest
+        self._rung = manifest.rungs[rung_index]
+        self._sizes = manifest.size_of(rung_index)
+        self._cache = cache
+        self._assembler = Assembler()
+        self._tries: dict[str, int] = {}
+
+    def advance(self, segment_index: int) -> tuple[list[Want], list[Arrival]]:
+        """The play has come to `segment_index`: what to ask for now, and what the cache had."""
+        wanted, cached = [], []
+        for sha256 in self._horizon(segment_index):
+            if sha256 in self._tries:
+                continue
+            self._tries[sha256] = 1
+            data = self._cache.get(sha256)
+            if data is not None:
+                cached.append(Arrival(sha256, data, True))
+                continue
+            self._assembler.expect(sha256, self._sizes[sha256])
+            wanted.append(Wanted(sha256=sha256))
+        return _messages(wanted), cached
+
+    def resume(self) -> list[Want]:
+        """What to ask for again on a new channel, each from where it stopped."""
+        pending = [sha256 for sha256 in self._tries if self._assembler.expects(sha256)]
+        return _messages([Wanted(sha256=s, offset=self._assembler.have(s)) for s in pending])
+
+    def arrived(self, frame: AssetFrame) -> tuple[Arrival | None, list[Want]]:
+        """Take a frame: the asset if it is whole now, and what to ask for again if it was bad.
+
+        Raises StreamError on a frame that was not asked for, or bad for the second time.
+        """
+        try:
+            data = self._assembler.add(frame)
+        except StreamError:
+            tries = self._tries.get(frame.sha256, _TRIES)
+            if tries >= _TRIES or not self._assembler.expects(frame.sha256):
+                raise
+            self._tries[frame.sha256] = tries + 1
+            offset = self._assembler.have(frame.sha256)
+            return None, _messages([Wanted(sha256=frame.sha256, offset=offset)])
+        if data is None:
+            return None, []
+        self._cache.put(frame.sha256, data)
+        return Arrival(frame.sha256, data, False), []
+
+    def has(self, segment_index: int) -> bool:
+        """Whether nothing that the segment needs is still to come."""
+        assets = self._rung.segments[segment_index].assets
+        return all(s in self._tries and not self._assembler.expects(s) for s in assets)
+
+    def _horizon(self, segment_index: int) -> Iterator[str]:
+        segments = self._manifest.segments
+        last = segments[segment_index].start + HORIZON * float(self._manifest.source.rate)
+        for index in range(segment_index, len(segments)):
+            # The segment at hand and the next are always in, however long they are.
+            if index > segment_index + 1 and segments[index].start > last:
+                return
+            yield from self._rung.segments[index].assets
+
+
+def _messages(wanted: list[Wanted]) -> list[Want]:
+    return [
+        Want(assets=tuple(wanted[start : start + MAX_WANTED]))
+        for start in range(0, len(wanted), MAX_WANTED)
+    ]

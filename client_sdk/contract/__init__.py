@@ -1,0 +1,61 @@
+"""The formats that both sides speak: manifest, patch maps, control messages, frame identity.
+
+Encoder, server, client and exporters all read and write through this room; nothing else parses
+these bytes. `open_package` opens a folder, `parse_manifest` a manifest that came over the wire.
+"""
+
+from client_sdk.contract.manifest import (
+    Asset,
+    Audio,
+    Colour,
+    Manifest,
+    MapRef,
+    Method,
+    Rung,
+    RungSegment,
+    Segment,
+    SegmentQuality,
+    Source,
+    package_id,
+    parse_manifest,
+    rung_size,
+)
+from client_sdk.contract.package import MANIFEST_FILE, Package, Place, asset_file, open_package
+from client_sdk.contract.patch_map import (
+    FILE_HEADER,
+    Cell,
+    Grid,
+    PatchMap,
+    decode_record,
+    encode_record,
+    quarters,
+)
+
+__all__ = [
+    "FILE_HEADER",
+    "MANIFEST_FILE",
+    "Asset",
+    "Audio",
+    "Cell",
+    "Colour",
+    "Grid",
+    "Manifest",
+    "MapRef",
+    "Method",
+    "Package",
+    "PatchMap",
+    "Place",
+    "Rung",
+    "RungSegment",
+    "Segment",
+    "SegmentQuality",
+    "Source",
+    "asset_file",
+    "decode_record",
+    "encode_record",
+    "open_package",
+    "package_id",
+    "parse_manifest",
+    "quarters",
+    "rung_size",
+]

@@ -1,0 +1,306 @@
+"""The manifest: what a package holds, in one frozen, validated tree. Format: `docs/manifest.md`.
+
+It may come from anybody, so every number is bounded, every reference is checked and every file
+name is plain before the rest of the program sees it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from fractions import Fraction
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import model_validator as check
+from pydantic_core import from_json
+
+from kernels.errors import PackageError
+
+FORMAT = "crispcast"
+MAJOR, MINOR = 1, 0
+VERSION = f"{MAJOR}.{MINOR}"
+
+MAX_MANIFEST_BYTES = 32 << 20
+MAX_SIDE = 16_384  # samples
+MAX_FRAMES = 0xFFFF_FFFF  # a frame number is 32 bits in the SEI
+MAX_SEGMENTS = 100_000
+MAX_RUNGS = 16
+MAX_EXPERTS = 64  # of one segment, interpolation not counted
+MAX_PLAN_BYTES = 4 << 20  # docs/plan-format.md
+MAX_PLATE_BYTES = 32 << 20
+MAX_MAP_BYTES = 1 << 20
+MAX_FILE_BYTES = 1 << 50
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+PackageId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+RungName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
+# One folder and one plain name: nothing that begins with a dot, no way up, no drive, no root.
+PackageFile = Annotated[
+    str, StringConstraints(pattern=r"^(video|maps|audio)/[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAMES)]
+FrameCount = Annotated[int, Field(ge=1, le=MAX_FRAMES)]
+FileBytes = Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
+ColourCode = Annotated[int, Field(ge=0, le=255)]  # ITU-T H.273
+Decibels = Annotated[float, Field(ge=0, le=200, allow_inf_nan=False)]
+
+
+class Frozen(BaseModel):
+    """A part of the contract: immutable, and refusing fields that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Colour(Frozen):
+    """How samples mean colours: range, and the code points of ITU-T H.273 (2 = unspecified)."""
+
+    range: Literal["limited", "full"] = "limited"
+    primaries: ColourCode = 2
+    transfer: ColourCode = 2
+    matrix: ColourCode = 2
+
+
+class Source(Frozen):
+    """Facts of the source video: size and frames as shown (upright, constant frame rate)."""
+
+    sha256: Sha256
+    width: Side
+    height: Side
+    frames: FrameCount
+    fps: tuple[Annotated[int, Field(ge=1, le=1_000_000)], Annotated[int, Field(ge=1, le=1_000_000)]]
+    colour: Colour = Colour()
+    audio: bool = False
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second, exactly."""
+        return Fraction(*self.fps)
+
+
+class Method(BaseModel):
+    """The method of the encode by name, with its own settings beside it as they were."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+class Segment(Frozen):
+    """A time range that starts at a closed-GOP IDR: `frames` frames from frame `start`."""
+
+    start: FrameNumber
+    frames: FrameCount
+
+    @property
+    def end(self) -> int:
+        """The first frame number after the segment."""
+        return self.start + self.frames
+
+
+class MapRef(Frozen):
+    """Where a patch-map record lies in the rung's maps file (bytes), and its hash."""
+
+    sha256: Sha256
+    offset: Annotated[int, Field(ge=0, le=1 << 40)]
+    bytes: Annotated[int, Field(ge=1, le=MAX_MAP_BYTES)]
+
+
+class RungSegment(Frozen):
+    """What a segment of a rung needs. Expert 0 is interpolation; expert i is `experts[i - 1]`."""
+
+    experts: Annotated[tuple[Sha256, ...], Field(max_length=MAX_EXPERTS)] = ()
+    plate: Sha256 | None = None
+    map: MapRef
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Hashes of all that it needs, each once: the map, the plans, the plate."""
+        plate = () if self.plate is None else (self.plate,)
+        return tuple(dict.fromkeys((self.map.sha256, *self.experts, *plate)))
+
+
+class Rung(Frozen):
+    """One low-resolution encode of the ladder; width and height in luma samples of the LR."""
+
+    name: RungName
+    width: Side
+    height: Side
+    scale: Annotated[int, Field(ge=2, le=4)]
+    codec: Literal["h264"] = "h264"
+    profile: Literal["baseline", "constrained-baseline", "main", "high"]
+    file: PackageFile
+    sha256: Sha256
+    bytes: FileBytes
+    maps_file: PackageFile
+    segments: Annotated[tuple[RungSegment, ...], Field(min_length=1, max_length=MAX_SEGMENTS)]
+
+
+class Asset(Frozen):
+    """A plan or a plate: its kind and its size in bytes."""
+
+    kind: Literal["plan", "plate"]
+    bytes: Annotated[int, Field(ge=1, le=MAX_PLATE_BYTES)]
+
+
+class Audio(Frozen):
+    """The Opus track, encoded once (Ogg, RFC 7845)."""
+
+    file: PackageFile
+    codec: Literal["opus"] = "opus"
+    sha256: Sha256
+    bytes: FileBytes
+    sample_rate: Literal[48000] = 48000
+    channels: Annotated[int, Field(ge=1, le=2)]
+
+
+class SegmentQuality(Frozen):
+    """PSNR of the luma of a segment in dB, super-resolved and by bicubic interpolation."""
+
+    psnr_y: Decibels
+    psnr_y_bicubic: Decibels
+
+
+class Manifest(Frozen):
+    """The whole of `manifest.json`, version 1.x. Raises PackageError through `parse_manifest`."""
+
+    format: Literal["crispcast"] = "crispcast"
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$")] = VERSION
+    id: PackageId
+    name: Title
+    source: Source
+    method: Method
+    segments: Annotated[tuple[Segment, ...], Field(min_length=1, max_length=MAX_SEGMENTS)]
+    rungs: Annotated[tuple[Rung, ...], Field(min_length=1, max_length=MAX_RUNGS)]
+    assets: dict[Sha256, Asset] = Field(default_factory=dict)
+    audio: Audio | None = None
+    quality: tuple[SegmentQuality, ...] | None = None
+
+    @check(mode="after")
+    def _hangs_together(self) -> Self:
+        if not self.name.isprintable():
+            raise ValueError("the name holds characters that cannot be printed")
+        expected = 0
+        for index, segment in enumerate(self.segments):
+            if segment.start != expected:
+                raise ValueError(f"segment {index} starts at frame {segment.start}, not {expected}")
+            expected = segment.end
+        if expected != self.source.frames:
+            raise ValueError(
+                f"the segments cover {expected} frames of the source's {self.source.frames}"
+            )
+        if len({rung.name for rung in self.rungs}) != len(self.rungs):
+            raise ValueError("two rungs share a name")
+        for rung in self.rungs:
+            self._check_rung(rung)
+        if self.quality is not None and len(self.quality) != len(self.segments):
+            raise ValueError(f"{len(self.quality)} quality entries, {len(self.segments)} segments")
+        if self.audio is not None and not self.source.audio:
+            raise ValueError("there is an audio file and the source is said to have no audio")
+        return self
+
+    def _check_rung(self, rung: Rung) -> None:
+        size = rung_size(self.source.width, self.source.height, rung.scale)
+        if (rung.width, rung.height) != size:
+            raise ValueError(
+                f"rung {rung.name} is {rung.width}x{rung.height}; scale {rung.scale} of this "
+                f"source asks for {size[0]}x{size[1]}"
+            )
+        if not rung.file.startswith("video/") or not rung.maps_file.startswith("maps/"):
+            raise ValueError(f"rung {rung.name}: the files must lie in video/ and maps/")
+        if len(rung.segments) != len(self.segments):
+            raise ValueError(
+                f"rung {rung.name} has {len(rung.segments)} segments, not {len(self.segments)}"
+            )
+        for index, segment in enumerate(rung.segments):
+            for sha256 in segment.experts:
+                self._check_asset(sha256, "plan", f"rung {rung.name}, segment {index}")
+            if segment.plate is not None:
+                self._check_asset(segment.plate, "plate", f"rung {rung.name}, segment {index}")
+
+    def _check_asset(self, sha256: str, kind: str, where: str) -> None:
+        asset = self.assets.get(sha256)
+        if asset is None or asset.kind != kind:
+            raise ValueError(f"{where}: {sha256} is not a {kind} of this package")
+        if kind == "plan" and asset.bytes > MAX_PLAN_BYTES:
+            raise ValueError(f"plan {sha256} of {asset.bytes} bytes passes {MAX_PLAN_BYTES}")
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [segment.start for segment in self.segments]
+
+    def segment_of(self, frame_number: int) -> int:
+        """Index of the segment that holds `frame_number`; raises PackageError outside all."""
+        if not 0 <= frame_number < self.source.frames:
+            raise PackageError(
+                f"frame {frame_number} is not in a video of {self.source.frames} frames"
+            )
+        return bisect_right(self._starts, frame_number) - 1
+
+    def size_of(self, rung_index: int) -> dict[str, int]:
+        """Bytes of every asset that a rung needs (maps, plans, plates), by hash, by deadline."""
+        sizes: dict[str, int] = {}
+        for segment in self.rungs[rung_index].segments:
+            sizes.setdefault(segment.map.sha256, segment.map.bytes)
+            for sha256 in segment.assets[1:]:
+                sizes.setdefault(sha256, self.assets[sha256].bytes)
+        return sizes
+
+    def to_bytes(self) -> bytes:
+        """Compact UTF-8 JSON, the bytes of `manifest.json`."""
+        return self.model_dump_json().encode()
+
+
+def rung_size(width: int, height: int, scale: int) -> tuple[int, int]:
+    """Size of the LR luma for an HR of width x height luma samples.
+
+    The HR is edge-replicated up to a multiple of 2 * scale, so the LR is even: H.264 4:2:0 has no
+    odd sizes.
+    """
+    return 2 * -(-width // (2 * scale)), 2 * -(-height // (2 * scale))
+
+
+def package_id(source_sha256: str, config: dict[str, Any]) -> str:
+    """16 hex digits that name an encode: the source's content and the canonical configuration."""
+    canonical = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(source_sha256.encode() + canonical.encode()).hexdigest()[:16]
+
+
+def parse_manifest(data: bytes, where: str = "manifest.json") -> Manifest:
+    """Read and check a manifest.
+
+    Raises PackageError in one sentence: too large, not JSON, another major version (named), or
+    the first thing that is wrong and where it stands.
+    """
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise PackageError(f"{where} has {len(data)} bytes, more than {MAX_MANIFEST_BYTES}")
+    try:
+        tree = from_json(data)
+    except ValueError as error:
+        raise PackageError(f"{where} is not JSON: {error}") from None
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        raise PackageError(f"{where} is not the manifest of a Crispcast package")
+    version = tree.get("version")
+    if not isinstance(version, str) or version.split(".")[0] != str(MAJOR):
+        raise PackageError(
+            f"{where} has version {str(version)[:20]!r}; this program reads {MAJOR}.x: "
+            "use a matching Crispcast"
+        )
+    try:
+        return Manifest.model_validate(tree)
+    except ValidationError as error:
+        raise PackageError(f"{where}: {first_fault(error)}") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that pydantic found, as 'place: what', on one line, without long input."""
+    fault = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part)[:70] for part in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    text = f"{place}: {message}" if place else message
+    # It goes into logs, and may quote what somebody sent.
+    return "".join(c if c.isprintable() else "?" for c in text[:300])

@@ -1,0 +1,47 @@
+"""Plates on the wire: monochrome, full-range AVIF of the padded HR size (docs/manifest.md)."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from client_sdk.contract.manifest import MAX_PLATE_BYTES
+from kernels.errors import PackageError
+
+
+def decode_plate(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
+    """The luma [height, width] u8 of a plate.
+
+    Raises PackageError where the bytes are not a monochrome AVIF of exactly that size. The size
+    is read before a pixel is decoded, so a bomb is refused unopened.
+    """
+    if len(data) > MAX_PLATE_BYTES:
+        raise PackageError(f"a plate of {len(data)} bytes passes {MAX_PLATE_BYTES}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=["AVIF"]) as image:
+                if image.size != (width, height):
+                    raise PackageError(
+                        f"the plate is {image.size[0]}x{image.size[1]}, not {width}x{height}"
+                    )
+                if getattr(image, "n_frames", 1) != 1:
+                    raise PackageError("the plate is an animation, not a still picture")
+                image.load()
+                luma = np.asarray(image)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise PackageError(f"the plate is not an AVIF that this machine reads: {error}") from None
+    except Image.DecompressionBombError as error:
+        raise PackageError(f"the plate is too large: {error}") from None
+    if luma.ndim == 3:
+        # Older Pillow opens monochrome AVIF as RGB; grey is then the same in all three.
+        if luma.shape[2] != 3 or np.any(luma[..., :1] != luma):
+            raise PackageError("the plate is not monochrome")
+        luma = luma[..., 0]
+    if luma.dtype != np.uint8 or luma.shape != (height, width):
+        raise PackageError(f"the plate decodes to {luma.dtype} {luma.shape}")
+    return np.ascontiguousarray(luma)

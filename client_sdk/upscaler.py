@@ -1,0 +1,225 @@
+"""The one place where a decoded LR frame becomes an HR frame.
+
+The live client and the report both come through here, so that what is measured offline is, bit
+for bit, what a viewer sees.
+
+    frame number ─► segment ─► patch map, plans, plate (whatever is there and whole)
+                                   │
+    decoded LR planes ─────────────┴─► kernels.runtime.Engine ─► crop ─► HR planes
+
+Invariant: a missing plan means interpolation for its patches, never another plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client_sdk.contract.manifest import Manifest, Rung, RungSegment
+from client_sdk.contract.package import Package
+from client_sdk.contract.patch_map import PatchMap, decode_record
+from client_sdk.contract.plate import decode_plate
+from kernels.errors import CrispcastError, PackageError
+from kernels.runtime import Engine, Plan, Plate
+
+Plane: TypeAlias = NDArray[np.uint8]
+Planes: TypeAlias = tuple[Plane, Plane, Plane]
+"""Y [h, w], U and V [ceil(h/2), ceil(w/2)], u8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upscaled:
+    """An HR frame and how it came about.
+
+    `super_resolved`: a network upscaled some of it and no plan that it wanted was missing.
+    `late`: something that its segment needs (map, plan or plate) was not there in time.
+    """
+
+    planes: Planes
+    super_resolved: bool
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What the engine needs for the frames of one segment, as far as it is there."""
+
+    patches: NDArray[np.int32] | None
+    plans: tuple[Plan | None, ...]
+    plate: Plate | None
+    used: frozenset[int]  # expert indices in the map
+
+    @property
+    def networks(self) -> bool:
+        return any(expert > 0 for expert in self.used)
+
+    @property
+    def plans_there(self) -> bool:
+        return self.patches is not None and all(
+            expert == 0 or self.plans[expert - 1] is not None for expert in self.used
+        )
+
+
+_NOTHING = _Recipe(None, (), None, frozenset())
+
+
+class Upscaler:
+    """Upscales the frames of one rung of a package.
+
+    Assets come with `add_asset` in any order, from any source; `upscale` uses those of the
+    frame's segment that are there. Not thread-safe: one owner calls it.
+    """
+
+    def __init__(
+        self, manifest: Manifest, rung_index: int, threads: int = 0, isa: str = "auto"
+    ) -> None:
+        self.manifest = manifest
+        self.rung: Rung = manifest.rungs[rung_index]
+        self.engine = Engine(threads, isa)
+        self._plans: dict[str, Plan] = {}
+        self._plates: dict[str, Plate] = {}
+        self._maps: dict[str, PatchMap] = {}
+        self._refused: dict[str, str] = {}
+        self._users = _users(self.rung)
+        self._recipe: tuple[int, _Recipe] = (-1, _NOTHING)
+        self._last: tuple[int, Plane] | None = None
+
+    @classmethod
+    def of_package(cls, package: Package, rung_index: int = 0, threads: int = 0) -> Self:
+        """An upscaler with every asset of the rung in it. Raises PackageError."""
+        upscaler = cls(package.manifest, rung_index, threads)
+        for sha256 in package.manifest.size_of(rung_index):
+            data = package.asset(sha256)
+            try:
+                upscaler.add_asset(sha256, data)
+            except CrispcastError as error:
+                raise PackageError(f"{package.places[sha256].path}: {error}") from None
+        return upscaler
+
+    def add_asset(self, sha256: str, data: bytes) -> None:
+        """Check, prepare and keep a plan, a plate or a patch-map record of this rung.
+
+        Raises PackageError or PlanError where the hash is wrong, nothing here needs it, or its
+        content is refused; a refused asset stays missing and is not asked for again.
+        """
+        users = self._users.get(sha256)
+        if users is None:
+            raise PackageError(f"asset {sha256[:16]} belongs to no segment of {self.rung.name}")
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise PackageError(f"asset {sha256[:16]} is damaged: its SHA-256 is another")
+        try:
+            self._prepare(sha256, data, users[0])
+        except CrispcastError as error:
+            self._refused[sha256] = str(error)
+            raise
+        self._recipe = (-1, _NOTHING)
+
+    def _prepare(self, sha256: str, data: bytes, segment: RungSegment) -> None:
+        rung = self.rung
+        if sha256 == segment.map.sha256:
+            self._maps[sha256] = decode_record(data, rung.width, rung.height, len(segment.experts))
+        elif sha256 == segment.plate:
+            luma = decode_plate(data, rung.width * rung.scale, rung.height * rung.scale)
+            self._plates[sha256] = Plate(luma, rung.scale)
+        else:
+            plan = Plan(data)
+            if plan.scale != rung.scale:
+                raise PackageError(
+                    f"plan {sha256[:16]} is for scale {plan.scale}, rung {rung.name} for "
+                    f"{rung.scale}"
+                )
+            self._plans[sha256] = plan
+
+    def missing(self, segment_index: int) -> list[str]:
+        """Hashes of what the segment still needs, the map first; refused assets not among them."""
+        there = self._maps.keys() | self._plans.keys() | self._plates.keys() | self._refused.keys()
+        assets = self.rung.segments[segment_index].assets
+        return [sha256 for sha256 in assets if sha256 not in there]
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why assets were refused, by hash."""
+        return dict(self._refused)
+
+    def forget_before(self, segment_index: int) -> None:
+        """Let go of prepared plates, plans and maps that no segment from here on needs."""
+        needed = {
+            sha256 for segment in self.rung.segments[segment_index:] for sha256 in segment.assets
+        }
+        for kept in (self._plans, self._plates, self._maps):
+            for sha256 in [sha256 for sha256 in kept if sha256 not in needed]:
+                del kept[sha256]
+
+    def upscale(self, frame_number: int | None, lr: Planes) -> Upscaled:
+        """The HR planes of frame `frame_number`, cropped to the source's size.
+
+        `lr`: the decoded LR planes, u8, unit stride along x. `frame_number` None (not known):
+        interpolation. The previous luma is used inside a segment only, and only where it is
+        really that of the frame before. Planes of `lr` are kept until the next call.
+        Raises PackageError on planes of another size or a frame number outside the video.
+        """
+        rung, luma = self.rung, lr[0]
+        if luma.shape != (rung.height, rung.width):
+            raise PackageError(
+                f"an LR frame of {luma.shape[1]}x{luma.shape[0]} for rung {rung.name} of "
+                f"{rung.width}x{rung.height}"
+            )
+        if frame_number is None:
+            self._last = None
+            return Upscaled(self._crop(self.engine.upscale(lr, rung.scale)), False, True)
+        segment_index = self.manifest.segment_of(frame_number)
+        recipe = self._recipe_of(segment_index)
+        previous = None
+        starts_segment = frame_number == self.manifest.segments[segment_index].start
+        if self._last is not None and self._last[0] == frame_number - 1 and not starts_segment:
+            previous = self._last[1]
+        planes = self.engine.upscale(
+            lr,
+            rung.scale,
+            previous=previous,
+            patches=recipe.patches,
+            plans=recipe.plans,
+            plate=recipe.plate,
+        )
+        self._last = (frame_number, luma)
+        segment = rung.segments[segment_index]
+        late = not recipe.plans_there or (segment.plate is not None and recipe.plate is None)
+        return Upscaled(self._crop(planes), recipe.plans_there and recipe.networks, late)
+
+    def _recipe_of(self, segment_index: int) -> _Recipe:
+        if self._recipe[0] != segment_index:
+            segment = self.rung.segments[segment_index]
+            patch_map = self._maps.get(segment.map.sha256)
+            if patch_map is None or patch_map.highest > len(segment.experts):
+                recipe = _NOTHING
+            else:
+                patches = patch_map.patches()
+                plans = tuple(self._plans.get(sha256) for sha256 in segment.experts)
+                plate = None if segment.plate is None else self._plates.get(segment.plate)
+                used = frozenset(int(expert) for expert in np.unique(patches[:, 4]))
+                recipe = _Recipe(patches, plans, plate, used)
+            self._recipe = (segment_index, recipe)
+        return self._recipe[1]
+
+    def _crop(self, planes: Planes) -> Planes:
+        source = self.manifest.source
+        half = (source.height + 1) // 2, (source.width + 1) // 2
+        y, u, v = planes
+        return (
+            y[: source.height, : source.width],
+            u[: half[0], : half[1]],
+            v[: half[0], : half[1]],
+        )
+
+
+def _users(rung: Rung) -> dict[str, list[RungSegment]]:
+    """The segments that need each asset, so that an asset is checked as what it is said to be."""
+    users: dict[str, list[RungSegment]] = {}
+    for segment in rung.segments:
+        for sha256 in segment.assets:
+            users.setdefault(sha256, []).append(segment)
+    return users

@@ -1,0 +1,190 @@
+"""The thread between the network and the output: it upscales frames and feeds the sinks.
+
+The event loop must never wait for pixels, so everything that touches them happens here, in one
+queue: assets before the frames that came after them.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import av
+
+from client_sdk.cache import AssetCache
+from client_sdk.contract.manifest import Manifest
+from client_sdk.frame_clock import Identified
+from client_sdk.picture import planes_of
+from client_sdk.play_stats import PlayMeter
+from client_sdk.sinks import Sink
+from client_sdk.upscaler import Upscaler
+from kernels.errors import CrispcastError
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    position: int
+    identified: Identified | None
+    frame: av.VideoFrame
+
+
+@dataclass(frozen=True, slots=True)
+class _Asset:
+    sha256: str
+    data: bytes
+
+
+_Job: TypeAlias = _Frame | _Asset | av.AudioFrame | Callable[[], None] | None
+
+
+class UpscalingThread:
+    """Owns the upscalers and the sinks. Give it assets, frames and audio; then `finish`.
+
+    `max_backlog`: with more frames waiting, a frame is interpolated, which is far cheaper, so a
+    machine that is too slow loses quality and not time. `error`: what ended the output, if
+    anything did.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        rung_index: int,
+        sinks: Callable[[Manifest], Sequence[Sink]],
+        meter: PlayMeter,
+        cache: AssetCache,
+        *,
+        threads: int = 0,
+        max_backlog: int = 300,
+        on_error: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
+        self._manifest = manifest
+        self._meter = meter
+        self._cache = cache
+        self._threads = threads
+        self._max_backlog = max_backlog
+        self._open_sinks = sinks
+        self._sinks: Sequence[Sink] = ()
+        self._on_error = on_error
+        self.error: Exception | None = None
+        self._first_rung = rung_index
+        self._upscalers: dict[int, Upscaler] = {}
+        self._segment = (-1, -1)
+        self._next_position = 0
+        self._jobs: queue.Queue[_Job] = queue.Queue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="upscaling", daemon=True)
+        self._thread.start()
+
+    def asset(self, sha256: str, data: bytes) -> None:
+        """Prepare a whole asset."""
+        self._jobs.put(_Asset(sha256, data))
+
+    def frame(self, position: int, identified: Identified | None, frame: av.VideoFrame) -> None:
+        """Upscale and put out a frame; `position` counts frames of time since the first."""
+        with self._lock:
+            self._waiting += 1
+        self._jobs.put(_Frame(position, identified, frame))
+
+    def audio(self, frame: av.AudioFrame) -> None:
+        """Put out sound."""
+        self._jobs.put(frame)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call `function` from the thread once all that came before is done."""
+        self._jobs.put(function)
+
+    def finish(self) -> None:
+        """Do all that waits, close the sinks and join. Blocks."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            try:
+                self._sinks = self._open_sinks(self._manifest)
+            except CrispcastError as error:
+                self._fail(error)
+            while (job := self._jobs.get()) is not None:
+                if self.error is None:
+                    self._do(job)
+        finally:
+            for sink in self._sinks:
+                try:
+                    sink.close()
+                except Exception as error:
+                    self._fail(error)
+
+    def _do(self, job: _Job) -> None:
+        try:
+            if isinstance(job, _Frame):
+                self._put_out(job)
+            elif isinstance(job, _Asset):
+                self._take(self._first_rung, job.sha256, job.data)
+            elif isinstance(job, av.AudioFrame):
+                for sink in self._sinks:
+                    sink.audio(job)
+            elif job is not None:
+                job()
+        except Exception as error:
+            # The thread must go on taking jobs, or `finish` would wait for ever.
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if self.error is None:
+            self.error = error
+            self._on_error(error)
+
+    def _upscaler(self, rung_index: int) -> Upscaler:
+        upscaler = self._upscalers.get(rung_index)
+        if upscaler is None:
+            upscaler = Upscaler(self._manifest, rung_index, self._threads)
+            self._upscalers = {rung_index: upscaler}
+            self._meter.isa = upscaler.engine.isa
+        return upscaler
+
+    def _take(self, rung_index: int, sha256: str, data: bytes) -> None:
+        try:
+            self._upscaler(rung_index).add_asset(sha256, data)
+        except CrispcastError:
+            # A refused plan is a missing plan: its patches are interpolated.
+            self._meter.wrong_assets += 1
+
+    def _put_out(self, job: _Frame) -> None:
+        with self._lock:
+            self._waiting -= 1
+            backlog = self._waiting
+        self._meter.backlog = backlog
+        identified = job.identified if backlog <= self._max_backlog else None
+        rung = self._first_rung if identified is None else identified.rung
+        upscaler = self._upscaler(rung)
+        if identified is not None:
+            self._enter_segment(upscaler, identified)
+        started = time.perf_counter()
+        number = None if identified is None else identified.frame
+        upscaled = upscaler.upscale(number, planes_of(job.frame))
+        spent = (time.perf_counter() - started) * 1000
+        for sink in self._sinks:
+            sink.video(job.position, upscaled.planes)
+        self._meter.frames_lost += max(0, job.position - self._next_position)
+        self._next_position = job.position + 1
+        height, width = upscaled.planes[0].shape
+        self._meter.size = (width, height)
+        self._meter.frame(job.position, spent, upscaled.super_resolved)
+
+    def _enter_segment(self, upscaler: Upscaler, identified: Identified) -> None:
+        """At a segment's first frame: take what the cache holds of it, count what is late."""
+        segment = self._manifest.segment_of(identified.frame)
+        if self._segment == (identified.rung, segment):
+            return
+        self._segment = (identified.rung, segment)
+        for sha256 in upscaler.missing(segment):
+            data = self._cache.get(sha256)
+            if data is not None:
+                self._take(identified.rung, sha256, data)
+        self._meter.late_plans += len(upscaler.missing(segment))
+        upscaler.forget_before(segment)

@@ -1,0 +1,123 @@
+/**
+ * The module's memory and calls, from JavaScript's side: allocation, copies, statuses.
+ *
+ * @module
+ */
+
+export const MAX_SIDE = 16384;
+
+/** Those of crispcast.h that JavaScript gives by itself. */
+export const STATUS = { ARGUMENT: 1, SIZE: 5, STRIDE: 6 };
+
+/** Everything that the runtime refuses; `status` is the code of crispcast.h, or 0. */
+export class CrispcastError extends Error {
+  /** @param {string} message @param {number} [status] */
+  constructor(message, status = 0) {
+    super(message);
+    this.name = 'CrispcastError';
+    this.status = status;
+  }
+}
+
+/** The module's memory and calls, and memory that grows with what upscale needs. */
+export class Core {
+  open = true;
+  #rooms = new Map();
+
+  /** @param {WebAssembly.Exports} call @param {WebAssembly.Memory} memory */
+  constructor(call, memory) {
+    this.call = /** @type {any} */ (call);
+    this.memory = memory;
+  }
+
+  bytes(pointer, size) {
+    return new Uint8Array(this.memory.buffer, pointer, size);
+  }
+
+  words(pointer, count) {
+    return new Int32Array(this.memory.buffer, pointer, count);
+  }
+
+  allocate(size) {
+    if (!this.open) throw new CrispcastError('the runtime is closed; load another');
+    const pointer = this.call.malloc(size) >>> 0;
+    if (!pointer) throw new CrispcastError(`the browser gave no ${size} bytes of memory`);
+    return pointer;
+  }
+
+  /** Room for `size` bytes that lasts until the name asks for more. */
+  room(name, size) {
+    const room = this.#rooms.get(name);
+    if (room && room.size >= size) return room.pointer;
+    if (room) this.call.free(room.pointer);
+    this.#rooms.delete(name);
+    const pointer = this.allocate(size);
+    this.#rooms.set(name, { pointer, size });
+    return pointer;
+  }
+
+  release(name) {
+    const room = this.#rooms.get(name);
+    if (room) this.call.free(room.pointer);
+    this.#rooms.delete(name);
+  }
+
+  withRoom(size, use) {
+    const pointer = this.allocate(size);
+    try {
+      return use(pointer);
+    } finally {
+      this.call.free(pointer);
+    }
+  }
+
+  /** What a *_create call leaves behind the pointer it is given. */
+  create(make) {
+    return this.withRoom(4, (slot) => {
+      this.check(make(slot));
+      return this.words(slot, 1)[0] >>> 0;
+    });
+  }
+
+  text(pointer) {
+    const bytes = new Uint8Array(this.memory.buffer);
+    let text = '';
+    for (let at = pointer >>> 0; bytes[at]; ++at) text += String.fromCharCode(bytes[at]);
+    return text;
+  }
+
+  check(status) {
+    if (status !== 0) throw this.error(status);
+  }
+
+  error(status, detail = '') {
+    const sentence = this.text(this.call.crispcast_status_sentence(status));
+    return new CrispcastError(detail ? `${detail}: ${sentence}` : sentence, status);
+  }
+
+  checkSize(width, height, scale = 2) {
+    const side = (x) => Number.isInteger(x) && x >= 1 && x <= MAX_SIDE;
+    if (side(width) && side(height) && scale >= 2 && scale <= 4 && Number.isInteger(scale)) return;
+    throw this.error(STATUS.SIZE, `${width}×${height} at scale ${scale}`);
+  }
+
+  /** Address of a plane that upscale reads: where it lies if that is our memory, else of a copy. */
+  plane(name, plane, width, height, stride) {
+    const what = `plane ${name} of ${width}×${height}`;
+    if (!(plane instanceof Uint8Array)) throw this.error(STATUS.ARGUMENT, `${what} is no Uint8Array`);
+    if (!Number.isInteger(stride) || stride < width) throw this.error(STATUS.STRIDE, what);
+    const needed = (height - 1) * stride + width;
+    if (plane.length < needed)
+      throw new CrispcastError(`${what} holds ${plane.length} bytes; at stride ${stride} it needs ${needed}`);
+    if (plane.buffer === this.memory.buffer) return [plane.byteOffset, stride];
+    const pointer = this.room(name, width * height);
+    const copy = this.bytes(pointer, width * height);
+    if (stride === width) {
+      copy.set(plane.subarray(0, needed));
+    } else {
+      for (let y = 0; y < height; ++y)
+        copy.set(plane.subarray(y * stride, y * stride + width), y * width);
+    }
+    return [pointer, width];
+  }
+}

@@ -1,0 +1,325 @@
+/**
+ * The Crispcast runtime in a browser or in Node: low-resolution I420 in, high-resolution I420 out.
+ *
+ *     const runtime = await Runtime.load(undefined, { threads: 2 });
+ *     const plan = runtime.plan(bytes);
+ *     const { y, u, v } = runtime.upscale(picture, { scale: 4, previous, plans: [plan] });
+ *     plan.free();
+ *     runtime.close();
+ *
+ * `crispcast.d.ts` has the types; docs/wasm.md says how it is built and what it costs. All calls are
+ * synchronous but `load`. A frame takes tens of milliseconds, so a page runs it in a worker.
+ *
+ * @module
+ */
+
+import { Core, CrispcastError, MAX_SIDE, STATUS } from './core.js';
+import { bytesAt, cores, inNode, maySleep, relaxedSimd, startWorker, waitIn } from './platform.js';
+
+export { CrispcastError };
+
+/** Words of crispcast_frame_job and crispcast_plan_info (kernels/runtime/wasm/module.cpp). */
+const JOB = { words: 22, in: 3, out: 9, previous: 15, plate: 17, patches: 18, plans: 20 };
+const INFO_WORDS = 14;
+const MAX_THREADS = 256;
+const WORKER_STACK = 131072;
+
+/** A checked and prepared wire plan, in the runtime's memory until `free`. */
+export class Plan {
+  #core;
+  #pointer;
+
+  /** @param {Core} core @param {number} pointer */
+  constructor(core, pointer) {
+    this.#core = core;
+    this.#pointer = pointer;
+    const words = core.withRoom(INFO_WORDS * 4, (info) => {
+      core.check(core.call.crispcast_plan_get_info(pointer, info));
+      return core.words(info, INFO_WORDS).slice();
+    });
+    this.scale = words[0];
+    this.inputs = ['luma', ...(words[1] ? ['previous'] : []), ...(words[2] ? ['plate'] : [])];
+    this.radius = words[3];
+    this.layers = words[4];
+    this.taps = words[6];
+    this.weights = words[8];
+    this.density = words[8] / words[10];
+    this.workingBytes = words[12];
+    Object.freeze(this);
+  }
+
+  /** The address in the core; throws once freed. @param {Core} core */
+  pointerIn(core) {
+    if (core !== this.#core) throw new CrispcastError('the plan belongs to another runtime');
+    if (!this.#pointer) throw new CrispcastError('the plan was freed; load it again');
+    return this.#pointer;
+  }
+
+  free() {
+    if (this.#pointer && this.#core.open) this.#core.call.crispcast_plan_destroy(this.#pointer);
+    this.#pointer = 0;
+  }
+}
+
+/** A still high-resolution picture of the place, in the runtime's memory until `free`. */
+export class Plate {
+  #core;
+  #pointer;
+
+  /** @param {Core} core @param {number} pointer @param {number[]} size */
+  constructor(core, pointer, [width, height, scale]) {
+    this.#core = core;
+    this.#pointer = pointer;
+    this.width = width / scale;
+    this.height = height / scale;
+    this.scale = scale;
+    Object.freeze(this);
+  }
+
+  /** @param {Core} core */
+  pointerIn(core) {
+    if (core !== this.#core) throw new CrispcastError('the plate belongs to another runtime');
+    if (!this.#pointer) throw new CrispcastError('the plate was freed; make it again');
+    return this.#pointer;
+  }
+
+  free() {
+    if (this.#pointer && this.#core.open) this.#core.call.crispcast_plate_destroy(this.#pointer);
+    this.#pointer = 0;
+  }
+}
+
+/** An LR picture in the runtime's memory: what is written into its planes is not copied again. */
+export class Frame {
+  #core;
+  #pointer;
+  #sizes;
+
+  /** @param {Core} core @param {number} width @param {number} height */
+  constructor(core, width, height) {
+    core.checkSize(width, height);
+    this.#core = core;
+    this.width = width;
+    this.height = height;
+    this.strideY = width;
+    this.strideU = this.strideV = (width + 1) >> 1;
+    const chroma = this.strideU * ((height + 1) >> 1);
+    this.#sizes = [width * height, chroma, chroma];
+    this.#pointer = core.allocate(width * height + 2 * chroma);
+    Object.freeze(this);
+  }
+
+  // Made anew each time: a view is lost when the memory of a one-thread runtime grows.
+  get y() {
+    return this.#plane(0);
+  }
+  get u() {
+    return this.#plane(1);
+  }
+  get v() {
+    return this.#plane(2);
+  }
+
+  /** @param {number} i */
+  #plane(i) {
+    if (!this.#pointer) throw new CrispcastError('the frame was freed; make another');
+    const before = this.#sizes.slice(0, i).reduce((sum, size) => sum + size, 0);
+    return this.#core.bytes(this.#pointer + before, this.#sizes[i]);
+  }
+
+  free() {
+    if (this.#pointer && this.#core.open) this.#core.call.free(this.#pointer);
+    this.#pointer = 0;
+  }
+}
+
+/** One module, its memory and its threads. Not for use from several threads of the page. */
+export class Runtime {
+  #core;
+  #engine;
+  #workers;
+
+  /** Use `Runtime.load`. */
+  constructor(core, engine, workers) {
+    this.#core = core;
+    this.#engine = engine;
+    this.#workers = workers;
+  }
+
+  /**
+   * Fetches the module that this browser runs best and starts its threads.
+   * @param {string | URL} [folder] where the modules lie; beside this file by default
+   * @param {{threads?: number, relaxed?: boolean}} [options]
+   * @returns {Promise<Runtime>}
+   */
+  static async load(folder = new URL('./', import.meta.url), { threads = 1, relaxed = true } = {}) {
+    if (!Number.isInteger(threads) || threads < 0 || threads > MAX_THREADS)
+      throw new CrispcastError(`threads must be 0 (one a core) to ${MAX_THREADS}, not ${threads}`);
+    const shares = inNode || globalThis.crossOriginIsolated === true;
+    if (threads > 1 && !shares)
+      throw new CrispcastError(
+        'threads need a cross-origin isolated page: send Cross-Origin-Opener-Policy: same-origin ' +
+          'and Cross-Origin-Embedder-Policy: require-corp, or use one thread',
+      );
+    if (threads === 0) threads = shares ? await cores() : 1;
+    const name = ['crispcast', ...(threads > 1 ? ['threads'] : [])];
+    if (relaxed && relaxedSimd()) name.push('relaxed');
+    const base = new URL(folder, globalThis.location?.href ?? import.meta.url);
+    if (!base.pathname.endsWith('/')) base.pathname += '/';
+    const address = new URL(`${name.join('-')}.wasm`, base);
+    let module;
+    try {
+      module = await WebAssembly.compile(await bytesAt(address));
+    } catch (error) {
+      throw new CrispcastError(`cannot load ${address}: ${/** @type {Error} */ (error).message}`);
+    }
+    return threads > 1 ? startShared(module, threads) : start(module);
+  }
+
+  /** @param {Uint8Array} bytes a wire plan, of any origin @returns {Plan} */
+  plan(bytes) {
+    const core = this.#core;
+    if (!(bytes instanceof Uint8Array)) throw core.error(STATUS.ARGUMENT, 'a plan is a Uint8Array');
+    const pointer = core.withRoom(bytes.length || 1, (wire) => {
+      core.bytes(wire, bytes.length).set(bytes);
+      return core.create((slot) => core.call.crispcast_plan_create(wire, bytes.length, slot));
+    });
+    return new Plan(core, pointer);
+  }
+
+  /**
+   * @param {Uint8Array} luma HR luma @param {number} width @param {number} height of it
+   * @param {number} scale @param {number} [stride] @returns {Plate}
+   */
+  plate(luma, width, height, scale, stride = width) {
+    const core = this.#core;
+    for (const side of [width, height])
+      if (!Number.isInteger(side) || side < 1 || side > 4 * MAX_SIDE)
+        throw core.error(STATUS.SIZE, `a plate of ${width}×${height}`);
+    try {
+      const [data, row] = core.plane('plate', luma, width, height, stride);
+      const pointer = core.create((slot) =>
+        core.call.crispcast_plate_create(data, row, width, height, scale, slot),
+      );
+      return new Plate(core, pointer, [width, height, scale]);
+    } finally {
+      core.release('plate');
+    }
+  }
+
+  /** Room for an LR picture within the runtime. @returns {Frame} */
+  frame(width, height) {
+    return new Frame(this.#core, width, height);
+  }
+
+  /** See crispcast.d.ts. The planes it gives are views that hold until the next call of the runtime. */
+  upscale(picture, { scale, previous = null, patches = null, plans = [], plate = null }) {
+    const core = this.#core;
+    if (!core.open) throw new CrispcastError('the runtime is closed; load another');
+    const { width, height } = picture;
+    core.checkSize(width, height, scale);
+    const halfWidth = (width + 1) >> 1;
+    const halfHeight = (height + 1) >> 1;
+    const job = new Int32Array(JOB.words);
+    job.set([width, height, scale]);
+    job.set(core.plane('y', picture.y, width, height, picture.strideY ?? width), JOB.in);
+    job.set(core.plane('u', picture.u, halfWidth, halfHeight, picture.strideU ?? halfWidth), JOB.in + 2);
+    job.set(core.plane('v', picture.v, halfWidth, halfHeight, picture.strideV ?? halfWidth), JOB.in + 4);
+    if (previous) {
+      const stride = previous.strideY ?? width;
+      job.set(core.plane('previous', previous.y, width, height, stride), JOB.previous);
+    }
+    if (plate) job[JOB.plate] = plate.pointerIn(core);
+    if (patches) {
+      if (!(patches instanceof Int32Array) || patches.length % 5)
+        throw core.error(STATUS.ARGUMENT, 'patches are an Int32Array, five words each');
+      // One patch too much room, so that no patches at all are still refused as such by the core.
+      const pointer = core.room('patches', patches.byteLength + 20);
+      core.words(pointer, patches.length).set(patches);
+      job.set([pointer, patches.length / 5], JOB.patches);
+    }
+    if (plans.length) {
+      const pointers = plans.map((plan) => (plan ? plan.pointerIn(core) : 0));
+      const pointer = core.room('plans', 4 * pointers.length);
+      core.words(pointer, pointers.length).set(pointers);
+      job.set([pointer, pointers.length], JOB.plans);
+    }
+    const outWidth = scale * width;
+    const outHeight = scale * height;
+    const luma = outWidth * outHeight;
+    const stride = (outWidth + 1) >> 1;
+    const chroma = stride * ((outHeight + 1) >> 1);
+    const out = core.room('out', luma + 2 * chroma);
+    job.set([out, outWidth, out + luma, stride, out + luma + chroma, stride], JOB.out);
+    const pointer = core.room('job', 4 * JOB.words);
+    core.words(pointer, JOB.words).set(job);
+    core.check(core.call.crispcast_upscale(this.#engine, pointer));
+    return {
+      y: core.bytes(out, luma),
+      u: core.bytes(out + luma, chroma),
+      v: core.bytes(out + luma + chroma, chroma),
+      width: outWidth,
+      height: outHeight,
+      strideY: outWidth,
+      strideU: stride,
+      strideV: stride,
+    };
+  }
+
+  get threads() {
+    return this.#core.call.crispcast_engine_threads(this.#engine);
+  }
+
+  get isa() {
+    return this.#core.text(this.#core.call.crispcast_engine_isa(this.#engine));
+  }
+
+  get version() {
+    return this.#core.text(this.#core.call.crispcast_version());
+  }
+
+  /** Bytes of the module's memory, all told. */
+  get memoryBytes() {
+    return this.#core.memory.buffer.byteLength;
+  }
+
+  /** Ends the threads and lets go of the memory; plans, plates and views end with it. */
+  close() {
+    if (!this.#core.open) return;
+    this.#core.open = false;
+    this.#core.call.crispcast_engine_destroy(this.#engine);
+    for (const worker of this.#workers) worker.terminate();
+  }
+}
+
+async function start(module) {
+  const instance = await WebAssembly.instantiate(module, {});
+  const { memory } = /** @type {any} */ (instance.exports);
+  return ready(new Core(instance.exports, memory), 1, []);
+}
+
+// Every worker is an instance of its own over the same memory, with its own stack in it. Workers are
+// there before the engine: it cannot wait for a page to start them.
+async function startShared(module, threads) {
+  const memory = new WebAssembly.Memory({ initial: 16, maximum: 16384, shared: true });
+  const imports = { env: { memory }, crispcast: { wait: waitIn(memory, maySleep) } };
+  const instance = await WebAssembly.instantiate(module, imports);
+  const core = new Core(instance.exports, memory);
+  const workers = [];
+  try {
+    for (let i = 1; i < threads; ++i) {
+      const stack = core.allocate(WORKER_STACK) + WORKER_STACK;
+      workers.push(startWorker({ module, memory, stack }));
+    }
+    await Promise.all(workers.map((worker) => worker.ready));
+    return ready(core, threads, workers);
+  } catch (error) {
+    for (const worker of workers) worker.terminate();
+    throw new CrispcastError(`a thread did not start: ${/** @type {Error} */ (error).message}`);
+  }
+}
+
+function ready(core, threads, workers) {
+  const engine = core.create((slot) => core.call.crispcast_engine_create(threads, 0, slot));
+  return new Runtime(core, engine, workers);
+}

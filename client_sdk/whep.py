@@ -1,0 +1,97 @@
+"""The HTTP half of WHEP, from the player's side (draft-ietf-wish-whep-03, sections 4.2 to 4.5)."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from http.client import HTTPException
+
+from kernels.errors import StreamError
+
+SDP = "application/sdp"
+MAX_ANSWER_BYTES = 256 << 10
+TIMEOUT = 15.0  # seconds
+_REDIRECTS = 3
+_URL_SAFE = "/:@!$&'()*+,;=%?~"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The 201: the answer's SDP, and the session's own URL for DELETE."""
+
+    sdp: str
+    session: str
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """urllib turns a redirected POST into a GET; we follow 307 ourselves, as a POST."""
+
+    def redirect_request(self, *arguments: object, **options: object) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect)
+
+
+def post_offer(url: str, sdp: str, timeout: float = TIMEOUT) -> Answer:
+    """POST the offer and take the answer. Blocks. Raises StreamError in one sentence."""
+    for _ in range(_REDIRECTS):
+        request = urllib.request.Request(
+            _checked(url), data=sdp.encode(), method="POST", headers={"Content-Type": SDP}
+        )
+        try:
+            with _OPENER.open(request, timeout=timeout) as response:
+                body = response.read(MAX_ANSWER_BYTES + 1)
+                location = response.headers.get("Location")
+                kind = response.headers.get_content_type()
+                status = response.status
+        except urllib.error.HTTPError as error:
+            location = error.headers.get("Location")
+            if error.code == 307 and location:
+                url = _checked(location, url)
+                continue
+            raise StreamError(f"{url}: {_refusal(error)}") from None
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            raise StreamError(f"{url} does not answer: {reason}; is the server there?") from None
+        if status != 201 or kind != SDP or not location or len(body) > MAX_ANSWER_BYTES:
+            raise StreamError(f"{url} does not speak WHEP (status {status}, {kind})")
+        return Answer(body.decode("utf-8", "replace"), _checked(location, url))
+    raise StreamError(f"{url}: more than {_REDIRECTS} redirects")
+
+
+def delete_session(session: str, timeout: float = 5.0) -> None:
+    """End the session. A server that is gone already is no error."""
+    request = urllib.request.Request(_checked(session), method="DELETE")
+    try:
+        _OPENER.open(request, timeout=timeout).close()
+    except (OSError, HTTPException):
+        return
+
+
+def _checked(url: str, base: str = "") -> str:
+    """The URL, from `base` on, with all escaped that HTTP cannot carry (RFC 3986, section 2.1)."""
+    try:
+        parts = urllib.parse.urlsplit(urllib.parse.urljoin(base, url))
+        host = (parts.hostname or "").encode("idna")
+        usable = bool(host) and parts.port != 0 and parts.netloc.isascii()
+        if usable and parts.scheme in ("http", "https"):
+            path, query = (urllib.parse.quote(p, _URL_SAFE) for p in (parts.path, parts.query))
+            return urllib.parse.urlunsplit((parts.scheme, parts.netloc, path, query, ""))
+    except ValueError:  # brackets, a port or a name that cannot be
+        pass
+    raise StreamError(f"{url!r} is not an http or https address like http://HOST:PORT/whep/NAME")
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    """What the server said (RFC 9457 problem or FastAPI's detail), else its status."""
+    try:
+        said = json.loads(error.read(4096)).get("detail")
+    except (ValueError, AttributeError, OSError):
+        said = None
+    wait = error.headers.get("Retry-After")
+    again = f"; try again in {wait} s" if wait else ""
+    return f"{said or error.reason} (status {error.code}){again}"

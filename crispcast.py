@@ -1,0 +1,283 @@
+"""Crispcast: small videos with tiny networks overfitted to them, shown large.
+
+The version, the two verbs of the public API, and the command line. Every room is imported only when
+its command runs, so that a player needs no torch and a server no encoder.
+
+    >>> import crispcast
+    >>> crispcast.encode("clip.mp4", "clip.crisp", preset="fast")  # doctest: +SKIP
+    >>> crispcast.play("http://127.0.0.1:8080/whep/clip")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from kernels.errors import CrispcastError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from client_sdk import PlayStats
+    from server.catalogue import Catalogue
+    from server.encoding import EncodeProgress, EncodeResult
+
+__version__ = "0.1.0"
+__all__ = ["CrispcastError", "encode", "main", "play"]
+
+
+def encode(
+    source: str | Path,
+    output: str | Path,
+    *,
+    on_progress: Callable[[EncodeProgress], None] | None = None,
+    **settings: Any,
+) -> EncodeResult:
+    """Encode a video into a package (a folder) and return what was gained.
+
+    `settings` are the fields of `server.encoding.EncodeConfig`: scale, method, preset, chunks,
+    plates, lr_crf, lr_bitrate, force, … Killed and called again, it goes on where it was.
+
+    Raises CrispcastError: bad input, bad settings, or an output that cannot be written.
+    """
+    from server.encoding import EncodeConfig
+    from server.encoding import encode as run
+
+    return run(EncodeConfig(source=Path(source), output=Path(output), **settings), on_progress)
+
+
+def play(url: str, **options: Any) -> PlayStats:
+    """Play a stream, super-resolved, until it ends, and return its figures.
+
+    `url` is a WHEP endpoint; `options` are those of `client_sdk.play`.
+
+    Raises CrispcastError where the stream cannot be opened or the output not be written.
+    """
+    from client_sdk import play as run
+
+    return run(url, **options)
+
+
+class _Commands(TyperGroup):
+    """Turns what goes wrong in any command into one sentence on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CrispcastError as error:
+            _say(str(error))
+            raise typer.Exit(1) from error
+        except ModuleNotFoundError as error:
+            _say(f"{error.name} is not installed; `crispcast doctor` says what is missing")
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:
+            _say("interrupted")
+            raise typer.Exit(130) from None
+
+
+def _say(sentence: str) -> None:
+    print(f"crispcast: {sentence}", file=sys.stderr)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Small videos with tiny networks overfitted to them, shown large.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"crispcast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _crispcast(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+@app.command("encode")
+def _encode(
+    video: Annotated[Path, typer.Argument(help="Any video that FFmpeg reads.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The package: NAME.crisp.")],
+    scale: Annotated[int, typer.Option(help="How much smaller the rung is: 2, 3 or 4.")] = 2,
+    method: Annotated[str, typer.Option(help="stdo, or none: interpolation only.")] = "stdo",
+    chunks: Annotated[int | None, typer.Option(help="Experts by difficulty of patch.")] = None,
+    plates: Annotated[str, typer.Option(help="auto, or off: no pictures of places.")] = "auto",
+    preset: Annotated[str, typer.Option(help="fast, balanced or best.")] = "balanced",
+    steps: Annotated[
+        int | None, typer.Option(help="Training steps; the preset's if unset.")
+    ] = None,
+    lr_crf: Annotated[float | None, typer.Option(help="The rung's x264 CRF; 30 if unset.")] = None,
+    lr_bitrate: Annotated[str | None, typer.Option(help="Or its bit rate, as 250k.")] = None,
+    max_segment: Annotated[float, typer.Option(help="Longest segment, 2 to 4 seconds.")] = 2.0,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
+    engine: Annotated[str, typer.Option(help="Where jobs run: local.")] = "local",
+    workers: Annotated[int, typer.Option(help="Processes; 0 for one per GPU.")] = 0,
+    store: Annotated[Path | None, typer.Option(help="Where intermediate results live.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing package.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
+) -> None:
+    """Encode VIDEO into a package: a small video, experts, plates and patch maps."""
+    from server.encoding.config import parse_bitrate
+    from server.encoding.display import EncodeDisplay
+
+    with EncodeDisplay() as display:
+        result = encode(
+            video,
+            output,
+            on_progress=display,
+            scale=scale,
+            method=method,
+            chunks=chunks,
+            plates=plates,
+            preset=preset,
+            steps=steps,
+            lr_crf=lr_crf,
+            lr_bitrate=None if lr_bitrate is None else parse_bitrate(lr_bitrate),
+            max_segment=max_segment,
+            seed=seed,
+            threads=threads,
+            engine=engine,
+            workers=workers,
+            store=store,
+            force=force,
+        )
+    _print(result.to_json(), as_json, result.summary())
+
+
+@app.command("report")
+def _report(
+    package: Annotated[Path, typer.Argument(help="A package, NAME.crisp.")],
+    source: Annotated[Path, typer.Option(help="The video it was made from.")],
+    rung: Annotated[int, typer.Option(help="Index of the rung.")] = 0,
+    vmaf: Annotated[bool, typer.Option(help="Measure VMAF-NEG too, if libvmaf is there.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
+) -> None:
+    """Measure bytes and quality on exactly the frames a viewer sees; writes report/ in PACKAGE."""
+    from overfit.report import report
+    from server.encoding.display import FrameDisplay
+
+    with FrameDisplay("measuring") as display:
+        result = report(package, source, rung_index=rung, vmaf=vmaf, on_progress=display)
+    _print(result.to_json(), as_json, result.summary())
+
+
+@app.command("serve")
+def _serve(
+    path: Annotated[Path, typer.Argument(help="A package, or a folder of packages.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+) -> None:
+    """Serve packages over WebRTC (WHEP) until interrupted."""
+    from urllib.parse import quote
+
+    from server.app import serve
+
+    def ready(url: str, catalogue: Catalogue) -> None:
+        for name in catalogue.packages:
+            typer.echo(f"{url}/whep/{quote(name)}")
+        _say(f"serving at {url}; ctrl-C ends it")
+
+    serve(path, host=host, port=port, on_ready=ready)
+
+
+@app.command("play")
+def _play(
+    url: Annotated[str, typer.Argument(help="http://HOST:PORT/whep/NAME")],
+    out: Annotated[Path | None, typer.Option(help="Write what is shown: .mp4 or .y4m.")] = None,
+    stats: Annotated[Path | None, typer.Option(help="Write the figures here, as JSON.")] = None,
+    display: Annotated[bool, typer.Option("--display", help="Show it in a window.")] = False,
+    no_sr: Annotated[bool, typer.Option("--no-sr", help="Interpolate only.")] = False,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps plans and plates.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
+) -> None:
+    """Play a stream with super-resolution in compiled sparse kernels."""
+    live = sys.stderr.isatty()
+
+    def show(so_far: PlayStats) -> None:
+        if live:
+            print(f"\r{_play_line(so_far)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    try:
+        played = play(
+            url,
+            out=out,
+            stats=stats,
+            display=display,
+            sr=not no_sr,
+            on_status=show,
+            threads=threads,
+            cache=cache,
+        )
+    finally:
+        if live:
+            print(file=sys.stderr)
+    _print(json.loads(played.to_json()), as_json, _play_line(played))
+
+
+def _play_line(stats: PlayStats) -> str:
+    return (
+        f"{stats.frames} frames, {stats.fps:.1f} fps, {stats.upscale_ms_median:.1f} ms to upscale "
+        f"({stats.isa}), {stats.plan_bytes} bytes of plans, {stats.late_plans} late, "
+        f"{stats.frames_interpolated} interpolated, {stats.frames_lost} lost"
+    )
+
+
+@app.command("inspect")
+def _inspect(
+    plan: Annotated[Path, typer.Argument(help="A wire plan: NAME.crisp/plans/<sha256>.plan.")],
+    threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
+) -> None:
+    """The layers of a plan, its bytes, and what it costs here, predicted and measured."""
+    from kernels.errors import PlanError
+    from kernels.inspect import inspect_plan
+
+    try:
+        wire = plan.read_bytes()
+    except OSError as error:
+        raise PlanError(f"cannot read the plan {plan}: {error.strerror}") from error
+    report = inspect_plan(wire, threads)
+    _print(report.to_json(), as_json, report.summary())
+
+
+@app.command("doctor")
+def _doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
+) -> None:
+    """What this machine has, what is missing, and how to get it."""
+    from server.encoding.doctor import examine
+
+    findings = examine()
+    _print(findings.to_json(), as_json, findings.summary())
+
+
+def _print(result: dict[str, Any], as_json: bool, summary: str) -> None:
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        typer.echo(summary)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """The command line; ends the process. Exit codes: 0 done, 1 refused, 2 usage, 130 ^C."""
+    app(arguments, prog_name="crispcast")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

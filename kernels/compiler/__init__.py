@@ -1,0 +1,47 @@
+"""The compiler: from a trained network to a wire plan.
+
+    torch module ── from_torch ──► Graph ── passes ──► fused Graph ── lower ──► PlanIR ──► bytes
+
+`compile_module` and `compile_graph` go the whole way; `decode_plan` comes back to the `PlanIR`.
+Only `from_torch` imports torch, and only when it is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kernels.compiler.from_torch import from_torch
+from kernels.compiler.lower import lower_graph
+from kernels.compiler.passes import simplify
+from kernels.compiler.wire import decode_plan, encode_plan
+from kernels.errors import PlanError
+from kernels.graph import Graph
+from kernels.plan import BLOCKS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "compile_graph",
+    "compile_module",
+    "decode_plan",
+    "encode_plan",
+    "from_torch",
+    "lower_graph",
+    "simplify",
+]
+
+
+def compile_module(module: nn.Module, scale: int, bits: int = 8, block: int = 4) -> bytes:
+    """The wire plan of a torch network; see `from_torch` and `compile_graph`."""
+    return compile_graph(from_torch(module, scale), bits=bits, block=block)
+
+
+def compile_graph(graph: Graph, *, bits: int = 8, block: int = 4) -> bytes:
+    """The wire plan of a network: weights of `bits` bits, taps shared by `block` output channels.
+
+    Raises PlanError where the network cannot be a plan, saying which part and why.
+    """
+    if block not in BLOCKS:
+        raise PlanError(f"taps shared by {block} output channels: choose one of {BLOCKS}")
+    return encode_plan(lower_graph(simplify(graph, block), bits, block))

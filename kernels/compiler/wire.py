@@ -1,0 +1,141 @@
+"""Wire plans: header, op table and CRC around the payload, as `docs/plan-format.md` has them."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from kernels.compiler.payload import decode_payload, encode_payload
+from kernels.errors import PlanError
+from kernels.plan import (
+    MAX_BYTES,
+    MAX_LAYERS,
+    MAX_SOURCES,
+    PLANES,
+    Activation,
+    LayerSpec,
+    PlanIR,
+    PlanTable,
+)
+
+MAGIC = b"CCPL"
+MAJOR, MINOR = 1, 0
+_HEADER = struct.Struct("<4sBBHI")
+_RESIDUAL, _AFTER, _DENSE = 4, 8, 16
+
+
+def encode_plan(plan: PlanIR) -> bytes:
+    """The bytes of a plan; raises PlanError where they are more than a plan may have."""
+    body = _encode_table(plan.table) + encode_payload(plan.table, plan.numbers)
+    wire = _HEADER.pack(MAGIC, MAJOR, MINOR, 0, zlib.crc32(body)) + body
+    if len(wire) > MAX_BYTES:
+        raise PlanError(f"the plan takes {len(wire)} bytes, more than {MAX_BYTES}: prune it more")
+    return wire
+
+
+def decode_plan(wire: bytes) -> PlanIR:
+    """The plan in `wire`; raises PlanError for anything that the format refuses."""
+    if len(wire) > MAX_BYTES:
+        raise PlanError(f"a plan of {len(wire)} bytes, more than {MAX_BYTES}: refused")
+    if len(wire) < _HEADER.size:
+        raise PlanError(f"a plan of {len(wire)} bytes has no whole header: fetch it again")
+    magic, major, minor, flags, crc = _HEADER.unpack_from(wire)
+    if magic != MAGIC:
+        raise PlanError(f"not a plan: it begins with {magic!r}, not {MAGIC!r}")
+    if (major, minor) != (MAJOR, MINOR):
+        raise PlanError(
+            f"a plan of version {major}.{minor} where {MAJOR}.{MINOR} is understood: "
+            "update Crispcast or encode again"
+        )
+    if flags:
+        raise PlanError(f"a plan with flags {flags:#06x} that are not understood: update Crispcast")
+    if zlib.crc32(wire[_HEADER.size :]) != crc:
+        raise PlanError("the plan is damaged: its CRC-32 does not match: fetch it again")
+    table, end = _Table(wire).read()
+    return PlanIR(table, decode_payload(table, wire[end:]))
+
+
+def _encode_table(table: PlanTable) -> bytes:
+    out = bytearray([table.scale, sum(1 << PLANES.index(name) for name in table.inputs)])
+    out += bytes([int(table.bicubic)]) + _varint(len(table.layers))
+    for layer in table.layers:
+        flags = int(layer.activation)
+        flags |= 0 if layer.residual is None else _RESIDUAL
+        flags |= _AFTER * layer.residual_after | _DENSE * layer.dense
+        out += bytes([layer.kernel, len(layer.sources)])
+        out += b"".join(_varint(value) for value in layer.sources)
+        out += _varint(layer.cout) + bytes([layer.block, flags])
+        out += b"" if layer.residual is None else _varint(layer.residual)
+        out.append(layer.bits)
+    return bytes(out)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class _Table:
+    """Reads the op table; counts are checked before anything is read for them."""
+
+    def __init__(self, wire: bytes) -> None:
+        self._wire = wire
+        self._next = _HEADER.size
+
+    def read(self) -> tuple[PlanTable, int]:
+        """The table and the offset of the first byte after it."""
+        scale, planes, base = self._byte(), self._byte(), self._byte()
+        if not planes & 1 or planes > 7:
+            raise PlanError(f"input planes {planes:#04x} in the plan's op table: not understood")
+        if base > 1:
+            raise PlanError(f"base {base} in the plan's op table: neither none nor bicubic")
+        layers = self._count(self._varint(), MAX_LAYERS, "layers")
+        inputs = tuple(name for bit, name in enumerate(PLANES) if planes >> bit & 1)
+        table = PlanTable(scale, inputs, base == 1, tuple(self._layer() for _ in range(layers)))
+        return table, self._next
+
+    def _layer(self) -> LayerSpec:
+        kernel = self._byte()
+        sources = self._count(self._byte(), MAX_SOURCES, "sources of a layer")
+        values = tuple(self._varint() for _ in range(sources))
+        cout = self._varint()
+        block, flags = self._byte(), self._byte()
+        if flags > 31 or (flags & _AFTER and not flags & _RESIDUAL):
+            raise PlanError(f"flags {flags:#04x} of a layer in the plan's op table: not understood")
+        return LayerSpec(
+            kernel=kernel,
+            sources=values,
+            cout=cout,
+            block=block,
+            activation=Activation(flags & 3),
+            residual=self._varint() if flags & _RESIDUAL else None,
+            residual_after=bool(flags & _AFTER),
+            dense=bool(flags & _DENSE),
+            bits=self._byte(),
+        )
+
+    def _byte(self) -> int:
+        if self._next == len(self._wire):
+            raise PlanError("the plan ends inside its op table: fetch it again")
+        self._next += 1
+        return self._wire[self._next - 1]
+
+    def _varint(self) -> int:
+        value = 0
+        for place in range(5):
+            byte = self._byte()
+            value |= (byte & 0x7F) << 7 * place
+            if byte < 0x80:
+                if value > 0xFFFF_FFFF:
+                    break
+                return value
+        raise PlanError("a number beyond 32 bits in the plan's op table: refused")
+
+    def _count(self, count: int, highest: int, what: str) -> int:
+        if not 1 <= count <= highest:
+            raise PlanError(f"{count} {what} in the plan's op table, not 1 to {highest}")
+        return count

@@ -1,0 +1,221 @@
+"""What a plan holds and what it costs here: the figures behind `crispcast inspect PLAN`.
+
+    wire ──► op table, taps, bytes a layer
+      │
+      └────► Engine ──► measured ms of a frame          small plans ──► MACs a second of each block
+                            │                                                      │
+                            └── beside the predicted ms: interpolation + MACs / rate ──┘
+
+The model has two measured terms, both of this machine, instruction set and number of threads:
+interpolation of the frame, and the rate at which a small dense plan of the same block works.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from kernels.compiler.payload import layer_bytes
+from kernels.compiler.wire import decode_plan, encode_plan
+from kernels.plan import Activation, LayerNumbers, LayerSpec, PlanIR, PlanTable, spread
+from kernels.runtime import Engine, Plan, Plate
+
+WIDTH, HEIGHT = 480, 270
+"""The LR frame that is predicted and measured, in luma samples."""
+
+ROUNDS = 7
+_PROBE_UNITS, _PROBE_LAYERS = 16, 4
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer. `value` is its output's id; sources and residual are value ids."""
+
+    value: int
+    kernel: int
+    sources: tuple[int, ...]
+    cin: int
+    cout: int
+    block: int
+    activation: str
+    residual: int | None
+    bits: int
+    taps: int
+    taps_dense: int
+    macs_per_pixel: int
+    bytes: int
+    predicted_ms: float
+
+    @property
+    def density(self) -> float:
+        """Share of the dense taps that is left."""
+        return self.taps / self.taps_dense
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """A plan: its inputs by value id, its layers, and its cost on a frame of WIDTH x HEIGHT."""
+
+    sha256: str
+    bytes: int
+    scale: int
+    base: str
+    inputs: tuple[str, ...]
+    radius: int
+    density: float
+    macs_per_pixel: int
+    working_bytes: int
+    isa: str
+    threads: int
+    layers: tuple[LayerReport, ...]
+    interpolation_ms: float
+    predicted_ms: float
+    measured_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        found = asdict(self) | {"frame": [WIDTH, HEIGHT]}
+        for entry, layer in zip(found["layers"], self.layers, strict=True):
+            entry["density"] = layer.density
+        return found
+
+    def summary(self) -> str:
+        """A table of the layers between two lines about the whole."""
+        values = ", ".join(f"{index} {name}" for index, name in enumerate(self.inputs))
+        lines = [
+            f"plan {self.sha256[:16]}: {self.bytes} bytes, scale {self.scale}, base {self.base}, "
+            f"radius {self.radius}, inputs {values}",
+            f"{'value':>5} {'conv':>13} {'block':>5} {'act':>5} {'from':>11} {'taps':>13} "
+            f"{'density':>7} {'bits':>4} {'bytes':>6} {'MACs/px':>8} {'ms':>6}",
+        ]
+        for layer in self.layers:
+            sources = ",".join(map(str, layer.sources))
+            sources += "" if layer.residual is None else f" +{layer.residual}"
+            shape = f"{layer.cin}→{layer.cout} {layer.kernel}×{layer.kernel}"
+            lines.append(
+                f"{layer.value:5} {shape:>13} {layer.block:5} {layer.activation:>5} {sources:>11} "
+                f"{f'{layer.taps}/{layer.taps_dense}':>13} {layer.density:7.1%} {layer.bits:4} "
+                f"{layer.bytes:6} {layer.macs_per_pixel:8} {layer.predicted_ms:6.2f}"
+            )
+        lines.append(
+            f"{self.macs_per_pixel} MACs a pixel, density {self.density:.1%}, "
+            f"{self.working_bytes / 2**20:.2f} MiB of rows a thread; {WIDTH}×{HEIGHT} with chroma "
+            f"on {self.isa}, threads: {self.threads}: {self.measured_ms:.2f} ms measured, "
+            f"{self.predicted_ms:.2f} ms predicted ({self.interpolation_ms:.2f} interpolation)"
+        )
+        return "\n".join(lines)
+
+
+def inspect_plan(wire: bytes, threads: int = 1) -> PlanReport:
+    """Everything about a wire plan. threads: of the measurement; 0 for all cores.
+
+    Raises PlanError for bytes that the format refuses.
+    """
+    plan = decode_plan(wire)
+    engine = Engine(threads)
+    interpolation = _frame_seconds(engine, plan.scale, None)
+    rates = {
+        block: _rate(engine, plan.scale, block, interpolation)
+        for block in {layer.block for layer in plan.table.layers}
+    }
+    layers = tuple(_layers(plan, rates))
+    prepared = Plan(wire)
+    return PlanReport(
+        sha256=hashlib.sha256(wire).hexdigest(),
+        bytes=len(wire),
+        scale=plan.scale,
+        base="bicubic" if plan.table.bicubic else "none",
+        inputs=plan.inputs,
+        radius=plan.radius,
+        density=plan.density,
+        macs_per_pixel=plan.weights,
+        working_bytes=prepared.working_bytes,
+        isa=engine.isa,
+        threads=engine.threads,
+        layers=layers,
+        interpolation_ms=1000 * interpolation,
+        predicted_ms=1000 * interpolation + sum(layer.predicted_ms for layer in layers),
+        measured_ms=1000 * _frame_seconds(engine, plan.scale, prepared),
+    )
+
+
+def _layers(plan: PlanIR, rates: dict[int, float]) -> list[LayerReport]:
+    found = []
+    sizes = layer_bytes(plan.table, plan.numbers)
+    for index, (spec, numbers) in enumerate(zip(plan.table.layers, plan.numbers, strict=True)):
+        macs = int(spread(numbers.taps, spec.block, spec.cout).sum())
+        found.append(
+            LayerReport(
+                value=len(plan.inputs) + index,
+                kernel=spec.kernel,
+                sources=spec.sources,
+                cin=plan.table.input_channels(index),
+                cout=spec.cout,
+                block=spec.block,
+                activation=spec.activation.name.lower(),
+                residual=spec.residual,
+                bits=spec.bits,
+                taps=int(numbers.taps.sum()),
+                taps_dense=numbers.taps.size,
+                macs_per_pixel=macs,
+                bytes=sizes[index],
+                predicted_ms=1000 * macs * WIDTH * HEIGHT / rates[spec.block],
+            )
+        )
+    return found
+
+
+def _rate(engine: Engine, scale: int, block: int, interpolation: float) -> float:
+    """Multiply-adds a second of a small dense plan of one block size."""
+    probe = _probe(scale, block)
+    seconds = _frame_seconds(engine, scale, Plan(encode_plan(probe))) - interpolation
+    return probe.weights * WIDTH * HEIGHT / max(seconds, 1e-6)
+
+
+def _probe(scale: int, block: int) -> PlanIR:
+    widths = [_PROBE_UNITS] * (_PROBE_LAYERS - 1) + [scale**2]
+    layers = [
+        LayerSpec(3, (index,), width, block, Activation.RELU, None, False, True, 8)
+        for index, width in enumerate(widths)
+    ]
+    table = PlanTable(scale, ("luma",), True, tuple(layers))
+    numbers = []
+    for index, layer in enumerate(layers):
+        shape = (table.input_channels(index), 3, 3)
+        numbers.append(
+            LayerNumbers(
+                scales=np.full(layer.cout, 128, np.uint8),
+                bias=np.zeros(layer.cout, np.float16),
+                activation=np.zeros(0, np.float16),
+                taps=np.ones((layer.blocks, *shape), np.bool_),
+                weights=np.ones((layer.cout, *shape), np.int8),
+            )
+        )
+    return PlanIR(table, tuple(numbers))
+
+
+def _frame_seconds(engine: Engine, scale: int, plan: Plan | None) -> float:
+    """Median seconds of a whole frame with chroma; of interpolation where there is no plan."""
+    random = np.random.default_rng(0)
+    sizes = [(HEIGHT, WIDTH)] + [((HEIGHT + 1) // 2, (WIDTH + 1) // 2)] * 2
+    lr = [random.integers(0, 256, size, dtype=np.uint8) for size in sizes]
+    hr = random.integers(0, 256, (scale * HEIGHT, scale * WIDTH), dtype=np.uint8)
+    plate = Plate(hr, scale)
+    plans = [] if plan is None else [plan]
+    out = engine.upscale(lr, scale, plans=plans, plate=plate)
+    return _median(lambda: engine.upscale(lr, scale, plans=plans, plate=plate, out=out))
+
+
+def _median(run: Callable[[], Any]) -> float:
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)

@@ -1,0 +1,85 @@
+#include "cpu.h"
+
+#include <string.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include "crispcast.h"
+
+namespace crispcast {
+namespace {
+
+#if defined(__x86_64__)
+struct X86 {
+    bool avx2 = false, avx512 = false;
+
+    X86() {
+        unsigned a, b, c, d;
+        if (!__get_cpuid(1, &a, &b, &c, &d)) return;
+        const bool xsave = c >> 27 & 1, avx = c >> 28 & 1, fma = c >> 12 & 1;
+        if (!xsave || !avx || !fma) return;
+        // A processor may have registers that the system does not save: ask for both.
+        unsigned saved, high;
+        __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+        if ((saved & 0x6) != 0x6) return;
+        if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
+        avx2 = b >> 5 & 1;
+        const bool f = b >> 16 & 1, dq = b >> 17 & 1, bw = b >> 30 & 1, vl = b >> 31 & 1;
+        avx512 = avx2 && f && dq && bw && vl && (saved & 0xe6) == 0xe6;
+    }
+};
+#endif
+
+struct Table {
+    const RowKernels* kernels[4] = {&kPortableKernels};
+    int count = 1;
+
+    Table() {
+#if defined(__x86_64__)
+        const X86 cpu;
+        if (cpu.avx2) kernels[count++] = &kAvx2Kernels;
+        if (cpu.avx512) kernels[count++] = &kAvx512Kernels;
+#elif defined(__aarch64__)
+        kernels[count++] = &kNeonKernels;  // part of every AArch64 processor we run on
+#elif defined(__wasm_simd128__)
+        kernels[count++] = &kWasmKernels;  // the page picks the module that its browser runs
+#endif
+    }
+};
+
+}  // namespace
+
+const RowKernels* kernels_at(int index) {
+    const Table table;
+    return index >= 0 && index < table.count ? table.kernels[index] : nullptr;
+}
+
+const RowKernels* kernels_named(const char* isa) {
+    const Table table;
+    if (isa == nullptr || strcmp(isa, "auto") == 0) return table.kernels[table.count - 1];
+    for (int i = 0; i < table.count; ++i)
+        if (strcmp(isa, table.kernels[i]->isa) == 0) return table.kernels[i];
+    return nullptr;
+}
+
+int usable_cores() {
+#if defined(__linux__)
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
+#endif
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? int(cores) : 1;
+}
+
+}  // namespace crispcast
+
+const char* crispcast_isa(int index) {
+    const crispcast::RowKernels* kernels = crispcast::kernels_at(index);
+    return kernels == nullptr ? nullptr : kernels->isa;
+}

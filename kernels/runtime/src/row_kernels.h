@@ -1,0 +1,105 @@
+// The kernel contract: what one instruction set must be able to do to one row. Each translation
+// unit kernels_*.cpp fills one table; all tables give the same result within rounding.
+//
+// Only plain data here: an inline function shared with other translation units could be linked in
+// its AVX-512 form and fault on a processor without it.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace crispcast {
+
+enum class Activation : uint8_t { none = 0, relu = 1, prelu = 2, clip = 3 };
+
+// Columns of a row are interleaved: with n vectors in a row, lane l of vector j is column l * n +
+// j. So the neighbours of all columns of a vector are the vectors beside it, and every load is
+// aligned; in plain order two taps of three would load across a cache line, which costs up to a
+// fifth of a tile's time. The vectors left of 0 and right of n - 1, `sides` each, repeat the others
+// with their lanes moved by one (`close`).
+
+// One surviving (input channel, ky, kx). row = (source * kernel + ky) * kernel + kx picks a row
+// pointer, offset = channel * stride is in floats from there.
+struct Tap {
+    uint32_t row;
+    int32_t offset;
+};
+
+// `block` output channels that share a tap list; the last block of a layer may use fewer.
+struct Block {
+    uint32_t first_tap;
+    uint32_t taps;
+    int32_t channel;
+    int32_t channels;
+};
+
+constexpr int kMaxSources = 8;
+constexpr int kMaxKernel = 5;
+constexpr int kMaxRowPointers = kMaxSources * kMaxKernel * kMaxKernel;
+// Floats of the widest vector. Rows are padded for it, so that one plan serves every instruction
+// set.
+constexpr int kMaxVector = 16;
+
+// One output row of one layer: act(conv + bias (+ residual)) (+ residual).
+struct ConvRow {
+    const float* rows[kMaxRowPointers];  // [(source * kernel + ky) * kernel + kx], each kx
+                                         // a vector further
+    int row_count;
+    const Block* blocks;
+    int block_count;
+    int block;  // 1, 4 or 8
+    const Tap* taps;
+    const float* weights;  // [taps][block]
+    const float* bias;     // [cout rounded up to block], as low and high
+    const float* low;
+    const float* high;
+    Activation activation;
+    bool residual_after;
+    const float* residual;  // at vector 0, same channels; null: none
+    float* out;             // at vector 0
+    ptrdiff_t stride;       // floats from a channel to the next, of out and residual
+    int vectors;
+};
+
+// One HR row over `count` LR columns: out = u8(base + 128 * network).
+struct BaseRow {
+    const uint8_t* rows[4];   // LR rows of the vertical taps, at LR column -2 (edges repeated);
+                              // readable up to column count + 2 + kMaxVector
+    bool bicubic;             // false: the base is code 128 and rows are not read
+    const float* vertical;    // [4]
+    const float* horizontal;  // [scale][4]
+    const int* start;         // [scale] 0: taps begin at column x - 2, 1: at x - 1
+    int scale;
+    int count;
+    const float* network;  // channel dx of this row at column 0, or null
+    ptrdiff_t stride;      // floats from a network channel to the next
+    float* column;         // scratch, count + 4 + 2 * kMaxVector floats
+    uint8_t* out;
+    int out_count;  // samples to write, at most scale * count
+};
+
+struct RowKernels {
+    const char* isa;
+    int width;  // floats of a vector
+    void (*convolve)(const ConvRow& row);
+    // (in[x] - 128) / 128 for column x < count, zero for others; reads only count bytes. `scratch`
+    // holds vectors * width floats.
+    void (*load)(const uint8_t* in, int count, int vectors, float* out, float* scratch);
+    // Puts the columns of one channel in plain order.
+    void (*straighten)(float* row, int vectors, float* scratch);
+    // Zeros right of column `end` - 1, then the vectors on both sides.
+    void (*close)(float* row, int channels, ptrdiff_t stride, int vectors, int sides, int end);
+    void (*finish)(const BaseRow& row);
+};
+
+extern const RowKernels kPortableKernels;
+#if defined(__x86_64__)
+extern const RowKernels kAvx2Kernels;
+extern const RowKernels kAvx512Kernels;
+#elif defined(__aarch64__)
+extern const RowKernels kNeonKernels;
+#elif defined(__wasm_simd128__)
+extern const RowKernels kWasmKernels;
+#endif
+
+}  // namespace crispcast

@@ -1,0 +1,237 @@
+"""Plates: the still picture of a place, with everything that moves taken away.
+
+For each shot (a range of frames between scene cuts):
+
+    LR frames --global motion--> does the camera stand still? --no--> no plate
+    HR luma --temporal median--> the place --AVIF--> bytes --decoded--> what experts train with
+    interpolation or plate, the better per block --> a gain worth its bytes? --no--> no plate
+    an earlier plate of the same place --> reused, the same bytes
+
+The median of 47 samples of a shot is a fair clean plate for what covers a place less than half the
+time. Plates are monochrome full-range AVIF: every browser and phone decodes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from client_sdk.contract.plate import decode_plate
+from kernels.errors import CrispcastError
+from overfit.inference import interpolate
+from overfit.training_data import Int
+from overfit.video.frames import U8
+
+_STRIPE = 64
+"""Rows of HR whose median is taken at once: 47 x 64 x 7680 samples are 23 MB."""
+_FEWEST_CORNERS = 12
+"""With fewer a fit says nothing."""
+_BLOCK = 16
+"""Side in HR pixels of the blocks that choose between interpolation and plate."""
+
+
+@dataclass(frozen=True)
+class PlateConfig:
+    """When plates are made, and how.
+
+    quality: AVIF quality, 1-100. samples: frames of a shot the median is taken of (odd: the median
+    is then one of them). still: largest shift of the picture, in LR pixels at its corners, of a
+    camera that stands still. least_gain: dB a plate must promise. db_per_doubling: dB that twice
+    the video's bytes would gain; a plate must promise more than its own bytes would.
+    """
+
+    quality: int = 70
+    samples: int = 47
+    still: float = 0.5
+    least_gain: float = 0.7
+    db_per_doubling: float = 1.5
+    speed: int = 4
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality <= 100:
+            raise CrispcastError(f"plate quality {self.quality} is not from 1 to 100")
+        if self.samples < 3 or self.samples % 2 == 0:
+            raise CrispcastError("a plate needs an odd number of samples, at least 3")
+        if not 0 <= self.speed <= 10:
+            raise CrispcastError(f"AVIF speed {self.speed} is not from 0 to 10")
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A coded plate: AVIF bytes, their SHA-256, and the decoded luma u8 [H, W]."""
+
+    data: bytes
+    sha256: str
+    luma: U8
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What was decided for frames start .. stop - 1.
+
+    plate: index into `Plates.plates`, or -1. motion: measured shift of the picture in LR pixels
+    (infinite where it cannot be followed). gain: dB the plate promises over interpolation.
+    """
+
+    start: int
+    stop: int
+    plate: int
+    motion: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class Plates:
+    """The plates of a video and which frame has which."""
+
+    plates: tuple[Plate, ...]
+    shots: tuple[Shot, ...]
+
+    def of_frames(self, frames: int) -> Int:
+        """Index of each frame's plate, -1 where it has none; int32 [frames]."""
+        index = np.full(frames, -1, np.int32)
+        for shot in self.shots:
+            index[shot.start : shot.stop] = shot.plate
+        return index
+
+
+def make_plates(
+    hr: U8,
+    lr: U8,
+    scale: int,
+    shots: Sequence[tuple[int, int]],
+    config: PlateConfig,
+    *,
+    video_bytes: int,
+) -> Plates:
+    """Plates for the shots whose camera stands still, where they pay.
+
+    `hr` u8 [T, s*h, s*w] and `lr` u8 [T, h, w] are luma (may be memory maps); `shots` are (start,
+    stop) frame numbers; `video_bytes` is the size of the rung, for the decision.
+    """
+    plates: list[Plate] = []
+    decided: list[Shot] = []
+    for start, stop in shots:
+        numbers = _spread(start, stop, config.samples)
+        motion = global_motion(lr, numbers)
+        if motion > config.still:
+            decided.append(Shot(start, stop, -1, motion, 0.0))
+            continue
+        tested = _spread(start, stop, 5)
+        reused = max(
+            ((promise(hr, lr, scale, tested, p.luma), i) for i, p in enumerate(plates)),
+            default=(0.0, -1),
+        )
+        # An earlier plate is free; a new one must beat it by what its bytes are worth.
+        plate = encode_plate(temporal_median(hr, numbers), config)
+        gain = promise(hr, lr, scale, tested, plate.luma)
+        share = video_bytes * (stop - start) / len(lr)
+        price = config.db_per_doubling * math.log2(1 + len(plate.data) / max(share, 1))
+        index = -1
+        if gain - max(reused[0], 0.0) >= max(config.least_gain, price):
+            plates.append(plate)
+            index = len(plates) - 1
+        elif reused[0] >= config.least_gain:
+            index, gain = reused[1], reused[0]
+        decided.append(Shot(start, stop, index, motion, gain))
+    return Plates(tuple(plates), tuple(decided))
+
+
+def temporal_median(frames: U8, numbers: Sequence[int]) -> U8:
+    """Per-pixel median u8 [H, W] of the frames `numbers` of u8 [T, H, W], stripe by stripe."""
+    odd = list(numbers) if len(numbers) % 2 else list(numbers)[:-1]
+    middle = len(odd) // 2
+    result = np.empty(frames.shape[1:], np.uint8)
+    for top in range(0, frames.shape[1], _STRIPE):
+        rows = slice(top, top + _STRIPE)
+        stack = np.stack([frames[number, rows] for number in odd])
+        result[rows] = np.partition(stack, middle, axis=0)[middle]
+    return result
+
+
+def global_motion(lr: U8, numbers: Sequence[int]) -> float:
+    """How far the camera moves over the frames `numbers` of u8 [T, h, w], in LR pixels.
+
+    Corners of the temporal median (where the camera stands still, a picture without what moves) are
+    followed into nine frames and back (pyramidal Lucas-Kanade, forward-backward check of Kalal et
+    al. 2010), and a similarity is fitted that most agree with (RANSAC). The answer is the 80th
+    percentile over frames of the largest shift at the corners of the picture; infinite where too
+    little can be followed to tell, as in the blurred median of a pan.
+    """
+    reference = temporal_median(lr, numbers)
+    height, width = reference.shape
+    corners = cv2.goodFeaturesToTrack(reference, 400, 0.01, 7)
+    if corners is None or len(corners) < _FEWEST_CORNERS:
+        return math.inf
+    ends = np.array([(0, 0), (width, 0), (0, height), (width, height)], np.float64)
+    shifts = []
+    for index in _spread(0, len(numbers), 9):
+        frame = np.ascontiguousarray(lr[numbers[index]])
+        there, found, _ = cv2.calcOpticalFlowPyrLK(reference, frame, corners, corners.copy())
+        back, again, _ = cv2.calcOpticalFlowPyrLK(frame, reference, there, there.copy())
+        returned = np.abs(back - corners).max(axis=(1, 2)) < 0.5
+        good = (found.ravel() == 1) & (again.ravel() == 1) & returned
+        if good.sum() < _FEWEST_CORNERS:
+            return math.inf
+        cv2.setRNGSeed(1)
+        fit, inliers = cv2.estimateAffinePartial2D(
+            corners[good], there[good], ransacReprojThreshold=1.0
+        )
+        if fit is None or inliers.sum() < max(_FEWEST_CORNERS, 0.3 * good.sum()):
+            return math.inf
+        moved = ends @ fit[:, :2].T + fit[:, 2]
+        shifts.append(float(np.abs(moved - ends).max()))
+    return float(np.percentile(shifts, 80))
+
+
+def promise(hr: U8, lr: U8, scale: int, numbers: Sequence[int], plate: U8) -> float:
+    """dB over interpolation if each block took the better of interpolation and plate.
+
+    A bound that needs no training; experts come near it or above, as they mix the two finer.
+    """
+    before = after = 0.0
+    for number in numbers:
+        truth = hr[number].astype(np.float32)
+        plain = _blocks((interpolate(np.asarray(lr[number]), scale) - truth) ** 2)
+        pasted = _blocks((plate - truth) ** 2)
+        before += float(plain.sum())
+        after += float(np.minimum(plain, pasted).sum())
+    return 10 * math.log10(max(before, 1e-9) / max(after, 1e-9))
+
+
+def encode_plate(luma: U8, config: PlateConfig) -> Plate:
+    """The plate as monochrome full-range AVIF, with what every client will decode from it."""
+    buffer = io.BytesIO()
+    Image.fromarray(luma).save(
+        buffer,
+        "AVIF",
+        quality=config.quality,
+        speed=config.speed,
+        subsampling="4:0:0",
+        range="full",
+    )
+    data = buffer.getvalue()
+    height, width = luma.shape
+    return Plate(data, hashlib.sha256(data).hexdigest(), decode_plate(data, width, height))
+
+
+def _spread(start: int, stop: int, count: int) -> list[int]:
+    """Up to `count` frame numbers from start to stop - 1, evenly."""
+    numbers: NDArray[np.float64] = np.linspace(start, stop - 1, min(count, stop - start))
+    return sorted(set(numbers.round().astype(int).tolist()))
+
+
+def _blocks(squares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums over blocks of a picture of squared errors; a remainder at the edges joins no block."""
+    rows, columns = squares.shape[0] // _BLOCK, squares.shape[1] // _BLOCK
+    whole = squares[: rows * _BLOCK, : columns * _BLOCK]
+    sums: NDArray[np.float32] = whole.reshape(rows, _BLOCK, columns, _BLOCK).sum((1, 3))
+    return sums

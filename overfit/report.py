@@ -1,0 +1,154 @@
+"""`crispcast report`: what a package costs and what it shows, honestly, as JSON and one HTML page.
+
+The page and the JSON go into the package's `report/` folder, which no viewer downloads and no total
+counts.
+"""
+
+import json
+import os
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from client_sdk.contract import Package, open_package
+from kernels.errors import PackageError
+from overfit.measurement import METHODS, METRICS, Measurement, OnFrame, measure
+from overfit.metrics import pooled_psnr
+from overfit.package import Ledger, ledger
+from overfit.report_page import render_page
+
+Numbers = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `report` found; `document` is all of report.json."""
+
+    document: dict[str, Any]
+    json_file: Path
+    page_file: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures of the whole video and of each segment, without those of every frame."""
+        left_out = ("per_frame", "frame_sha256")
+        short = {key: value for key, value in self.document.items() if key not in left_out}
+        return {**short, "report": str(self.page_file)}
+
+    def summary(self) -> str:
+        """A table for people."""
+        document = self.document
+        lines = [f"{'':10}" + "".join(f"{metric:>10}" for metric in METRICS)]
+        for method in METHODS:
+            cells = "".join(_cell(document["methods"][method][metric]) for metric in METRICS)
+            lines.append(f"{method:10}{cells}")
+        sizes = "  ".join(f"{name} {size}" for name, size in document["bytes"].items())
+        rates = f"{document['kbps_video']:.1f} kb/s video, {document['kbps_total']:.1f} in all"
+        return "\n".join([*lines, f"bytes: {sizes}", rates, f"page: {self.page_file}"])
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-':>10}" if value is None else f"{value:10.3f}"
+
+
+def report(
+    path: Path,
+    source: Path,
+    *,
+    rung_index: int = 0,
+    vmaf: bool = True,
+    threads: int = 0,
+    on_progress: OnFrame | None = None,
+) -> Report:
+    """Measure the package at `path` against its source and write report.json and report.html.
+
+    Raises PackageError: damaged, made from another video, no such rung, or not writable.
+    """
+    begun = time.monotonic()
+    package = open_package(path)
+    if not 0 <= rung_index < len(package.manifest.rungs):
+        raise PackageError(f"{path} has {len(package.manifest.rungs)} rungs, numbered from 0")
+    folder = path / "report"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise PackageError(f"{folder}: cannot be written ({error.strerror})") from error
+    try:
+        measured = measure(
+            package,
+            source,
+            rung_index,
+            vmaf=vmaf,
+            threads=threads or os.cpu_count() or 1,
+            shown=_shown_frames(package),
+            on_frame=on_progress,
+        )
+        document = _document(package, rung_index, measured)
+        document["seconds"] = round(time.monotonic() - begun, 2)
+        found = Report(document, folder / "report.json", folder / "report.html")
+        _write(found.json_file, json.dumps(document))
+        _write(found.page_file, render_page(package, rung_index, document, measured))
+    finally:
+        with suppress(OSError):
+            folder.rmdir()  # if nothing came of it; a report that is there keeps it
+    return found
+
+
+def _shown_frames(package: Package) -> tuple[int, ...]:
+    """The middle frames of the first, the middle and the last segment."""
+    segments = package.manifest.segments
+    chosen = {0, len(segments) // 2, len(segments) - 1}
+    return tuple(segments[i].start + segments[i].frames // 2 for i in sorted(chosen))
+
+
+def _document(package: Package, rung_index: int, measured: Measurement) -> dict[str, Any]:
+    manifest = package.manifest
+    frames = manifest.source.frames
+    sizes: Ledger = ledger(manifest, rung_index)
+    whole = {method: _means(measured, method, 0, frames) for method in METHODS}
+    pooled = {m: pooled_psnr(measured.figures[m]["psnr_y"] or [0.0]) for m in METHODS}
+    return {
+        "format": "crispcast-report",
+        "version": "1.0",
+        "package": manifest.id,
+        "name": manifest.name,
+        "rung": manifest.rungs[rung_index].name,
+        "frames": frames,
+        "psnr_y": whole["network"]["psnr_y"],
+        "psnr_y_bicubic": whole["bicubic"]["psnr_y"],
+        "psnr_y_lanczos": whole["lanczos"]["psnr_y"],
+        "kbps_video": sizes.kbps(sizes.video, manifest),
+        "kbps_total": sizes.kbps(sizes.total, manifest),
+        "bytes": asdict(sizes),
+        "methods": {m: {**whole[m], "psnr_y_pooled": pooled[m]} for m in METHODS},
+        "vmaf_missing": measured.vmaf_missing,
+        "segments": [
+            {
+                "start": segment.start,
+                "frames": segment.frames,
+                **{m: _means(measured, m, segment.start, segment.end) for m in METHODS},
+            }
+            for segment in manifest.segments
+        ],
+        "per_frame": measured.figures,
+        "frame_sha256": measured.frame_sha256,
+    }
+
+
+def _means(measured: Measurement, method: str, start: int, end: int) -> Numbers:
+    means: Numbers = {}
+    for metric in METRICS:
+        values = measured.figures[method][metric]
+        means[metric] = None if values is None else sum(values[start:end]) / (end - start)
+    return means
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise PackageError(f"{path}: cannot be written ({error.strerror})") from error

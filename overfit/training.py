@@ -1,0 +1,276 @@
+"""Overfits one expert: Adam, warm-up and cosine, gradual pruning, int8 rounding at the end.
+
+A pure function of its data and its frozen config: the same on the same machine, wherever it was
+interrupted. `train` writes a checkpoint every few seconds and goes on from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from kernels.errors import CrispcastError
+from overfit.networks import Expert, NetworkConfig, build
+from overfit.pruning import TapPruner, begin_rounding, cubic_density, end_rounding
+from overfit.training_data import Batch, TrainingData, WindowSampler
+
+_CHECKPOINT_SECONDS = 15.0
+_KEEP = 0.98
+"""How much of the running error a step keeps."""
+
+Progress = Callable[[int, float], None]
+"""Called with the number of steps done and the running PSNR-Y in dB of what is trained on."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How an expert is trained.
+
+    steps: updates in all. batch: windows an update. tile: side of a window in LR pixels without its
+    halo (three of 96 cost as much as eight of 48, and teach half as much again). density: fraction
+    of the taps between the first and the last layer that survive. prune_begin, prune_end,
+    round_begin: fractions of the steps between which taps are cut, and from which weights are
+    rounded to `bits`. plate_dropout: fraction of windows shown without their plate.
+    """
+
+    steps: int = 3000
+    batch: int = 3
+    tile: int = 96
+    learning_rate: float = 2e-3
+    warmup: int = 100
+    clip: float = 1.0
+    loss: Literal["l1", "charbonnier", "l2"] = "l2"
+    density: float = 0.25
+    prune_begin: float = 0.1
+    prune_end: float = 0.6
+    prune_every: int = 20
+    round_begin: float = 0.85
+    bits: int = 8
+    plate_dropout: float = 0.1
+    seed: int = 1
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.tile < 16:
+            raise CrispcastError(f"tiles of {self.tile} pixels are mostly halo; choose 16 or more")
+        if self.steps < 1 or self.batch < 1 or self.threads < 1:
+            raise CrispcastError("steps, batch and threads must be at least 1")
+        if not 0 < self.density <= 1:
+            raise CrispcastError(f"density {self.density:g} is not above 0 and up to 1")
+        if not 0 <= self.prune_begin <= self.prune_end <= self.round_begin <= 1:
+            raise CrispcastError("pruning begins, ends, then rounding begins, as fractions of 1")
+        if not 4 <= self.bits <= 8:
+            raise CrispcastError(f"weights of {self.bits} bits are not supported; choose 4 to 8")
+        if not 0 <= self.plate_dropout <= 1:
+            raise CrispcastError(f"plate dropout {self.plate_dropout:g} is not from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained expert on the CPU, its weights pruned and rounded.
+
+    `psnr_y` is the running figure of training in dB, `density` that of the prunable layers,
+    `seconds` the time spent, over all attempts.
+    """
+
+    network: Expert
+    psnr_y: float
+    density: float
+    seconds: float
+
+
+def device() -> torch.device:
+    """The GPU where torch sees one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train(
+    data: TrainingData,
+    network: NetworkConfig,
+    config: TrainingConfig,
+    *,
+    checkpoint: Path | None = None,
+    on_progress: Progress | None = None,
+) -> Trained:
+    """Trains one expert on `data`.
+
+    `checkpoint` is a file this run may write, and goes on from if an equal run left it; the caller
+    removes it. Raises CrispcastError where the training diverges twice.
+    """
+    try:
+        return _Run(data, network, config, checkpoint, on_progress).finish()
+    except FloatingPointError:
+        # Seen at rates of 4e-3 on wide networks: a calmer start is worth one retry.
+        calmer = replace(config, learning_rate=config.learning_rate / 3)
+    try:
+        return _Run(data, network, calmer, checkpoint, on_progress).finish()
+    except FloatingPointError as error:
+        raise CrispcastError(
+            f"training diverged at a learning rate of {calmer.learning_rate:g}; lower it"
+        ) from error
+
+
+class _Run:
+    """The state of one training, and how it is stored and restored."""
+
+    def __init__(
+        self,
+        data: TrainingData,
+        network: NetworkConfig,
+        config: TrainingConfig,
+        checkpoint: Path | None,
+        on_progress: Progress | None,
+    ) -> None:
+        torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.checkpoint = checkpoint
+        self.on_progress = on_progress
+        self.device = device()
+        self.sampler = WindowSampler(
+            data, network.inputs, network.radius, config.tile, config.plate_dropout
+        )
+        self.random = np.random.default_rng(config.seed)
+        # With so few channels, channels last is 1.3 to 1.5 times as fast on a CPU
+        # (benchmarks/training_layout.py).
+        self.expert = build(network).to(self.device)
+        self.expert.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.Adam(self.expert.parameters(), lr=config.learning_rate)
+        self.pruner = TapPruner(self.expert)
+        self.step = 0
+        self.error = 0.0
+        self.seconds = 0.0
+        self.rounding = False
+        key = repr((asdict(network), asdict(config), data.lr.shape, len(data.samples)))
+        self.key = hashlib.sha256(key.encode()).hexdigest()
+        self._restore()
+
+    def finish(self) -> Trained:
+        config = self.config
+        steps = config.steps
+        saved = begun = time.monotonic()
+        spent = self.seconds
+        while self.step < steps:
+            if not self.rounding and self.step >= round(config.round_begin * steps):
+                self._begin_rounding()
+            self._update()
+            self.step += 1
+            self._prune()
+            now = time.monotonic()
+            self.seconds = spent + now - begun
+            if self.on_progress is not None and (self.step % 20 == 0 or self.step == steps):
+                self.on_progress(self.step, self.psnr())
+            if self.checkpoint is not None and now - saved > _CHECKPOINT_SECONDS:
+                self._save(self.checkpoint)
+                saved = now
+        if not self.rounding:
+            self._begin_rounding()
+        end_rounding(self.expert)
+        self.pruner.apply()
+        network = self.expert.cpu().eval().requires_grad_(False)
+        return Trained(network, self.psnr(), self.pruner.density(), self.seconds)
+
+    def psnr(self) -> float:
+        """Running PSNR-Y in dB; an error of 1 in the networks' domain is 128 codes."""
+        weight = 1 - _KEEP**self.step if self.step else 1.0
+        return 10 * math.log10((255 / 128) ** 2 / max(self.error / weight, 1e-10))
+
+    def _rate(self) -> float:
+        config = self.config
+        warm = min(1.0, (self.step + 1) / max(1, min(config.warmup, config.steps // 4)))
+        cosine = 0.5 * (1 + math.cos(math.pi * self.step / config.steps))
+        return config.learning_rate * warm * max(cosine, 0.002)
+
+    def _update(self) -> None:
+        batch = self.sampler.draw(self.config.batch, self.random)
+        batch = Batch(
+            {name: plane.to(self.device) for name, plane in batch.inputs.items()},
+            batch.target.to(self.device),
+            batch.mask.to(self.device),
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        difference = (self.expert(**batch.inputs) - batch.target) * batch.mask
+        seen = batch.mask.sum()
+        squares = difference.square()
+        if self.config.loss == "l2":
+            loss = squares.sum() / seen
+        elif self.config.loss == "l1":
+            loss = difference.abs().sum() / seen
+        else:
+            # Charbonnier with half a code value: L1 that rests near zero.
+            loss = ((squares + 4e-3**2).sqrt() * batch.mask).sum() / seen
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.expert.parameters(), self.config.clip)
+        self.optimizer.step()
+        self.pruner.apply()
+        error = float(squares.detach().sum() / seen)
+        if not math.isfinite(error):
+            raise FloatingPointError
+        self.error = _KEEP * self.error + (1 - _KEEP) * error
+
+    def _prune(self) -> None:
+        config = self.config
+        begin, end = config.prune_begin * config.steps, config.prune_end * config.steps
+        last = self.step == math.ceil(end)
+        due = self.step % config.prune_every == 0 or last
+        if config.density < 1 and due and begin < self.step <= math.ceil(end):
+            self.pruner.tighten(cubic_density(self.step, int(begin), int(end), config.density))
+
+    def _begin_rounding(self) -> None:
+        begin_rounding(self.expert, self.config.bits)
+        self.rounding = True
+
+    def _save(self, path: Path) -> None:
+        state = {
+            "key": self.key,
+            "expert": self.expert.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "masks": self.pruner.masks,
+            "random": self.random.bit_generator.state,
+            "step": self.step,
+            "error": self.error,
+            "seconds": self.seconds,
+            "rounding": self.rounding,
+        }
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            torch.save(state, part)
+            part.replace(path)
+        except (OSError, RuntimeError):  # torch's own is how a full disk shows
+            # Training goes on without; only a kill would lose more.
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+    def _restore(self) -> None:
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            return
+        try:
+            state: dict[str, Any] = torch.load(
+                self.checkpoint, map_location=self.device, weights_only=True
+            )
+        except Exception:  # A damaged checkpoint costs its training, nothing else.
+            return
+        if state.get("key") != self.key:
+            return
+        if state["rounding"]:
+            self._begin_rounding()
+        self.expert.load_state_dict(state["expert"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, mask in state["masks"].items():
+            self.pruner.masks[name].copy_(mask)
+        self.random.bit_generator.state = state["random"]
+        self.step, self.error = state["step"], state["error"]
+        self.seconds = state["seconds"]

@@ -1,0 +1,227 @@
+"""The HTTP face: WHEP, the catalogue, assets, health; and the verb that serves it."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import logging
+import math
+import os
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import quote
+
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import HTMLResponse
+
+from client_sdk.contract import Package
+from kernels.errors import PackageError, StreamError
+from server.catalogue import Catalogue, open_catalogue
+from server.settings import Settings
+from server.whep import SDP, Viewers, manifest_path, whep_router
+
+log = logging.getLogger("crispcast.server")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+def create_app(
+    packages: str | os.PathLike[str] | Catalogue, settings: Settings | None = None
+) -> FastAPI:
+    """The application that serves a package or a folder of packages.
+
+    Raises PackageError where there is nothing to serve. `app.state.viewers` counts who watches.
+    """
+    settings = settings or Settings()
+    catalogue = packages if isinstance(packages, Catalogue) else open_catalogue(packages)
+    viewers = Viewers(catalogue, settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await viewers.close()
+
+    app = FastAPI(title="Crispcast", lifespan=lifespan, redirect_slashes=False)
+    app.state.viewers = viewers
+    app.state.catalogue = catalogue
+    app.include_router(whep_router(viewers))
+    _add_catalogue(app, catalogue)
+    _add_health(app, catalogue)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=["Content-Type", "If-Match", "If-None-Match", "Range", "Authorization"],
+        expose_headers=["Location", "Link", "ETag", "Accept-Post", "Retry-After", "Content-Range"],
+    )
+
+    @app.middleware("http")
+    async def accept_post(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        # The CORS layer answers preflights by itself; WHEP wants Accept-Post there too.
+        response = await call_next(request)
+        if request.method == "OPTIONS" and request.url.path.startswith("/whep/"):
+            response.headers["Accept-Post"] = SDP
+        return response
+
+    return app
+
+
+def _add_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
+    @app.get("/packages")
+    async def packages() -> list[dict[str, object]]:
+        """What can be watched."""
+        return [_facts(package) for package in catalogue.packages.values()]
+
+    @app.get("/packages/{name}/manifest.json")
+    async def manifest(name: str, request: Request) -> Response:
+        """A package's manifest, as it is in the package."""
+        package = catalogue.packages.get(name)
+        if package is None:
+            raise HTTPException(404, f"there is no package {name[:80]}")
+        etag = f'"{package.manifest.id}-{len(package.manifest_bytes)}"'
+        return _ranged(request, package.manifest_bytes, "application/json", etag, "no-cache")
+
+    @app.head("/assets/{sha256}", include_in_schema=False)
+    @app.get("/assets/{sha256}")
+    async def asset(sha256: str, request: Request) -> Response:
+        """A plan, a plate or a patch map by its hash: immutable, with ranges."""
+        if not _SHA256.fullmatch(sha256):
+            raise HTTPException(404, "an asset is named by 64 hexadecimal digits")
+        try:
+            data = catalogue.asset(sha256)
+        except PackageError as error:
+            log.error("%s", error)
+            raise HTTPException(500, f"asset {sha256} is damaged on the server") from None
+        if data is None:
+            raise HTTPException(404, f"there is no asset {sha256}")
+        return _ranged(request, data, "application/octet-stream", f'"{sha256}"', _FOREVER)
+
+    @app.get("/", response_class=HTMLResponse)
+    async def index() -> str:
+        """The catalogue, for people."""
+        rows = "".join(
+            f"<li><b>{html.escape(name)}</b> {html.escape(_summary(package))}: "
+            f"<code>/whep/{html.escape(quote(name))}</code></li>"
+            for name, package in catalogue.packages.items()
+        )
+        return (
+            "<!doctype html><html lang=en><meta charset=utf-8><title>Crispcast</title>"
+            f"<h1>Crispcast</h1><ul>{rows}</ul>"
+            "<p>Watch with <code>crispcast play http://HOST:PORT/whep/NAME</code>.</p></html>"
+        )
+
+
+def _add_health(app: FastAPI, catalogue: Catalogue) -> None:
+    @app.get("/healthz")
+    async def health() -> dict[str, str]:
+        """The process lives."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def ready() -> dict[str, object]:
+        """There is something to watch; 503 where there is not."""
+        if not catalogue.packages:
+            raise HTTPException(503, "no package is available")
+        return {
+            "status": "ok",
+            "packages": len(catalogue.packages),
+            "unavailable": len(catalogue.broken),
+        }
+
+
+def _facts(package: Package) -> dict[str, object]:
+    source = package.manifest.source
+    return {
+        "name": package.name,
+        "title": package.manifest.name,
+        "id": package.manifest.id,
+        "width": source.width,
+        "height": source.height,
+        "seconds": round(float(source.frames / source.rate), 3),
+        "fps": round(float(source.rate), 3),
+        "audio": package.manifest.audio is not None,
+        "rungs": [rung.name for rung in package.manifest.rungs],
+        "whep": f"/whep/{quote(package.name)}",
+        "manifest": manifest_path(package.name),
+    }
+
+
+def _summary(package: Package) -> str:
+    source = package.manifest.source
+    seconds = float(source.frames / source.rate)
+    return f"{source.width}×{source.height}, {float(source.rate):.5g} fps, {seconds:.0f} s"
+
+
+def _ranged(request: Request, data: bytes, kind: str, etag: str, cache: str) -> Response:
+    """The bytes, or the one range asked for (RFC 9110, sections 13.1.2, 14.2 and 14.4)."""
+    headers = {"ETag": etag, "Cache-Control": cache, "Accept-Ranges": "bytes"}
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    match = _RANGE.fullmatch(request.headers.get("range", ""))
+    if match is None or not any(match.groups()):
+        return Response(data, 200, headers, kind)
+    first, last = match.groups()
+    total = len(data)
+    if first:
+        start, end = int(first), min(int(last or total - 1), total - 1)
+    else:
+        start, end = max(0, total - int(last)), total - 1
+    if start > end:
+        headers["Content-Range"] = f"bytes */{total}"
+        return Response(status_code=416, headers=headers)
+    headers["Content-Range"] = f"bytes {start}-{end}/{total}"
+    return Response(data[start : end + 1], 206, headers, kind)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises StreamError where the port is in use or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind((host, port))
+        opened.listen(128)
+    except (OSError, OverflowError) as error:
+        opened.close()
+        reason = getattr(error, "strerror", None) or error
+        raise StreamError(
+            f"cannot listen on {host} port {port}: {reason}; choose another with --port"
+        ) from None
+    return opened
+
+
+def serve(
+    path: str | os.PathLike[str],
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    settings: Settings | None = None,
+    on_ready: Callable[[str, Catalogue], None] | None = None,
+) -> None:
+    """Serve a package or a folder of packages until interrupted. Blocks.
+
+    `on_ready` gets the base URL and the catalogue. Raises PackageError, StreamError.
+    """
+    catalogue = open_catalogue(path)
+    app = create_app(catalogue, settings)
+    with listen(host, port) as opened:
+        name = f"[{host}]" if ":" in host else host
+        if on_ready is not None:
+            on_ready(f"http://{name}:{opened.getsockname()[1]}", catalogue)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=math.ceil(app.state.viewers.settings.offer_timeout) + 3,
+        )
+        uvicorn.Server(config).run(sockets=[opened])

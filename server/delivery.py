@@ -1,0 +1,133 @@
+"""Plans, plates and maps over the data channel: by deadline, with back-pressure.
+
+Sends only what the viewer asked for, 16 KiB at a time, the asset that its video needs first at
+the front. Pauses above `high_water` buffered bytes and goes on below `low_water`
+(`bufferedAmountLowThreshold` of the W3C's WebRTC 1.0, section 6.2).
+"""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from client_sdk.contract import Package
+from client_sdk.contract.asset_frames import frames_of
+from client_sdk.contract.control import Want
+from kernels.errors import PackageError
+
+log = logging.getLogger("crispcast.server")
+
+
+class Channel(Protocol):
+    """What delivery needs of an RTCDataChannel."""
+
+    bufferedAmountLowThreshold: int  # noqa: N815 - the W3C's name
+
+    @property
+    def bufferedAmount(self) -> int: ...  # noqa: N802
+
+    @property
+    def readyState(self) -> str: ...  # noqa: N802
+
+    def send(self, data: bytes) -> None: ...
+
+    def on(self, event: str, listener: Callable[[], None]) -> object: ...
+
+
+class Delivery:
+    """The wanted assets of one viewer on one channel.
+
+    `position` says which (rung index, segment index) the viewer is at, for the deadlines.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        package: Package,
+        position: Callable[[], tuple[int, int]],
+        *,
+        high_water: int,
+        low_water: int,
+    ) -> None:
+        self._channel = channel
+        self._package = package
+        self._position = position
+        self._high_water = high_water
+        self._uses = [_uses(package, index) for index in range(len(package.manifest.rungs))]
+        self._wanted: dict[str, int] = {}
+        self._sending: tuple[str, Iterator[bytes]] | None = None
+        self.sent_bytes = 0
+        channel.bufferedAmountLowThreshold = low_water
+        channel.on("bufferedamountlow", self.pump)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return not self._wanted and self._sending is None
+
+    def send_manifest(self, sha256: str) -> None:
+        """Send the manifest before all else."""
+        self._sending = (sha256, frames_of(sha256, self._package.manifest_bytes))
+        self.pump()
+
+    def want(self, message: Want) -> None:
+        """The viewer asks for assets; those that the package lacks are passed over."""
+        for wanted in message.assets:
+            place = self._package.places.get(wanted.sha256)
+            if place is None or wanted.offset >= place.bytes:
+                log.info("a viewer of %s asked for what is not there", self._package.name)
+                continue
+            if self._sending is not None and self._sending[0] == wanted.sha256:
+                self._sending = None  # it starts again, from where the viewer says
+            self._wanted[wanted.sha256] = wanted.offset
+        self.pump()
+
+    def pump(self) -> None:
+        """Send until the channel is full or nothing is wanted."""
+        channel = self._channel
+        while channel.readyState == "open" and channel.bufferedAmount < self._high_water:
+            if self._sending is None and not self._start_next():
+                return
+            assert self._sending is not None
+            message = next(self._sending[1], None)
+            if message is None:
+                self._sending = None
+                continue
+            channel.send(message)
+            self.sent_bytes += len(message)
+
+    def _start_next(self) -> bool:
+        rung, segment = self._position()
+        while self._wanted:
+            sha256 = min(self._wanted, key=lambda wanted: self._deadline(wanted, rung, segment))
+            offset = self._wanted.pop(sha256)
+            try:
+                data = self._package.asset(sha256)
+            except PackageError as error:
+                # The viewer interpolates what does not come; the log says why.
+                log.error("%s", error)
+                continue
+            self._sending = (sha256, frames_of(sha256, data, offset))
+            return True
+        return False
+
+    def _deadline(self, sha256: str, rung: int, segment: int) -> tuple[int, int]:
+        """The first segment from `segment` on that needs the asset; then map, plan, plate.
+
+        What only the past or another rung needs comes last.
+        """
+        uses = self._uses[rung].get(sha256, [])
+        place = bisect_left(uses, segment)
+        kind = ("map", "plan", "plate").index(self._package.places[sha256].kind)
+        return (uses[place] if place < len(uses) else len(self._package.manifest.segments), kind)
+
+
+def _uses(package: Package, rung_index: int) -> dict[str, list[int]]:
+    """For each asset of a rung, the segments that need it, in order."""
+    uses: dict[str, list[int]] = {}
+    for index, segment in enumerate(package.manifest.rungs[rung_index].segments):
+        for sha256 in segment.assets:
+            uses.setdefault(sha256, []).append(index)
+    return uses

@@ -1,0 +1,129 @@
+"""From the artefacts of an encode to the parts of its package."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from client_sdk.contract import Colour, Grid, PatchMap, SegmentQuality, Source
+from overfit.chunking import choose_patch_size
+from overfit.package import AudioParts, PackageParts, RungParts, SegmentParts, segments_of
+from overfit.trial import SegmentTrial, quality_of
+from server.encoding.graph import Json, hash_file
+from server.encoding.jobs import load_info, read_json
+
+
+def load_trials(folder: Path) -> list[SegmentTrial]:
+    """What the `trial` job left in `folder`, one per segment."""
+    with np.load(folder / "trial.npz") as arrays:
+        return [
+            SegmentTrial(arrays[f"network-{i}"], arrays[f"bicubic-{i}"], arrays[f"lanczos-{i}"])
+            for i in range(len(arrays.files) // 3)
+        ]
+
+
+def assemble(
+    inputs: Mapping[str, Path], config: Json, trials: Sequence[SegmentTrial] | None
+) -> PackageParts:
+    """The parts of a package.
+
+    Without `trials`, every patch has the expert of its chunk; with them, only where it pays.
+    `inputs` are the folders of the jobs by name, and the source file; `config` is the canonical
+    encode configuration with the package's `name`.
+    """
+    info = load_info(inputs["probe"], inputs["source"])
+    starts: list[int] = read_json(inputs["segments"] / "starts.json")
+    segments = segments_of(starts, info.frames)
+    rung = read_json(inputs["rung"] / "rung.json")
+    scale = config["scale"]
+    parts = _segment_parts(inputs, rung["width"], rung["height"], len(segments), trials)
+    audio = read_json(inputs["audio"] / "audio.json")
+    quality = None
+    if trials is not None:
+        samples = info.width * info.height
+        each = [quality_of([trial], samples) for trial in trials]
+        quality = tuple(
+            SegmentQuality(psnr_y=q.psnr_y, psnr_y_bicubic=q.psnr_y_bicubic) for q in each
+        )
+    settings = {key: value for key, value in config.items() if key not in ("name", "method")}
+    canonical = {key: config[key] for key in config if key not in ("name", "threads")}
+    settings.pop("threads", None)
+    return PackageParts(
+        name=config["name"],
+        source=Source(
+            sha256=hash_file(inputs["source"]),
+            width=info.width,
+            height=info.height,
+            frames=info.frames,
+            fps=(info.fps.numerator, info.fps.denominator),
+            colour=Colour(
+                range=info.colour.range,
+                primaries=info.colour.primaries,
+                transfer=info.colour.transfer,
+                matrix=info.colour.matrix,
+            ),
+            audio=audio is not None,
+        ),
+        config=canonical,
+        method={"name": config["method"], **settings},
+        segments=segments,
+        rungs=(
+            RungParts(
+                name=f"{rung['height']}p",
+                width=rung["width"],
+                height=rung["height"],
+                scale=scale,
+                profile=rung["profile"],
+                video=inputs["rung"] / "rung.mp4",
+                sha256=rung["sha256"],
+                bytes=rung["bytes"],
+                segments=parts,
+            ),
+        ),
+        audio=None
+        if audio is None
+        else AudioParts(
+            inputs["audio"] / "track.ogg", audio["sha256"], audio["bytes"], audio["channels"]
+        ),
+        quality=quality,
+    )
+
+
+def _segment_parts(
+    inputs: Mapping[str, Path],
+    width: int,
+    height: int,
+    count: int,
+    trials: Sequence[SegmentTrial] | None,
+) -> tuple[SegmentParts, ...]:
+    """Map, plans and plate of every segment."""
+    if "chunks" not in inputs:
+        return (SegmentParts(PatchMap.uniform(width, height, 0)),) * count
+    kept: list[int] = read_json(inputs["truth"] / "frames.json")["segments"]
+    chunks = np.load(inputs["chunks"] / "chunks.npy")
+    plates = read_json(inputs["plates"] / "plates.json")
+    grid = Grid(width, height, *choose_patch_size(width, height))
+    parts = []
+    for index in range(count):
+        # The nearest training segment: itself, unless the video is long.
+        nearest = int(np.argmin([abs(index - other) for other in kept]))
+        experts = chunks[nearest] + 1
+        if trials is not None:
+            experts = np.where(trials[index].pays(), experts, 0)
+        used = [int(expert) for expert in np.unique(experts) if expert > 0]
+        # Experts are numbered anew in each segment, so that it names no plan it does not use.
+        local = {expert: number for number, expert in enumerate(used, start=1)}
+        plate = plates["of_segment"][nearest] if used and plates["files"] else -1
+        parts.append(
+            SegmentParts(
+                PatchMap(grid, tuple(local.get(int(expert), 0) for expert in experts)),
+                tuple(_plan(inputs, expert) for expert in used),
+                None if plate < 0 else (inputs["plates"] / plates["files"][plate]).read_bytes(),
+            )
+        )
+    return tuple(parts)
+
+
+def _plan(inputs: Mapping[str, Path], expert: int) -> bytes:
+    """The wire plan of an expert, from 1."""
+    return (inputs[f"expert-{expert - 1}"] / "expert.plan").read_bytes()

@@ -1,0 +1,168 @@
+"""Engines run a graph of jobs over a store. An engine is thin: what is done stands in the jobs.
+
+`local` is the only one so far: in this process where one worker is enough (training takes all cores
+by itself), in a process pool with one worker per GPU where there are several.
+"""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from server.encoding.graph import Job, Json, Task, find_function, in_order
+from server.encoding.store import Artefact, Store
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """News of one job: the fraction done, 0 to 1, a running PSNR in dB, and if it was reused."""
+
+    job: str
+    fraction: float
+    psnr: float | None = None
+    reused: bool = False
+
+
+OnProgress = Callable[[JobProgress], None]
+
+
+class Engine(Protocol):
+    """Runs jobs in any order and place, so long as each comes after its inputs."""
+
+    def run(
+        self, targets: Sequence[Job], store: Store, on_progress: OnProgress
+    ) -> dict[str, Artefact]:
+        """The artefacts, by job name, of the targets and of all jobs that they need."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A job with its inputs found: what a worker needs, and nothing that does not pickle."""
+
+    name: str
+    function: str
+    key: str
+    config: Json
+    inputs: Mapping[str, Path]
+
+
+def _order(job: Job, done: Mapping[str, Artefact]) -> _Order:
+    paths: dict[str, Path] = {}
+    hashes: dict[str, str] = {}
+    for name, wanted in job.inputs.items():
+        if isinstance(wanted, Job):
+            paths[name], hashes[name] = done[wanted.name].folder, done[wanted.name].sha256
+        else:
+            paths[name], hashes[name] = wanted.path, wanted.sha256
+    return _Order(job.name, job.function.name, job.key(hashes), dict(job.config), paths)
+
+
+def _perform(order: _Order, store: Store, on_progress: OnProgress) -> Artefact:
+    """Find the artefact of an order in the store, or make it."""
+    found = store.find(order.key)
+    if found is None:
+        with store.working(order.key) as (out, checkpoint):
+            # Another process may have made it while this one waited for the lock.
+            found = store.find(order.key)
+            if found is None:
+
+                def report(fraction: float, psnr: float | None = None) -> None:
+                    on_progress(JobProgress(order.name, fraction, psnr))
+
+                report(0.0)
+                function = find_function(order.function)
+                function.run(Task(order.inputs, order.config, out, checkpoint, report))
+                found = store.finish(order.key, order.name)
+                on_progress(JobProgress(order.name, 1.0))
+                return found
+    on_progress(JobProgress(order.name, 1.0, reused=True))
+    return found
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Runs jobs on this machine with `workers` processes; 0 = one per GPU, at least one."""
+
+    workers: int = 0
+
+    def run(
+        self, targets: Sequence[Job], store: Store, on_progress: OnProgress
+    ) -> dict[str, Artefact]:
+        """See `Engine.run`."""
+        jobs = in_order(list(targets))
+        workers = min(self.workers or _gpus() or 1, len(jobs))
+        if workers <= 1:
+            done: dict[str, Artefact] = {}
+            for job in jobs:
+                done[job.name] = _perform(_order(job, done), store, on_progress)
+            return done
+        return _run_pool(jobs, store, on_progress, workers)
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _run_pool(
+    jobs: list[Job], store: Store, on_progress: OnProgress, workers: int
+) -> dict[str, Artefact]:
+    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+    news: Any = context.SimpleQueue()
+    slots = context.SimpleQueue()
+    for slot in range(workers):
+        slots.put(slot)
+    listener = threading.Thread(target=_listen, args=(news, on_progress), daemon=True)
+    listener.start()
+    done: dict[str, Artefact] = {}
+    waiting = list(jobs)
+    running: dict[Future[Artefact], Job] = {}
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (news, slots))
+    try:
+        while waiting or running:
+            ready = [job for job in waiting if _inputs_done(job, done)]
+            for job in ready:
+                waiting.remove(job)
+                running[pool.submit(_perform_remote, _order(job, done), store.root)] = job
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                done[running.pop(future).name] = future.result()
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        news.put(None)
+        listener.join()
+    return done
+
+
+def _inputs_done(job: Job, done: Mapping[str, Artefact]) -> bool:
+    return all(wanted.name in done for wanted in job.inputs.values() if isinstance(wanted, Job))
+
+
+def _listen(news: Any, on_progress: OnProgress) -> None:
+    while (progress := news.get()) is not None:
+        on_progress(progress)
+
+
+_news: Any = None
+
+
+def _start_worker(news: Any, slots: Any) -> None:
+    global _news
+    _news = news
+    slot = slots.get()
+    if "CUDA_VISIBLE_DEVICES" not in os.environ:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(slot)
+
+
+def _perform_remote(order: _Order, root: Path) -> Artefact:
+    return _perform(order, Store(root), _news.put)

@@ -1,0 +1,231 @@
+"""`encode`: builds the graph of jobs for a configuration, runs it, writes the package."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from client_sdk.contract import Manifest
+from kernels.errors import CrispcastError, VideoError
+from overfit.package import Ledger, check_target, ledger, write_package
+from overfit.trial import Quality, quality_of
+from server.encoding.config import EncodeConfig
+from server.encoding.engine import Engine, JobProgress, LocalEngine
+from server.encoding.graph import Job, SourceFile, hash_file, in_order
+from server.encoding.store import Store, default_store
+
+
+@dataclass(frozen=True)
+class EncodeProgress:
+    """How far an encode is: the job at work, the fraction of it all, a running PSNR in dB."""
+
+    job: str
+    fraction: float
+    psnr: float | None
+    reused: bool
+
+
+OnProgress = Callable[[EncodeProgress], None]
+
+
+@dataclass(frozen=True)
+class EncodeResult:
+    """What an encode made, and what it gains on every frame; `seconds` is the time it took."""
+
+    package: Path
+    manifest: Manifest
+    quality: Quality
+    sizes: Ledger
+    seconds: float
+    reused: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures, as `crispcast encode --json` prints them."""
+        manifest = self.manifest
+        kinds = [asset.kind for asset in manifest.assets.values()]
+        return {
+            "package": str(self.package),
+            "id": manifest.id,
+            "frames": manifest.source.frames,
+            "segments": len(manifest.segments),
+            "experts": kinds.count("plan"),
+            "plates": kinds.count("plate"),
+            "psnr_y": self.quality.psnr_y,
+            "psnr_y_bicubic": self.quality.psnr_y_bicubic,
+            "psnr_y_lanczos": self.quality.psnr_y_lanczos,
+            "kbps_video": self.sizes.kbps(self.sizes.video, manifest),
+            "kbps_total": self.sizes.kbps(self.sizes.total, manifest),
+            "bytes": asdict(self.sizes),
+            "seconds": round(self.seconds, 2),
+            "jobs_reused": list(self.reused),
+        }
+
+    def summary(self) -> str:
+        """Two lines for people."""
+        quality, sizes = self.quality, self.sizes
+        extra = sizes.total - sizes.video
+        total = sizes.kbps(sizes.total, self.manifest)
+        return (
+            f"{self.package}: {self.manifest.source.frames} frames in {self.seconds:.0f} s\n"
+            f"PSNR-Y {quality.psnr_y:.2f} dB (bicubic {quality.psnr_y_bicubic:.2f}, Lanczos "
+            f"{quality.psnr_y_lanczos:.2f}) at {total:.0f} kb/s: {sizes.video} bytes of video, "
+            f"{extra} of plans, plates and maps"
+        )
+
+
+def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> EncodeResult:
+    """Encode a video into a package.
+
+    Finished jobs are found in the store and not done again, and training goes on from its
+    checkpoint: so a killed encode that is started again goes on where it was.
+
+    Raises CrispcastError: the source is no video or too small, the output exists or cannot be
+    written, the disk is full. Then no package is written, and one that was there is untouched.
+    """
+    begun = time.monotonic()
+    if not config.source.is_file():
+        raise VideoError(f"{config.source}: no such file; give the path of a video")
+    check_target(config.output, config.force)
+    # Torch comes in here: slow to load, so that what is refused above is refused at once.
+    from overfit.video import RungConfig
+    from server.encoding.assembly import assemble, load_trials
+
+    RungConfig(crf=config.crf, bitrate=config.lr_bitrate)  # refuses before any work
+    store = Store(config.store or default_store())
+    store.tidy()
+    try:
+        source = SourceFile(config.source, hash_file(config.source))
+        graph = build_graph(config, source)
+        tracker = _Tracker(in_order([graph]), on_progress)
+        artefacts = _engine(config).run([graph], store, tracker)
+        folders = {name: artefact.folder for name, artefact in artefacts.items()}
+        trials = load_trials(folders["trial"])
+        parts = assemble({**folders, "source": config.source}, _assembly_config(config), trials)
+    except OSError as error:
+        where = error.filename or store.root
+        raise CrispcastError(
+            f"{where}: {error.strerror}; free some space, or keep intermediate results elsewhere "
+            "with --store"
+        ) from error
+    manifest = write_package(config.output, parts, force=config.force)
+    samples = manifest.source.width * manifest.source.height
+    return EncodeResult(
+        package=config.output,
+        manifest=manifest,
+        quality=quality_of(trials, samples),
+        sizes=ledger(manifest),
+        seconds=time.monotonic() - begun,
+        reused=tuple(tracker.reused),
+    )
+
+
+def _engine(config: EncodeConfig) -> Engine:
+    return LocalEngine(config.workers)
+
+
+def _assembly_config(config: EncodeConfig) -> dict[str, Any]:
+    name = config.output.name.removesuffix(".crisp")
+    # A file's name may hold what no title may: line breaks, bytes that are no UTF-8, any length.
+    title = "".join(c if c.isprintable() else "?" for c in name[:200])
+    return {**config.canonical, "name": title, "threads": config.threads}
+
+
+def build_graph(config: EncodeConfig, source: SourceFile) -> Job:
+    """The trial job, with all that it needs; each job is given only the settings it reads."""
+    from server.encoding import jobs, training_jobs
+
+    scale = {"scale": config.scale}
+    probe = Job("probe", jobs.probe_source, scale, {"source": source}, 1)
+    known: dict[str, Job | SourceFile] = {"source": source, "probe": probe}
+    segments = Job("segments", jobs.cut_segments, {"max_segment": config.max_segment}, known, 2)
+    audio = Job("audio", jobs.encode_audio, {}, known, 0.5)
+    rung = Job(
+        "rung",
+        jobs.encode_rung,
+        {
+            **scale,
+            "crf": config.crf,
+            "bitrate": config.lr_bitrate,
+            "preset": config.work.rung_preset,
+        },
+        {**known, "segments": segments},
+        6,
+    )
+    parts = {**known, "segments": segments, "audio": audio, "rung": rung}
+    if config.experts:
+        parts |= _learned(config, known, segments, rung)
+    # Nobody sees the trial's package, so its name is fixed: a new name reruns nothing.
+    trial = {**scale, "method": config.method, "name": "trial", "threads": config.threads}
+    return Job("trial", training_jobs.try_all, trial, parts, 12)
+
+
+def _learned(
+    config: EncodeConfig,
+    known: dict[str, Job | SourceFile],
+    segments: Job,
+    rung: Job,
+) -> dict[str, Job]:
+    """The jobs that experts need, and the experts."""
+    from server.encoding import jobs, training_jobs
+
+    work = config.work
+    runs = {"seed": config.seed, "threads": config.threads}
+    truth = Job(
+        "truth", jobs.collect_truth, {"scale": config.scale}, {**known, "segments": segments}, 2
+    )
+    low = Job("low", jobs.collect_low, {}, {"truth": truth, "rung": rung}, 1)
+    footage = {"truth": truth, "low": low}
+    chunks = Job(
+        "chunks",
+        training_jobs.find_chunks,
+        {"chunks": config.experts, "units": work.units, "steps": work.steps, **runs},
+        footage,
+        10 if config.experts > 1 else 0.1,
+    )
+    plates = Job(
+        "plates",
+        training_jobs.find_plates,
+        {"plates": config.plates},
+        {**footage, "segments": segments, "rung": rung},
+        4 if config.plates == "auto" else 0.1,
+    )
+    experts = [
+        Job(
+            f"expert-{index}",
+            training_jobs.train_expert,
+            {
+                "chunk": index,
+                "steps": max(1, work.steps // config.experts),
+                "units": work.units,
+                "plate_units": work.plate_units,
+                "blocks": work.blocks,
+                "density": work.density,
+                **runs,
+            },
+            {**footage, "chunks": chunks, "plates": plates},
+            60 / config.experts,
+        )
+        for index in range(config.experts)
+    ]
+    named = {"truth": truth, "low": low, "chunks": chunks, "plates": plates}
+    return named | {expert.name: expert for expert in experts}
+
+
+class _Tracker:
+    """Adds up the progress of jobs to that of the encode."""
+
+    def __init__(self, ordered: list[Job], on_progress: OnProgress | None) -> None:
+        self._weights = {job.name: job.weight for job in ordered}
+        self._done = dict.fromkeys(self._weights, 0.0)
+        self._on_progress = on_progress
+        self.reused: list[str] = []
+
+    def __call__(self, news: JobProgress) -> None:
+        self._done[news.job] = news.fraction
+        if news.reused:
+            self.reused.append(news.job)
+        if self._on_progress is not None:
+            done = sum(self._weights[name] * self._done[name] for name in self._weights)
+            fraction = done / sum(self._weights.values())
+            self._on_progress(EncodeProgress(news.job, fraction, news.psnr, news.reused))

@@ -1,0 +1,241 @@
+"""The jobs that learn: chunks, plates, experts, and the trial of what they are worth.
+
+They work on the *training segments*: all segments, or in a long video some that are evenly spread.
+A segment that was left out takes the map and the plate of the nearest one that was not.
+"""
+
+import itertools
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from client_sdk.contract import Grid, open_package
+from client_sdk.contract.plate import decode_plate
+from kernels.compiler import compile_module
+from kernels.errors import CrispcastError
+from overfit.chunking import (
+    Segment,
+    choose_patch_size,
+    chunk_by_quantile,
+    chunk_samples,
+    patch_errors,
+    patch_psnr,
+)
+from overfit.networks import NetworkConfig
+from overfit.package import write_package
+from overfit.plates import PlateConfig, make_plates
+from overfit.training import TrainingConfig, train
+from overfit.training_data import Int, TrainingData, previous_frames
+from overfit.trial import try_experts
+from overfit.video.frames import U8
+from server.encoding.assembly import assemble
+from server.encoding.graph import Task, job_function
+from server.encoding.jobs import cores, load_info, read_json, write_json
+
+_LEARNS = (
+    "overfit.chunking",
+    "overfit.inference",
+    "overfit.networks",
+    "overfit.pruning",
+    "overfit.training",
+    "overfit.training_data",
+)
+_COMPILES = ("kernels.compiler", "kernels.graph", "kernels.plan", "kernels.range_coder")
+
+DIFFICULTY_STEPS = 400
+"""Steps of the joint network that finds how hard each patch is: brief, as only ranks matter."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """The training frames: LR u8 [T, h, w], HR u8 [T, H, W] (mapped, not read), their segments."""
+
+    low: U8
+    truth: U8
+    segments: tuple[Segment, ...]
+    scale: int
+
+    @classmethod
+    def of(cls, task: Task) -> "Footage":
+        """What the `truth` and `low` jobs left."""
+        # Copy-on-write: torch warns of arrays that it might not write to, and nothing is written.
+        low: U8 = np.load(task.inputs["low"] / "low.npy", mmap_mode="c")
+        truth: U8 = np.load(task.inputs["truth"] / "truth.npy", mmap_mode="c")
+        lengths = read_json(task.inputs["truth"] / "frames.json")["lengths"]
+        starts = np.cumsum([0, *lengths[:-1]]).tolist()
+        segments = tuple(Segment(s, n) for s, n in zip(starts, lengths, strict=True))
+        return cls(low, truth, segments, truth.shape[1] // low.shape[1])
+
+    @property
+    def grid(self) -> Grid:
+        """The patches of every frame."""
+        height, width = self.low.shape[1:]
+        return Grid(width, height, *choose_patch_size(width, height))
+
+    def data(self, samples: Int, plates: "Plates | None" = None) -> TrainingData:
+        """Training data for these samples, with plates where there are any."""
+        starts = tuple(segment.start for segment in self.segments)
+        previous = previous_frames(len(self.low), starts)
+        if plates is None or not plates.lumas:
+            return TrainingData(self.low, self.truth, self.scale, previous, samples)
+        plate_of = np.repeat(
+            np.array(plates.of_segment, np.int32), [segment.frames for segment in self.segments]
+        )
+        return TrainingData(
+            self.low, self.truth, self.scale, previous, samples, plates.lumas, plate_of
+        )
+
+    def shots(self, task: Task) -> list[tuple[int, int]]:
+        """(start, stop) of each scene, in training frames."""
+        kept = read_json(task.inputs["truth"] / "frames.json")["segments"]
+        starts = read_json(task.inputs["segments"] / "starts.json")
+        cuts = read_json(task.inputs["segments"] / "shots.json")
+        scenes = [sum(cut <= starts[index] for cut in cuts) for index in kept]
+        edges = [
+            segment.start
+            for number, segment in enumerate(self.segments)
+            if number == 0 or scenes[number] != scenes[number - 1]
+        ]
+        return list(itertools.pairwise([*edges, len(self.low)]))
+
+    def everywhere(self) -> Int:
+        """Samples of all patches of all frames."""
+        rectangles = self.grid.rectangles()
+        all_zero = np.zeros((len(self.segments), len(rectangles)), np.int32)
+        return chunk_samples(all_zero, 0, self.segments, rectangles)
+
+
+@dataclass(frozen=True)
+class Plates:
+    """Decoded plates u8 [H, W], and for each training segment the index of its own, or −1."""
+
+    lumas: tuple[U8, ...]
+    of_segment: tuple[int, ...]
+
+    @property
+    def covered(self) -> float:
+        """Share of the training segments that have a plate: more units gain only without one."""
+        return sum(index >= 0 for index in self.of_segment) / max(1, len(self.of_segment))
+
+    @classmethod
+    def of(cls, folder: Path, footage: Footage) -> "Plates":
+        """What the `plates` job left."""
+        facts = read_json(folder / "plates.json")
+        height, width = footage.truth.shape[1:]
+        lumas = tuple(
+            decode_plate((folder / name).read_bytes(), width, height) for name in facts["files"]
+        )
+        return cls(lumas, tuple(facts["of_segment"]))
+
+
+@job_function(*_LEARNS)
+def find_chunks(task: Task) -> None:
+    """→ chunks.npy: chunk of every patch, int32 [training segments, patches]; 0 is the hardest."""
+    footage = Footage.of(task)
+    count = task.config["chunks"]
+    rectangles = footage.grid.rectangles()
+    if count <= 1:
+        # With one expert for all, there is nothing to find out.
+        chunks = np.zeros((len(footage.segments), len(rectangles)), np.int32)
+    else:
+        data = footage.data(footage.everywhere())
+        steps = min(DIFFICULTY_STEPS, task.config["steps"])
+        trained = train(
+            data,
+            NetworkConfig(scale=footage.scale, units=task.config["units"], blocks=1),
+            TrainingConfig(
+                steps=steps,
+                density=1.0,
+                seed=task.config["seed"],
+                threads=cores(task.config["threads"]),
+            ),
+            checkpoint=task.checkpoint / "state.pt",
+            on_progress=lambda step, psnr: task.report(step / steps, psnr),
+        )
+        errors = patch_errors(trained.network, data, footage.segments, rectangles)
+        chunks = chunk_by_quantile(patch_psnr(errors), count)
+    np.save(task.out / "chunks.npy", chunks)
+
+
+@job_function("overfit.plates", "overfit.video", "client_sdk.contract.plate")
+def find_plates(task: Task) -> None:
+    """→ plate-N.avif where the camera stands still, and plates.json: which segment has which."""
+    footage = Footage.of(task)
+    if task.config["plates"] == "off":
+        write_json(task.out / "plates.json", {"files": [], "of_segment": []})
+        return
+    made = make_plates(
+        footage.truth,
+        footage.low,
+        footage.scale,
+        footage.shots(task),
+        PlateConfig(),
+        video_bytes=read_json(task.inputs["rung"] / "rung.json")["bytes"],
+    )
+    files = [f"plate-{index}.avif" for index in range(len(made.plates))]
+    for name, plate in zip(files, made.plates, strict=True):
+        (task.out / name).write_bytes(plate.data)
+    of_frame = made.of_frames(len(footage.low))
+    of_segment = [int(of_frame[segment.start]) for segment in footage.segments]
+    write_json(task.out / "plates.json", {"files": files, "of_segment": of_segment})
+
+
+@job_function(*_LEARNS, *_COMPILES)
+def train_expert(task: Task) -> None:
+    """→ expert.plan and expert.json (running PSNR in dB, density); neither if no patch is its."""
+    config = task.config
+    footage = Footage.of(task)
+    plates = Plates.of(task.inputs["plates"], footage)
+    chunks: Int = np.load(task.inputs["chunks"] / "chunks.npy")
+    if config["chunk"] not in chunks:
+        return  # a small video has fewer patches than were asked for in chunks
+    samples = chunk_samples(chunks, config["chunk"], footage.segments, footage.grid.rectangles())
+    network = NetworkConfig(
+        scale=footage.scale,
+        units=config["plate_units"] if plates.covered > 0.5 else config["units"],
+        blocks=config["blocks"],
+        inputs=("luma", "previous", "plate") if plates.lumas else ("luma", "previous"),
+    )
+    steps = config["steps"]
+    trained = train(
+        footage.data(samples, plates),
+        network,
+        TrainingConfig(
+            steps=steps,
+            density=config["density"],
+            seed=config["seed"],
+            threads=cores(config["threads"]),
+        ),
+        checkpoint=task.checkpoint / "state.pt",
+        on_progress=lambda step, psnr: task.report(step / steps, psnr),
+    )
+    (task.out / "expert.plan").write_bytes(compile_module(trained.network, footage.scale))
+    facts = {"psnr_y": trained.psnr_y, "density": trained.density}
+    write_json(task.out / "expert.json", facts)
+
+
+@job_function("client_sdk", "kernels", "overfit.trial", "overfit.measurement", "overfit.metrics")
+def try_all(task: Task) -> None:
+    """→ trial.json and trial.npz: every patch of every frame with its expert and without."""
+    info = load_info(task.inputs["probe"], task.inputs["source"])
+    target = task.out / "trial.crisp"
+    write_package(target, assemble(task.inputs, task.config, trials=None))
+    package = open_package(target, verify=False)
+    trials = try_experts(
+        package,
+        info,
+        cores(task.config["threads"]),
+        lambda done, frames, psnr: task.report(done / frames, psnr),
+    )
+    if len(trials) != len(package.manifest.segments):
+        raise CrispcastError(f"{info.path} changed while it was encoded; encode it again")
+    arrays = {}
+    for index, trial in enumerate(trials):
+        arrays[f"network-{index}"] = trial.network
+        arrays[f"bicubic-{index}"] = trial.bicubic
+        arrays[f"lanczos-{index}"] = trial.lanczos
+    np.savez_compressed(task.out / "trial.npz", **arrays)  # type: ignore[arg-type]
+    # The trial's package has served: what counts is in the arrays.
+    shutil.rmtree(target)

@@ -1,0 +1,301 @@
+"""One viewer: its peer connection, its tracks, its data channel, from offer to goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.sdp import SessionDescription
+
+from client_sdk.contract.control import (
+    CHANNEL,
+    Anchor,
+    Bye,
+    ChooseRung,
+    ClientMessage,
+    Hello,
+    ManifestHead,
+    Message,
+    Pause,
+    Resume,
+    Seek,
+    Want,
+    decode_client_message,
+    encode_message,
+)
+from kernels.errors import PackageError, StreamError
+from server.delivery import Delivery
+from server.media import AudioTrack, PackageMedia, Playhead, VideoTrack
+from server.settings import Settings
+
+log = logging.getLogger("crispcast.server")
+
+# WHEP plays one video and one audio; each section costs time that all other viewers wait.
+_MAX_SECTIONS = 8
+
+
+class Viewer:
+    """A session of WHEP. `answer` begins it, `close` ends it; `on_closed` is called once.
+
+    A viewer with our data channel starts paused until it says `resume`, for `start_delay` at
+    most; any other starts as soon as it is connected.
+    """
+
+    def __init__(
+        self, media: PackageMedia, settings: Settings, on_closed: Callable[[Viewer], None]
+    ) -> None:
+        self.id = secrets.token_urlsafe(24)
+        self.etag = f'"{secrets.token_hex(8)}"'
+        self.package_name = media.package.name
+        self._media = media
+        self._settings = settings
+        self._on_closed = on_closed
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._playhead = Playhead(media.package, asyncio.get_running_loop().time)
+        self._channel: RTCDataChannel | None = None
+        self._delivery: Delivery | None = None
+        self._video: VideoTrack | None = None
+        self._sender: RTCRtpSender | None = None
+        self._offers_channel = False
+        self._playing: set[str] = set()
+        self._ended: set[str] = set()
+        self._ended_epoch = 0
+        self.paused = asyncio.Event()
+        self._greeted = False
+        self._closing = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: list[asyncio.TimerHandle] = []
+        self._peer.on("connectionstatechange", self._on_connection_state)
+        self._peer.on("datachannel", self._on_channel)
+
+    # -- life ---------------------------------------------------------------------------------
+
+    async def answer(self, offer: str) -> str:
+        """The answer's SDP. Raises StreamError, in one sentence, where the offer will not do."""
+        try:
+            description = SessionDescription.parse(offer)
+            kinds = [media.kind for media in description.media]
+        except Exception:  # aiortc's parser raises whatever it trips over
+            raise StreamError("the offer is not an SDP that can be read") from None
+        if "video" not in kinds:
+            raise StreamError("the offer has no video to receive")
+        if len(kinds) > _MAX_SECTIONS:
+            raise StreamError(f"the offer has {len(kinds)} media sections, not {_MAX_SECTIONS}")
+        if any(media.dtls is None or not media.dtls.fingerprints for media in description.media):
+            raise StreamError("the offer has a media section without a DTLS fingerprint")
+        self._offers_channel = "application" in kinds
+        self._add_tracks("audio" in kinds)
+        try:
+            await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await self._peer.setLocalDescription(await self._peer.createAnswer())
+        except Exception as error:
+            log.info("an offer was refused: %s", error)
+            raise StreamError(
+                "the offer cannot be answered: it must offer to receive H.264 over ICE and DTLS"
+            ) from None
+        self._after(self._settings.connect_timeout, self._check_connected)
+        sdp: str = self._peer.localDescription.sdp
+        return sdp
+
+    def _add_tracks(self, audio: bool) -> None:
+        video = VideoTrack(
+            self._media,
+            self._playhead,
+            flush=self._offers_channel,
+            on_idr=self._on_idr,
+            on_end=lambda: self._on_end("video"),
+            on_fault=self._on_fault,
+        )
+        self._playing = {"video"}
+        transceiver = self._peer.addTransceiver(video, direction="sendonly")
+        capabilities = RTCRtpSender.getCapabilities("video").codecs
+        # Nothing is encoded for a viewer, so nothing but H.264 may be agreed on.
+        transceiver.setCodecPreferences(
+            [codec for codec in capabilities if codec.mimeType in ("video/H264", "video/rtx")]
+        )
+        self._video, self._sender = video, transceiver.sender
+        if audio and self._media.audio is not None:
+            track = AudioTrack(
+                self._media,
+                self._media.audio,
+                self._playhead,
+                flush=self._offers_channel,
+                on_end=lambda: self._on_end("audio"),
+            )
+            self._playing.add("audio")
+            sound = self._peer.addTransceiver(track, direction="sendonly")
+            capabilities = RTCRtpSender.getCapabilities("audio").codecs
+            sound.setCodecPreferences(
+                [codec for codec in capabilities if codec.mimeType == "audio/opus"]
+            )
+
+    async def close(self, bye: Bye | None = None) -> None:
+        """End the session; says `bye` first where there is a channel. Safe to call twice."""
+        if self._closing:
+            return
+        self._closing = True
+        for timer in self._timers:
+            timer.cancel()
+        try:
+            if bye is not None:
+                self._send(bye)
+            await self._peer.close()
+        finally:
+            log.info("viewer left %s", self.package_name)
+            self._on_closed(self)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _after(self, seconds: float, function: Callable[[], None]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(seconds, function))
+
+    def _check_connected(self) -> None:
+        if self._peer.connectionState != "connected":
+            log.info("a viewer of %s never connected", self.package_name)
+            self._spawn(self.close())
+
+    def _on_connection_state(self) -> None:
+        state = self._peer.connectionState
+        if state == "connected":
+            log.info("viewer joined %s", self.package_name)
+            # One that offered a channel and never greets on it is a stock player after all.
+            self._after(2 * self._settings.start_delay if self._offers_channel else 0, self._begin)
+        elif state in ("failed", "closed"):
+            # "failed" is how a vanished client shows: its consent ran out (RFC 7675).
+            self._spawn(self.close())
+
+    def _begin(self) -> None:
+        if not self._greeted:
+            self._playhead.resume()
+
+    # -- data channel -------------------------------------------------------------------------
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label != CHANNEL or self._channel is not None:
+            channel.close()
+            return
+        self._channel = channel
+        self._delivery = Delivery(
+            channel,
+            self._media.package,
+            self._position,
+            high_water=self._settings.high_water,
+            low_water=self._settings.low_water,
+        )
+        channel.on("message", self._on_message)
+        channel.on("close", lambda: self._spawn(self.close()))
+
+    def _position(self) -> tuple[int, int]:
+        manifest = self._media.package.manifest
+        frame = min(self._playhead.frame, manifest.source.frames - 1)
+        return (self._video.wanted_rung if self._video else 0), manifest.segment_of(frame)
+
+    def _send(self, message: Message) -> None:
+        if self._channel is not None and self._channel.readyState == "open":
+            self._channel.send(encode_message(message))
+
+    def _on_message(self, data: str | bytes) -> None:
+        try:
+            if isinstance(data, bytes):
+                raise StreamError("a client sends text only")
+            self._obey(decode_client_message(data))
+        except StreamError as error:
+            log.warning("a viewer of %s broke the protocol: %s", self.package_name, error)
+            self._spawn(self.close(Bye(reason="error", message=str(error)[:300])))
+        except Exception:
+            # Raised into aiortc, it would silence the whole connection and leave it standing.
+            log.exception("a viewer of %s met a fault of the server", self.package_name)
+            self._spawn(self.close(Bye(reason="error", message="the server failed")))
+
+    def _obey(self, message: ClientMessage) -> None:
+        if isinstance(message, Hello):
+            self._greet()
+        elif not self._greeted:
+            raise StreamError("the first message must be hello")
+        elif isinstance(message, Want):
+            assert self._delivery is not None
+            self._delivery.want(message)
+        elif isinstance(message, Resume):
+            self._playhead.resume()
+            self.paused.clear()
+        elif isinstance(message, Pause):
+            self._playhead.pause()
+            self.paused.set()
+        elif isinstance(message, Seek):
+            self._playhead.seek(message.frame)
+        elif isinstance(message, ChooseRung):
+            self._choose_rung(message.rung)
+        elif isinstance(message, Bye):
+            self._spawn(self.close())
+        else:
+            log.debug("viewer of %s: %s", self.package_name, message)
+
+    def _greet(self) -> None:
+        if self._greeted:
+            return
+        self._greeted = True
+        package, delivery = self._media.package, self._delivery
+        assert delivery is not None
+        digest = hashlib.sha256(package.manifest_bytes).hexdigest()
+        self._send(
+            ManifestHead(
+                package=package.manifest.id,
+                rung=self._position()[0],
+                sha256=digest,
+                bytes=len(package.manifest_bytes),
+            )
+        )
+        delivery.send_manifest(digest)
+        self._after(self._settings.start_delay, self._start_late)
+
+    def _start_late(self) -> None:
+        if self._playhead.epoch == 0:
+            self._playhead.resume()
+
+    def _choose_rung(self, rung: int) -> None:
+        if rung >= len(self._media.rungs):
+            raise StreamError(f"there is no rung {rung}")
+        assert self._video is not None
+        self._video.wanted_rung = rung
+
+    # -- media --------------------------------------------------------------------------------
+
+    def _on_idr(self, rung: int, frame: int) -> None:
+        # aiortc keeps its RTP time stamps to itself; browsers need one to count from.
+        time = getattr(self._sender, "_RTCRtpSender__rtp_timestamp", None)
+        if isinstance(time, int):
+            self._send(Anchor(rtp_time=time & 0xFFFF_FFFF, rung=rung, frame=frame))
+
+    def _on_fault(self, error: PackageError) -> None:
+        """The video cannot be read any more: rather an end with a reason than silence."""
+        log.error("%s", error)
+        self._spawn(self.close(Bye(reason="error", message="the video is damaged on the server")))
+
+    def _on_end(self, kind: str) -> None:
+        """A track came to its end; the play is over when all have."""
+        if self._ended_epoch != self._playhead.epoch:
+            self._ended_epoch, self._ended = self._playhead.epoch, set()
+        self._ended.add(kind)
+        if self._ended != self._playing:
+            return
+        assert self._video is not None
+        self._send(Bye(reason="end", frames=self._video.sent))
+        self._after(self._settings.leave_timeout, lambda: self._spawn(self._leave_at_end()))
+
+    async def _leave_at_end(self) -> None:
+        if self._playhead.frame >= self._media.package.manifest.source.frames:
+            await self.close()

@@ -1,0 +1,201 @@
+"""WHEP: a POST with an offer gives an answer and a session (draft-ietf-wish-whep-03, section 4).
+
+Trickle ICE is not done: PATCH gets 422 (section 4.3.2, "not supported"), since offer and answer
+carry all candidates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from starlette.requests import ClientDisconnect
+
+from client_sdk.contract.control import EXTENSION_REL, Bye
+from kernels.errors import PackageError, StreamError
+from server.catalogue import Catalogue
+from server.media import PackageMedia
+from server.settings import Settings
+from server.viewer import Viewer
+
+log = logging.getLogger("crispcast.server")
+
+SDP = "application/sdp"
+METHODS = "POST, OPTIONS, GET, HEAD"
+
+
+class Viewers:
+    """Who watches: sessions by their secret ids, and the media that they share."""
+
+    def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
+        self.catalogue = catalogue
+        self.settings = settings
+        self._sessions: dict[str, Viewer] = {}
+        self._media: dict[str, PackageMedia] = {}
+        self._opening = asyncio.Lock()
+        self._joining = 0
+        self.all_gone = asyncio.Event()
+        self.all_gone.set()
+
+    @property
+    def count(self) -> int:
+        """Sessions now, those being set up among them."""
+        return len(self._sessions) + self._joining
+
+    def only(self) -> Viewer:
+        """The one session there is; raises ValueError where there is another number."""
+        (viewer,) = self._sessions.values()
+        return viewer
+
+    def find(self, name: str, session: str) -> Viewer:
+        """The session of that package; raises HTTPException 404."""
+        viewer = self._sessions.get(session)
+        if viewer is None or viewer.package_name != name:
+            raise HTTPException(404, "there is no such session")
+        return viewer
+
+    async def join(self, name: str, offer: str) -> tuple[Viewer, str]:
+        """A new viewer of the package and the answer's SDP; raises HTTPException."""
+        if self.count >= self.settings.max_viewers:
+            raise HTTPException(
+                503,
+                f"all {self.settings.max_viewers} places are taken",
+                {"Retry-After": str(self.settings.retry_after)},
+            )
+        self._joining += 1
+        try:
+            try:
+                media = await self._open(name)
+            except PackageError as error:
+                log.error("%s", error)
+                raise HTTPException(500, f"package {name} is damaged on the server") from None
+            viewer = Viewer(media, self.settings, self._leave)
+            try:
+                answer = await viewer.answer(offer)
+            except BaseException as error:
+                await viewer.close()
+                if isinstance(error, StreamError):
+                    raise HTTPException(400, str(error)) from None
+                raise
+            self._sessions[viewer.id] = viewer
+            self.all_gone.clear()
+            return viewer, answer
+        finally:
+            self._joining -= 1
+
+    async def _open(self, name: str) -> PackageMedia:
+        async with self._opening:
+            media = self._media.get(name)
+            if media is None:
+                package = self.catalogue.packages[name]
+                media = await asyncio.to_thread(PackageMedia.open, package)
+                self._media[name] = media
+            return media
+
+    def _leave(self, viewer: Viewer) -> None:
+        self._sessions.pop(viewer.id, None)
+        if not self._sessions:
+            self.all_gone.set()
+
+    async def close(self) -> None:
+        """Say goodbye to all and give the files back."""
+        goodbye = Bye(reason="shutdown", message="the server stops")
+        await asyncio.gather(*(v.close(goodbye) for v in list(self._sessions.values())))
+        for media in self._media.values():
+            media.close()
+        self._media.clear()
+
+
+def manifest_path(name: str) -> str:
+    """URL path of a package's manifest."""
+    return f"/packages/{quote(name)}/manifest.json"
+
+
+def whep_router(viewers: Viewers) -> APIRouter:
+    """The routes under /whep."""
+    router = APIRouter(prefix="/whep", tags=["WHEP"])
+
+    def known(name: str) -> str:
+        if name in viewers.catalogue.packages:
+            return name
+        if name in viewers.catalogue.broken:
+            raise HTTPException(404, f"package {name} is damaged and not available")
+        raise HTTPException(404, f"there is no package {name[:80]}")
+
+    @router.post("/{name}", status_code=201)
+    async def begin(name: str, request: Request) -> Response:
+        """Take an SDP offer and answer it."""
+        known(name)
+        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if kind != SDP:
+            raise HTTPException(415, f"the offer must come as {SDP}", {"Accept-Post": SDP})
+        settings = viewers.settings
+        body = await read_body(request, settings.max_offer_bytes, settings.offer_timeout)
+        try:
+            offer = body.decode()
+        except UnicodeDecodeError:
+            raise HTTPException(400, "the offer is not an SDP that can be read") from None
+        viewer, answer = await viewers.join(name, offer)
+        headers = {
+            "Location": f"/whep/{quote(name)}/{viewer.id}",
+            "ETag": viewer.etag,
+            # Section 4.9: extensions are announced by their relation, and never required.
+            "Link": f'<{manifest_path(name)}>; rel="{EXTENSION_REL}"',
+            "Cache-Control": "no-store",
+        }
+        return Response(answer, 201, headers, SDP)
+
+    @router.get("/{name}")
+    async def look(name: str) -> Response:
+        """Section 4.2: a GET of the endpoint has an empty answer."""
+        known(name)
+        return Response(status_code=204, headers={"Accept-Post": SDP})
+
+    @router.head("/{name}")
+    async def look_head(name: str) -> Response:
+        """HEAD answers 200."""
+        known(name)
+        return Response(status_code=200, headers={"Accept-Post": SDP})
+
+    @router.options("/{name}")
+    async def options(name: str) -> Response:
+        """What may be sent here."""
+        known(name)
+        return Response(status_code=204, headers={"Accept-Post": SDP, "Allow": METHODS})
+
+    @router.options("/{name}/{session}")
+    async def session_options(name: str, session: str) -> Response:
+        """What a session takes."""
+        return Response(status_code=204, headers={"Allow": "DELETE, PATCH, OPTIONS"})
+
+    @router.delete("/{name}/{session}")
+    async def end(name: str, session: str) -> Response:
+        """End the session, whatever ETag is sent (section 4.5)."""
+        await viewers.find(name, session).close()
+        return Response(status_code=200)
+
+    @router.patch("/{name}/{session}")
+    async def trickle(name: str, session: str) -> Response:
+        """Neither trickle ICE nor restarts."""
+        viewers.find(name, session)
+        raise HTTPException(422, "all candidates must be in the offer; PATCH is not supported")
+
+    return router
+
+
+async def read_body(request: Request, limit: int, seconds: float) -> bytes:
+    """The body, no more than `limit` bytes in `seconds`; raises HTTPException 400, 408, 413."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise HTTPException(413, f"the offer is longer than {limit} bytes")
+    except TimeoutError:
+        raise HTTPException(408, f"the offer did not come within {seconds:g} s") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the offer broke off") from None
+    return bytes(body)

@@ -1,0 +1,56 @@
+"""The cache gives back what was put in, or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from client_sdk.cache import AssetCache
+from kernels.errors import StreamError
+from tests.client_sdk.tiny import sha
+
+
+def test_an_asset_outlives_the_process_on_disk(tmp_path: Path) -> None:
+    AssetCache(tmp_path / "cache").put(sha(b"plan"), b"plan")
+    assert AssetCache(tmp_path / "cache").get(sha(b"plan")) == b"plan"
+
+
+def test_without_a_folder_it_is_kept_in_memory() -> None:
+    cache = AssetCache()
+    cache.put(sha(b"plan"), b"plan")
+    assert cache.get(sha(b"plan")) == b"plan"
+    assert AssetCache().get(sha(b"plan")) is None
+
+
+def test_a_damaged_file_counts_as_absent_and_goes(tmp_path: Path) -> None:
+    AssetCache(tmp_path).put(sha(b"plan"), b"plan")
+    (tmp_path / sha(b"plan")).write_bytes(b"lies")
+    assert AssetCache(tmp_path).get(sha(b"plan")) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_hash_is_not_kept() -> None:
+    with pytest.raises(StreamError, match="damaged"):
+        AssetCache().put(sha(b"plan"), b"other")
+
+
+def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    parts = [bytes([n]) * 100 for n in range(4)]
+    cache = AssetCache(tmp_path, limit=250)
+    for part in parts:
+        cache.put(sha(part), part)
+    kept = [cache.get(sha(part)) is not None for part in parts]
+    assert kept == [False, False, True, True]
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 250
+
+
+def test_a_name_with_tricks_finds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    assert AssetCache(tmp_path / "cache").get("../secret") is None
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StreamError, match="cannot be made"):
+        AssetCache(tmp_path / "file" / "cache")

@@ -1,0 +1,83 @@
+"""Files hold what was shown, in its time, with its sound."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from client_sdk.contract import Package
+from client_sdk.picture import planes_of
+from client_sdk.sinks import check_output, open_sink
+from client_sdk.upscaler import Planes
+from kernels.errors import StreamError
+from tests.client_sdk.tiny import HEIGHT, WIDTH
+
+
+def picture(value: int) -> Planes:
+    half = (HEIGHT + 1) // 2, (WIDTH + 1) // 2
+    return (
+        np.full((HEIGHT, WIDTH), value, np.uint8),
+        np.full(half, 100, np.uint8),
+        np.full(half, 140, np.uint8),
+    )
+
+
+def test_a_y4m_repeats_what_was_lost_so_that_numbers_stay_right(
+    tiny: Package, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.y4m"
+    sink = open_sink(path, tiny.manifest)
+    for position in (0, 1, 4):
+        sink.video(position, picture(50 + position))
+    sink.close()
+    with av.open(str(path)) as container:
+        frames = [planes_of(frame)[0].copy() for frame in container.decode(video=0)]
+        rate = container.streams.video[0].average_rate
+    assert rate == Fraction(25)
+    assert [int(frame[0, 0]) for frame in frames] == [50, 51, 51, 51, 54]
+
+
+def test_an_mp4_keeps_time_and_sound_and_odd_sizes(tiny: Package, tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    sink = open_sink(path, tiny.manifest)
+    for position in (0, 1, 4):
+        sink.video(position, picture(50 + position))
+    for start in range(0, 9600, 960):
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1920), np.int16), "s16", "stereo")
+        sound.sample_rate, sound.pts = 48_000, start
+        sink.audio(sound)
+    sink.close()
+    with av.open(str(path)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        assert (video.width, video.height) == (WIDTH + 1, HEIGHT + 1)
+        times = [float(frame.time or 0) for frame in container.decode(video)]
+        assert audio.duration is not None
+        assert audio.time_base is not None
+        assert float(audio.duration * audio.time_base) == pytest.approx(0.2, abs=0.03)
+    assert times == pytest.approx([0, 0.04, 0.16])
+
+
+@pytest.mark.parametrize("name", ["out.avi", "out", "nowhere/out.mp4"])
+def test_an_output_that_cannot_be_is_refused_before_the_play(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StreamError):
+        check_output(tmp_path / name)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_said(tiny: Package, tmp_path: Path) -> None:
+    path = tmp_path / "out.y4m"
+    path.symlink_to("/dev/full")
+    sink = open_sink(path, tiny.manifest)
+    with pytest.raises(StreamError, match="No space left"):
+        sink.video(0, picture(1))
+
+
+def test_a_folder_in_the_way_is_said(tiny: Package, tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").mkdir()
+    with pytest.raises(StreamError, match="cannot be written"):
+        open_sink(tmp_path / "out.mp4", tiny.manifest)

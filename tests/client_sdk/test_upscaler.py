@@ -1,0 +1,190 @@
+"""The upscaler uses the right plans or interpolates: nothing between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import av
+import numpy as np
+import pytest
+
+from client_sdk.contract import Manifest, Package
+from client_sdk.picture import planes_of
+from client_sdk.upscaler import Planes, Upscaler
+from kernels.errors import CrispcastError, PackageError
+from kernels.runtime import Engine, Plan
+from tests.client_sdk.tiny import HEIGHT, SEGMENTS, WIDTH, make_plan, sha
+
+
+@pytest.fixture(scope="module")
+def decoded(tiny: Package) -> list[av.VideoFrame]:
+    with av.open(str(tiny.video_path(0))) as container:
+        return list(container.decode(video=0))
+
+
+@pytest.fixture
+def upscaler(tiny: Package) -> Upscaler:
+    return Upscaler.of_package(tiny, threads=1)
+
+
+def same(left: Planes, right: Planes) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def bicubic(lr: Planes) -> Planes:
+    y, u, v = Engine(1).upscale(lr, 2)
+    half = (HEIGHT + 1) // 2, (WIDTH + 1) // 2
+    return y[:HEIGHT, :WIDTH], u[: half[0], : half[1]], v[: half[0], : half[1]]
+
+
+def test_frames_come_out_in_the_sources_size(
+    upscaler: Upscaler, decoded: list[av.VideoFrame]
+) -> None:
+    y, u, v = upscaler.upscale(0, planes_of(decoded[0])).planes
+    assert y.shape == (HEIGHT, WIDTH)
+    assert u.shape == v.shape == ((HEIGHT + 1) // 2, (WIDTH + 1) // 2)
+
+
+def test_every_frame_is_super_resolved_when_all_is_there(
+    upscaler: Upscaler, decoded: list[av.VideoFrame]
+) -> None:
+    for number, frame in enumerate(decoded):
+        upscaled = upscaler.upscale(number, planes_of(frame))
+        assert upscaled.super_resolved
+        assert not upscaled.late
+        assert not same(upscaled.planes, bicubic(planes_of(frame)))
+
+
+def test_an_unknown_frame_is_interpolated(upscaler: Upscaler, decoded: list[av.VideoFrame]) -> None:
+    upscaled = upscaler.upscale(None, planes_of(decoded[3]))
+    assert not upscaled.super_resolved
+    assert same(upscaled.planes, bicubic(planes_of(decoded[3])))
+
+
+def test_without_assets_all_is_interpolated(tiny: Package, decoded: list[av.VideoFrame]) -> None:
+    upscaled = Upscaler(tiny.manifest, 0, 1).upscale(0, planes_of(decoded[0]))
+    assert upscaled.late
+    assert not upscaled.super_resolved
+    assert same(upscaled.planes, bicubic(planes_of(decoded[0])))
+
+
+def test_a_missing_plan_leaves_its_patches_interpolated_and_a_late_one_is_used(
+    tiny: Package, decoded: list[av.VideoFrame]
+) -> None:
+    whole, partial = Upscaler.of_package(tiny, threads=1), Upscaler(tiny.manifest, 0, 1)
+    record, shared, own = tiny.manifest.rungs[0].segments[0].assets
+    for sha256 in (record, own):
+        partial.add_asset(sha256, tiny.asset(sha256))
+    assert partial.missing(0) == [shared]
+    lr = planes_of(decoded[0])
+    upscaled = partial.upscale(0, lr)
+    assert upscaled.late
+    assert not upscaled.super_resolved
+    right, plain = whole.upscale(0, lr).planes, bicubic(lr)
+    for x, y, w, h, expert in tiny.patch_map(0, 0).patches() * [2, 2, 2, 2, 1]:
+        part = np.s_[y : min(y + h, HEIGHT), x : min(x + w, WIDTH)]
+        expected = right if expert == 2 else plain
+        assert np.array_equal(upscaled.planes[0][part], expected[0][part])
+    partial.add_asset(shared, tiny.asset(shared))
+    assert same(partial.upscale(0, lr).planes, right)
+
+
+def test_a_late_plate_costs_quality_and_not_the_plans(
+    tiny: Package, decoded: list[av.VideoFrame]
+) -> None:
+    upscaler = Upscaler(tiny.manifest, 0, 1)
+    segment = tiny.manifest.rungs[0].segments[1]
+    for sha256 in segment.assets:
+        if sha256 != segment.plate:
+            upscaler.add_asset(sha256, tiny.asset(sha256))
+    number = SEGMENTS[0]
+    upscaled = upscaler.upscale(number, planes_of(decoded[number]))
+    assert upscaled.super_resolved
+    assert upscaled.late
+
+
+def test_the_frame_before_counts_inside_a_segment_only(
+    tiny: Package, decoded: list[av.VideoFrame]
+) -> None:
+    # A segment decoded by itself gives the same frames as one that others came before.
+    through, alone = Upscaler.of_package(tiny, threads=1), Upscaler.of_package(tiny, threads=1)
+    start, end = SEGMENTS[0], SEGMENTS[0] + SEGMENTS[1]
+    for number in range(start):
+        through.upscale(number, planes_of(decoded[number]))
+    for number in range(start, end):
+        lr = planes_of(decoded[number])
+        assert same(through.upscale(number, lr).planes, alone.upscale(number, lr).planes)
+
+
+def test_after_a_lost_frame_the_frame_is_its_own_previous(
+    tiny: Package, decoded: list[av.VideoFrame]
+) -> None:
+    gap, fresh = Upscaler.of_package(tiny, threads=1), Upscaler.of_package(tiny, threads=1)
+    gap.upscale(3, planes_of(decoded[3]))
+    lr = planes_of(decoded[5])
+    assert same(gap.upscale(5, lr).planes, fresh.upscale(5, lr).planes)
+
+
+def test_the_number_of_threads_changes_nothing(tiny: Package, decoded: list[av.VideoFrame]) -> None:
+    one, two = Upscaler.of_package(tiny, threads=1), Upscaler.of_package(tiny, threads=2)
+    for number, frame in enumerate(decoded[:14]):
+        lr = planes_of(frame)
+        assert same(one.upscale(number, lr).planes, two.upscale(number, lr).planes)
+
+
+def test_a_plan_under_anothers_hash_is_refused(tiny: Package) -> None:
+    first, second = tiny.manifest.rungs[0].segments[0].experts
+    with pytest.raises(PackageError, match="damaged"):
+        Upscaler(tiny.manifest, 0, 1).add_asset(first, tiny.asset(second))
+
+
+def test_an_asset_that_nobody_needs_is_refused(tiny: Package) -> None:
+    with pytest.raises(PackageError, match="no segment"):
+        Upscaler(tiny.manifest, 0, 1).add_asset("0" * 64, b"")
+
+
+def bad_contents() -> Iterator[bytes]:
+    yield b"not a plan"
+    yield make_plan(3, ("luma",), scale=3)
+
+
+@pytest.mark.parametrize("content", bad_contents())
+def test_a_refused_plan_stays_missing_and_is_not_asked_for_again(
+    tiny: Package, decoded: list[av.VideoFrame], content: bytes
+) -> None:
+    manifest = _with_plan(tiny, sha(content))
+    upscaler = Upscaler(manifest, 0, 1)
+    with pytest.raises(CrispcastError):
+        upscaler.add_asset(sha(content), content)
+    assert sha(content) in upscaler.refused
+    assert sha(content) not in upscaler.missing(0)
+    record = manifest.rungs[0].segments[0].map.sha256
+    upscaler.add_asset(record, tiny.asset(record))
+    assert not upscaler.upscale(0, planes_of(decoded[0])).super_resolved
+
+
+def _with_plan(tiny: Package, sha256: str) -> Manifest:
+    rung = tiny.manifest.rungs[0]
+    first = rung.segments[0].model_copy(update={"experts": (sha256, sha256)})
+    changed = rung.model_copy(update={"segments": (first, *rung.segments[1:])})
+    return tiny.manifest.model_copy(update={"rungs": (changed,)})
+
+
+def test_what_the_past_needed_is_forgotten(tiny: Package) -> None:
+    upscaler = Upscaler.of_package(tiny, threads=1)
+    upscaler.forget_before(2)
+    assert upscaler.missing(2) == []
+    assert upscaler.missing(1)
+
+
+def test_a_frame_of_another_size_is_refused(upscaler: Upscaler) -> None:
+    plane = np.zeros((10, 10), np.uint8)
+    with pytest.raises(PackageError, match="10x10"):
+        upscaler.upscale(0, (plane, plane[:5, :5], plane[:5, :5]))
+
+
+def test_plans_are_the_runtimes(tiny: Package) -> None:
+    assert Plan(tiny.asset(tiny.manifest.rungs[0].segments[0].experts[0])).inputs == (
+        "luma",
+        "previous",
+    )

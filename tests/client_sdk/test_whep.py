@@ -1,0 +1,73 @@
+"""The addresses that a player takes: any that HTTP can carry, and a sentence for the others."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from client_sdk.whep import post_offer
+from kernels.errors import StreamError
+
+
+@contextlib.contextmanager
+def answering(location: str, seen: list[str]) -> Iterator[str]:
+    """A server that takes one POST and says that the session is at `location`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append(self.path)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(201)
+            self.send_header("Content-Type", "application/sdp")
+            self.send_header("Location", location)
+            self.end_headers()
+            self.wfile.write(b"v=0")
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nonsense",
+        "ftp://host/whep/x",
+        "http://",
+        "http://[::1/whep/x",
+        "http://host:99999/whep/x",
+        "http://host:port/whep/x",
+        f"http://{'a' * 300}/whep/x",
+        "http://\u2126\udcff/whep/x",
+    ],
+)
+def test_what_is_no_address_is_refused_in_a_sentence(url: str) -> None:
+    with pytest.raises(StreamError, match="is not an http or https address"):
+        post_offer(url, "v=0")
+
+
+def test_a_name_with_spaces_and_any_letters_is_escaped_once() -> None:
+    seen: list[str] = []
+    for name in ("my ünï 日本", "my%20%C3%BCn%C3%AF%20%E6%97%A5%E6%9C%AC"):
+        with answering("/whep/s/1", seen) as server:
+            assert post_offer(f"{server}/whep/{name}", "v=0").session == f"{server}/whep/s/1"
+    assert seen == ["/whep/my%20%C3%BCn%C3%AF%20%E6%97%A5%E6%9C%AC"] * 2
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "ftp://host/x", "file:///etc/passwd"])
+def test_a_session_that_is_nowhere_is_refused(location: str) -> None:
+    with (
+        answering(location, []) as server,
+        pytest.raises(StreamError, match="is not an http or https address"),
+    ):
+        post_offer(f"{server}/whep/x", "v=0")

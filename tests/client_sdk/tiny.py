@@ -1,0 +1,225 @@
+"""A tiny whole package, made by hand in a second: moving noise, three segments, every asset kind.
+
+`write_tiny(folder)` gives the package's path. Nothing here is trained: plans with random numbers
+show a wrong plan or a lost `previous` as well as trained ones do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image
+
+from client_sdk.contract import (
+    FILE_HEADER,
+    MANIFEST_FILE,
+    Asset,
+    Audio,
+    Cell,
+    Colour,
+    Grid,
+    Manifest,
+    MapRef,
+    Method,
+    PatchMap,
+    Rung,
+    RungSegment,
+    Segment,
+    Source,
+    asset_file,
+    encode_record,
+    package_id,
+    rung_size,
+)
+from client_sdk.picture import plane_view
+from kernels.compiler import encode_plan
+from kernels.plan import Activation, PlanTable
+from tests.kernels.plans import plan_for, spec
+
+WIDTH, HEIGHT, SCALE = 189, 121, 2
+FPS = Fraction(25)
+SEGMENTS = (12, 10, 14)
+LR_WIDTH, LR_HEIGHT = rung_size(WIDTH, HEIGHT, SCALE)
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def make_plan(seed: int, inputs: tuple[str, ...], scale: int = SCALE) -> bytes:
+    """A small plan that makes a visible difference to interpolation."""
+    sources = tuple(range(len(inputs)))
+    first = len(inputs)
+    table = PlanTable(
+        scale,
+        inputs,
+        True,
+        (
+            spec(8, *sources, activation=Activation.RELU),
+            spec(scale * scale, first),
+        ),
+    )
+    return encode_plan(plan_for(table, seed))
+
+
+def make_plate(width: int, height: int) -> bytes:
+    rows, columns = np.mgrid[:height, :width]
+    luma = (128 + 90 * np.sin(rows / 5) * np.cos(columns / 7)).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(luma).save(out, "AVIF", quality=70, subsampling="4:0:0", range="full")
+    return out.getvalue()
+
+
+def write_video(path: Path, segments: tuple[int, ...], width: int, height: int, crf: int) -> None:
+    rng = np.random.default_rng(7)
+    canvas = rng.integers(30, 226, (height + 64, width + 64), dtype=np.uint8)
+    starts = {sum(segments[:index]) for index in range(len(segments))}
+    with av.open(str(path), "w", format="mp4") as container:
+        stream: Any = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {
+            "bf": "0",
+            "g": "1000",
+            "crf": str(crf),
+            "preset": "ultrafast",
+            "forced-idr": "1",
+            "x264-params": "scenecut=0:open-gop=0",
+        }
+        for number in range(sum(segments)):
+            frame = av.VideoFrame(width, height, "yuv420p")
+            shift = number % 32
+            for index, plane in enumerate(frame.planes):
+                part = canvas[shift : shift + plane.height, shift : shift + plane.width]
+                plane_view(plane)[:] = part if index == 0 else 128 + part // 16
+            frame.pts = number
+            if number in starts:
+                frame.pict_type = av.video.frame.PictureType.I
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def write_audio(path: Path, seconds: float) -> None:
+    with av.open(str(path), "w", format="ogg") as container:
+        stream: Any = container.add_stream("libopus", rate=48_000)
+        stream.layout = "stereo"
+        stream.options = {"frame_duration": "20"}
+        total = int(seconds * 48_000)
+        time = np.arange(total) / 48_000
+        tone = (np.sin(2 * np.pi * 440 * time) * 9000).astype(np.int16)
+        for start in range(0, total, 960):
+            part = tone[start : start + 960]
+            samples = np.repeat(part, 2)[None, :]
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
+            frame.sample_rate, frame.pts = 48_000, start
+            frame.time_base = Fraction(1, 48_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def maps_of(segments: tuple[int, ...], width: int, height: int) -> list[PatchMap]:
+    grid = Grid(width, height, 24, 20)
+    count = grid.columns * grid.rows
+    maps = []
+    for index in range(len(segments)):
+        cells: list[Cell] = [(index + cell) % 3 for cell in range(count)]
+        if index == 1:
+            cells[0] = (1, 2, 0, 1)
+        maps.append(PatchMap(grid, tuple(cells)))
+    return maps
+
+
+def write_tiny(
+    folder: Path,
+    *,
+    name: str = "tiny",
+    segments: tuple[int, ...] = SEGMENTS,
+    audio: bool = True,
+    networks: bool = True,
+    plan_padding: int = 0,
+    crf: int = 30,
+) -> Path:
+    """Write `folder/NAME.crisp`. `plan_padding` adds that many experts nobody's patch uses."""
+    root = folder / f"{name}.crisp"
+    for part in ("video", "plans", "plates", "maps", "audio"):
+        (root / part).mkdir(parents=True)
+    video = root / "video" / "lr.mp4"
+    write_video(video, segments, LR_WIDTH, LR_HEIGHT, crf)
+    assets: dict[str, Asset] = {}
+
+    def keep(data: bytes, kind: Any) -> str:
+        assets[sha(data)] = Asset(kind=kind, bytes=len(data))
+        (root / asset_file(sha(data), kind)).write_bytes(data)
+        return sha(data)
+
+    plate = make_plate(LR_WIDTH * SCALE, LR_HEIGHT * SCALE)
+    shared = make_plan(1, ("luma", "previous"))
+    rung_segments, records = [], b""
+    for index, patch_map in enumerate(maps_of(segments, LR_WIDTH, LR_HEIGHT)):
+        plated = index == 1
+        if not networks:
+            patch_map = PatchMap.uniform(LR_WIDTH, LR_HEIGHT, 0)
+        record = encode_record(patch_map)
+        inputs = ("luma", "previous", "plate") if plated else ("luma",)
+        own = [make_plan(10 + index, inputs)]
+        own += [make_plan(1000 + 50 * index + extra, ("luma",)) for extra in range(plan_padding)]
+        rung_segments.append(
+            RungSegment(
+                experts=tuple(keep(p, "plan") for p in [shared, *own]) if networks else (),
+                plate=keep(plate, "plate") if plated and networks else None,
+                map=MapRef(
+                    sha256=sha(record), offset=len(FILE_HEADER) + len(records), bytes=len(record)
+                ),
+            )
+        )
+        records += record
+    (root / "maps" / "lr.maps").write_bytes(FILE_HEADER + records)
+    sound = None
+    if audio:
+        path = root / "audio" / "track.ogg"
+        write_audio(path, sum(segments) / float(FPS))
+        data = path.read_bytes()
+        sound = Audio(file="audio/track.ogg", sha256=sha(data), bytes=len(data), channels=2)
+    data = video.read_bytes()
+    starts = [sum(segments[:index]) for index in range(len(segments))]
+    manifest = Manifest(
+        id=package_id("0" * 64, {"name": name}),
+        name=name,
+        source=Source(
+            sha256="0" * 64,
+            width=WIDTH,
+            height=HEIGHT,
+            frames=sum(segments),
+            fps=(FPS.numerator, FPS.denominator),
+            colour=Colour(),
+            audio=audio,
+        ),
+        method=Method(name="none" if not networks else "stdo"),
+        segments=tuple(
+            Segment(start=start, frames=frames)
+            for start, frames in zip(starts, segments, strict=True)
+        ),
+        rungs=(
+            Rung(
+                name="lr",
+                width=LR_WIDTH,
+                height=LR_HEIGHT,
+                scale=SCALE,
+                profile="baseline",
+                file="video/lr.mp4",
+                sha256=sha(data),
+                bytes=len(data),
+                maps_file="maps/lr.maps",
+                segments=tuple(rung_segments),
+            ),
+        ),
+        assets=assets,
+        audio=sound,
+    )
+    (root / MANIFEST_FILE).write_bytes(manifest.to_bytes())
+    return root

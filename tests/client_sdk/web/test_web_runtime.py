@@ -1,0 +1,226 @@
+"""The runtime in Node and in Chromium gives what the native one gives, and refuses alike."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from kernels import runtime
+from kernels.compiler import encode_plan
+from kernels.errors import PlanError
+from kernels.plan import Activation, PlanTable
+from tests.client_sdk.web.conftest import Run, in_node, in_page
+from tests.kernels.plans import every_branch, plan_for, spec
+
+Plane = npt.NDArray[np.uint8]
+Call = dict[str, Any]
+ALL_HOSTS = [(1, False), (2, False), (3, False), (1, True), (2, True)]
+
+
+def text(data: bytes | Plane) -> str:
+    return base64.b64encode(bytes(data) if isinstance(data, bytes) else data.tobytes()).decode()
+
+
+def planes(width: int, height: int, seed: int = 0) -> tuple[Plane, Plane, Plane]:
+    rng = np.random.default_rng(seed)
+    small = (height + 1) // 2, (width + 1) // 2
+    y, u, v = (rng.integers(0, 256, s, dtype=np.uint8) for s in ((height, width), small, small))
+    return y, u, v
+
+
+def network(scale: int, seed: int = 0, width: int = 12) -> bytes:
+    """Luma, previous and plate through blocks of 1, 4 and 8."""
+    table = PlanTable(
+        scale,
+        ("luma", "previous", "plate"),
+        True,
+        (
+            spec(scale**2, 0, kernel=5, block=1),
+            spec(width, 0, 1, 2),
+            spec(2 * width, 4, activation=Activation.RELU),
+            spec(width, 5, block=8, residual=4),
+            spec(scale**2, 6, residual=3, after=True),
+        ),
+    )
+    return encode_plan(plan_for(table, seed, density=0.4))
+
+
+def call(lr: tuple[Plane, Plane, Plane], scale: int, **more: Any) -> Call:
+    y, u, v = lr
+    height, width = y.shape
+    picture = {"y": text(y), "u": text(u), "v": text(v), "width": width, "height": height}
+    return {**picture, "scale": scale, **more}
+
+
+def largest_difference(answer: Call, wanted: tuple[Plane, Plane, Plane]) -> int:
+    assert "error" not in answer, answer
+    assert (answer["height"], answer["width"]) == wanted[0].shape
+    worst = 0
+    for name, plane in zip("yuv", wanted, strict=True):
+        there = np.frombuffer(base64.b64decode(answer[name]), np.uint8).reshape(plane.shape)
+        worst = max(worst, int(np.abs(there.astype(int) - plane).max()))
+    return worst
+
+
+def test_the_same_picture_as_the_native_portable_engine(host: Run) -> None:
+    engine = runtime.Engine(1, "portable")
+    calls, wanted = [], []
+    for scale, (width, height) in ((2, (67, 41)), (3, (300, 33)), (4, (64, 45)), (2, (1, 1))):
+        lr, previous = planes(width, height), planes(width, height, 1)[0]
+        plate = np.random.default_rng(2).integers(0, 256, (scale * height, scale * width), "u1")
+        wires = [network(scale, 1), network(scale, 2)]
+        middle = width // 2
+        patches = [0, 0, middle, height, 2, middle, 0, width - middle, height, 1]
+        if middle == 0:
+            patches = [0, 0, 1, 1, 1]
+        prepared = [runtime.Plan(wire) for wire in wires]
+        given = {"plans": [text(wire) for wire in wires]}
+        full = {**given, "previous": text(previous), "plate": text(plate), "patches": patches}
+        calls += [call(lr, scale), call(lr, scale, **given), call(lr, scale, **full)]
+        calls += [call(lr, scale, **full, inPlace=True)]
+        whole = np.array(patches, np.int32).reshape(-1, 5)
+        with_all = engine.upscale(
+            lr,
+            scale,
+            plans=prepared,
+            patches=whole,
+            previous=previous,
+            plate=runtime.Plate(plate, scale),
+        )
+        wanted += [engine.upscale(lr, scale), engine.upscale(lr, scale, plans=prepared)]
+        wanted += [with_all, with_all]
+    cases = [{"threads": t, "relaxed": r, "calls": calls} for t, r in ALL_HOSTS]
+    for case, answer in zip(cases, host(cases), strict=True):
+        assert answer["threads"] == case["threads"]
+        worst = [largest_difference(a, w) for a, w in zip(answer["results"], wanted, strict=True)]
+        assert max(worst) <= (1 if answer["isa"] == "wasm-relaxed" else 0), worst
+        assert answer["isa"].startswith("wasm")
+
+
+def test_threads_never_change_a_bit(host: Run) -> None:
+    width, height = 301, 83
+    given = call(planes(width, height), 2, plans=[text(network(2, width=40))])
+    cases = [
+        {"threads": threads, "relaxed": relaxed, "calls": [given] * 3}
+        for relaxed in (False, True)
+        for threads in (1, 2, 3)
+    ]
+    answers = [answer["results"] for answer in host(cases)]
+    for same in (answers[:3], answers[3:]):
+        for results in same:
+            assert all(result["y"] == same[0][0]["y"] for result in results)
+
+
+def test_rows_with_gaps_are_read_as_such(host: Run) -> None:
+    y, u, v = planes(45, 21)
+    gaps = [np.pad(p, ((0, 0), (0, gap))) for p, gap in ((y, 3), (u, 9), (v, 1))]
+    strides = {f"stride{n}": p.shape[1] for n, p in zip("YUV", gaps, strict=True)}
+    loose = {**call((y, u, v), 2), **strides}
+    for name, plane in zip("yuv", gaps, strict=True):
+        loose[name] = text(plane)
+    calls = [call((y, u, v), 2), loose]
+    (answer,) = host([{"threads": 1, "relaxed": False, "calls": calls}])
+    assert answer["results"][0] == answer["results"][1]
+
+
+def hostile() -> list[bytes]:
+    """Plans cut off, flipped, and wrong under a right checksum."""
+    wire = encode_plan(every_branch())
+    rng = np.random.default_rng(0)
+    lies = [b"", b"CCPL", bytes(64), wire[:-1], wire + b"\0", wire[: len(wire) // 2]]
+    for _ in range(60):
+        body = bytearray(wire[12:])
+        body[int(rng.integers(0, min(len(body), 60)))] = int(rng.integers(0, 256))
+        lies.append(struct.pack("<4sBBHI", b"CCPL", 1, 0, 0, zlib.crc32(body)) + bytes(body))
+    return lies
+
+
+def test_hostile_plans_are_refused_with_the_sentence_of_the_core(host: Run) -> None:
+    lr = planes(13, 9)
+    calls, sentences = [], []
+    for wire in hostile():
+        try:
+            scale = runtime.Plan(wire).scale
+            sentences.append("")
+        except PlanError as error:
+            scale = 2
+            sentences.append(str(error))
+        calls.append(call(lr, scale, plans=[text(wire)]))
+    assert sum(map(bool, sentences)) > 30
+    (answer,) = host([{"threads": 1, "relaxed": True, "calls": calls}])
+    for result, sentence in zip(answer["results"], sentences, strict=True):
+        assert ("error" in result) == bool(sentence), (result.get("error"), sentence)
+        if sentence:
+            assert result["error"]["message"] in sentence
+            assert result["error"]["status"] != 0
+
+
+def test_wrong_calls_are_refused(host: Run) -> None:
+    lr = planes(16, 8)
+    short = {**call(lr, 2), "y": text(lr[0][:-1])}
+    plan, plate = text(network(2)), text(np.zeros((18, 34), "u1"))
+    wrong = [
+        (short, "needs 128"),
+        ({**call(lr, 2), "strideY": 8}, "stride"),
+        (call(lr, 5), "scale"),
+        ({**call(lr, 2), "width": 0}, "1 to 16384"),
+        ({**call(lr, 2), "width": 1 << 20}, "1 to 16384"),
+        (call(lr, 2, patches=[0, 0, 8, 8, 0]), "tile"),
+        (call(lr, 2, patches=[0, 0, 16, 8, 1]), "no plan"),
+        (call(lr, 2, patches=[1, 2, 3]), "five words"),
+        (call(lr, 3, plans=[plan]), "another scale"),
+        (call(lr, 2, previous=text(lr[0][:4])), "previous"),
+        (call(lr, 2, plans=[plan], plate=plate[:40]), "plate"),
+    ]
+    calls = [given for given, _ in wrong] + [call(lr, 2)]
+    (answer,) = host([{"threads": 1, "relaxed": True, "calls": calls}])
+    for (_, sentence), result in zip(wrong, answer["results"], strict=False):
+        assert sentence in result["error"]["message"], result
+    assert "error" not in answer["results"][-1]  # and the runtime goes on
+
+
+def test_what_is_freed_is_used_again(host: Run) -> None:
+    lr = planes(160, 90)
+    plate = text(np.zeros((180, 320), "u1"))
+    given = call(lr, 2, plans=[text(network(2))], plate=plate, inPlace=True)
+    few, many = ({"threads": 1, "relaxed": False, "calls": [given] * n} for n in (2, 60))
+    few_answer, many_answer = host([few, many])
+    assert many_answer["memory"] == few_answer["memory"]
+
+
+def test_threads_without_isolation_are_refused(modules: Path) -> None:
+    cases = [{"threads": n, "relaxed": True, "calls": [call(planes(8, 8), 2)]} for n in (2, 0)]
+    two, as_it_comes = in_page(modules, cases, isolated=False)
+    assert "Cross-Origin-Opener-Policy" in two["error"]["message"]
+    assert as_it_comes["threads"] == 1
+    assert "error" not in as_it_comes["results"][0]
+
+
+def test_missing_modules_are_named(node: list[str], modules: Path, tmp_path: Path) -> None:
+    case = {"threads": 1, "relaxed": False, "calls": []}
+    (answer,) = in_node(node, tmp_path / "nowhere", tmp_path, [case])
+    assert "crispcast.wasm" in answer["error"]["message"]
+
+
+def test_the_modules_stay_small(modules: Path) -> None:
+    for path in modules.glob("*.wasm"):
+        assert path.stat().st_size < 120_000, path.name
+    assert len(list(modules.glob("*.wasm"))) == 4
+
+
+def test_the_types_fit_the_code() -> None:
+    compiler = shutil.which("tsc")
+    if compiler is None:
+        pytest.skip("no tsc here: npm install -g typescript")
+    web = Path(__file__).parents[3] / "client_sdk" / "web"
+    command = [compiler, "--noEmit", "--strict", "--target", "es2022", "crispcast.d.ts"]
+    subprocess.run(command, cwd=web, check=True)

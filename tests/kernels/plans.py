@@ -1,0 +1,117 @@
+"""Plans for tests: random valid ones, and a small fixed one that every branch of the format has."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from kernels.plan import Activation, LayerNumbers, LayerSpec, PlanIR, PlanTable, spread
+
+
+def numbers_for(
+    spec: LayerSpec, cin: int, rng: np.random.Generator, density: float = 0.5
+) -> LayerNumbers:
+    """Random numbers for row `spec` with weight scales around 2^-7."""
+    shape = (cin, spec.kernel, spec.kernel)
+    taps = rng.random((spec.blocks, *shape)) < (1.0 if spec.dense else density)
+    highest = 2 ** (spec.bits - 1) - 1
+    weights = rng.normal(0, highest / 3, (spec.cout, *shape)).round().clip(-highest, highest)
+    weights *= spread(taps, spec.block, spec.cout)
+    if spec.activation is Activation.CLIP:
+        activation = np.array([-0.5, 0.75], np.float16)
+    else:
+        activation = rng.normal(0, 0.3, spec.activation_numbers).astype(np.float16)
+    return LayerNumbers(
+        scales=rng.integers(110, 140, spec.cout).astype(np.uint8),
+        bias=rng.normal(0, 0.1, spec.cout).astype(np.float16),
+        activation=activation,
+        taps=taps,
+        weights=weights.astype(np.int8),
+    )
+
+
+def plan_for(table: PlanTable, seed: int, density: float = 0.5) -> PlanIR:
+    """A plan of `table` with random numbers."""
+    rng = np.random.default_rng(seed)
+    return PlanIR(
+        table,
+        tuple(
+            numbers_for(spec, table.input_channels(index), rng, density)
+            for index, spec in enumerate(table.layers)
+        ),
+    )
+
+
+def spec(
+    cout: int,
+    *sources: int,
+    kernel: int = 3,
+    block: int = 4,
+    activation: Activation = Activation.NONE,
+    residual: int | None = None,
+    after: bool = False,
+    dense: bool = False,
+    bits: int = 8,
+) -> LayerSpec:
+    """A row of an op table, with the usual defaults."""
+    return LayerSpec(kernel, sources, cout, block, activation, residual, after, dense, bits)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> PlanTable:
+    """Any valid op table of up to five small layers."""
+    scale = draw(st.sampled_from([2, 3, 4]))
+    optional = [name for name in ("previous", "plate") if draw(st.booleans())]
+    inputs = ("luma", *optional)
+    layers: list[LayerSpec] = []
+    channels = [scale**2 if name == "plate" else 1 for name in inputs]
+    count = draw(st.integers(1, 5))
+    for index in range(count):
+        sources = draw(st.lists(st.integers(0, len(channels) - 1), min_size=1, max_size=3))
+        cout = scale**2 if index == count - 1 else draw(st.integers(1, 17))
+        fitting = [value for value, number in enumerate(channels) if number == cout]
+        residual = draw(st.sampled_from([None, *fitting]))
+        layers.append(
+            spec(
+                cout,
+                *sources,
+                kernel=draw(st.sampled_from([1, 3, 5])),
+                block=draw(st.sampled_from([1, 4, 8])),
+                activation=draw(st.sampled_from(list(Activation))),
+                residual=residual,
+                after=residual is not None and draw(st.booleans()),
+                dense=draw(st.booleans()),
+                bits=draw(st.integers(2, 8)),
+            )
+        )
+        channels.append(cout)
+    return PlanTable(scale, inputs, draw(st.booleans()), tuple(layers))
+
+
+def every_branch() -> PlanIR:
+    """All inputs, kernels, blocks, activations, both residual places, dense and 2-bit weights."""
+    table = PlanTable(
+        scale=2,
+        inputs=("luma", "previous", "plate"),
+        bicubic=True,
+        layers=(
+            spec(6, 0, 1, 2, activation=Activation.RELU),
+            spec(6, 3, kernel=5, block=8, activation=Activation.PRELU, residual=3),
+            spec(7, 4, 3, kernel=1, block=1, activation=Activation.CLIP, bits=5),
+            spec(6, 5, activation=Activation.RELU, residual=4, after=True, dense=True, bits=2),
+            spec(4, 6, residual=2, after=True),
+        ),
+    )
+    return plan_for(table, seed=1)
+
+
+def same(left: PlanIR, right: PlanIR) -> bool:
+    """Whether two plans are equal, number for number."""
+    if left.table != right.table:
+        return False
+    names = ("scales", "bias", "activation", "taps", "weights")
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for a, b in zip(left.numbers, right.numbers, strict=True)
+        for name in names
+    )

@@ -1,0 +1,74 @@
+"""The fuzzers' corpus, replayed without libFuzzer under the address and undefined sanitizers.
+
+`make fuzz SECONDS=600` looks for new inputs; what it finds is fixed and kept in the corpus.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from client_sdk.contract.patch_map import decode_record
+from kernels.compiler import decode_plan
+from tests.kernels.fuzz_seeds import CORPUS, patch_map_seeds, plan_seeds
+
+ROOT = Path(__file__).parents[2]
+RUNTIME = ROOT / "kernels" / "runtime"
+
+
+@functools.cache
+def replayers() -> Path:
+    """The replaying programs; kept in `.cache/native` by the hash of their sources."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("g++ is missing: apt-get install g++")
+    sources = sorted(path for path in RUNTIME.glob("*/*") if path.suffix in {".cpp", ".h", ""})
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources if path.is_file()))
+    folder = ROOT / ".cache" / "native" / f"replay-{digest.hexdigest()[:16]}"
+    if not folder.exists():
+        made = folder.with_name(f"{folder.name}.{os.getpid()}")
+        subprocess.run(
+            [RUNTIME / "fuzz" / "build", made, "replay"],
+            check=True,
+            env={**os.environ, "CXX": compiler},
+        )
+        try:
+            made.rename(folder)
+        except OSError:  # another run was quicker
+            shutil.rmtree(made)
+    return folder
+
+
+@pytest.mark.parametrize("target", ["plan", "patch_map"])
+def test_no_file_of_the_corpus_nor_its_beginnings_do_harm(target: str) -> None:
+    corpus = CORPUS / target
+    done = subprocess.run(
+        [replayers() / f"fuzz_{target}", corpus],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.split() == [str(len(list(corpus.iterdir()))), "files", "ok"]
+
+
+def test_the_seeds_are_what_the_encoders_write() -> None:
+    for target, seeds in {"plan": plan_seeds(), "patch_map": patch_map_seeds()}.items():
+        for name, data in seeds:
+            kept = (CORPUS / target / name).read_bytes()
+            assert kept == data, f"{name} is old: python -m tests.kernels.fuzz_seeds"
+
+
+def test_every_seed_is_valid() -> None:
+    for _, wire in plan_seeds():
+        decode_plan(wire)
+    for _, data in patch_map_seeds():
+        width, height = int.from_bytes(data[:2], "little"), int.from_bytes(data[2:4], "little")
+        decode_record(data[5:], width, height, data[4])

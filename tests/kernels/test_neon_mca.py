@@ -1,0 +1,40 @@
+"""NEON's inner loops by static analysis: no register spilled, nearly every FMLA slot filled."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+
+import pytest
+
+from benchmarks.neon import ISSUE, Loop, analyse, assembly, find_mca, full_width, tile_loops
+
+
+@functools.cache
+def loops() -> tuple[Loop, ...]:
+    if importlib.util.find_spec("ziglang") is None:
+        pytest.skip("ziglang is missing: pip install ziglang")
+    return tuple(tile_loops(assembly()))
+
+
+def test_blocks_of_4_and_8_have_inner_loops() -> None:
+    assert {loop.block for loop in loops()} == {4, 8}
+    for loop in loops():
+        assert loop.fmlas >= loop.channels * loop.vectors
+
+
+def test_no_register_is_spilled_in_an_inner_loop() -> None:
+    assert [loop.name for loop in loops() if loop.spills] == []
+
+
+def test_a_spill_is_seen() -> None:
+    assert Loop(1, 4, 1, ("ldr q0, [sp, #16]", "fmla v1.4s, v0.4s, v2.s[0]")).spills == 1
+
+
+@pytest.mark.parametrize("core", ISSUE)
+def test_full_width_tiles_fill_the_multipliers(core: str) -> None:
+    if find_mca() is None:
+        pytest.skip("llvm-mca is missing: apt-get install llvm-19")
+    for loop in full_width(list(loops())):
+        analysis = analyse(loop, core)
+        assert analysis.fraction >= 0.9, f"{loop.name}: {analysis.fraction:.1%} of {core}"

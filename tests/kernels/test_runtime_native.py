@@ -1,0 +1,128 @@
+"""The C++ core outside Python: under sanitizers, and on another processor through qemu.
+
+Both run `cpp/contract.cpp` over a fixed plan. Programs are kept in `.cache/native` by the hash of
+their sources, for the first cross build takes zig a minute or two.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RUNTIME = ROOT / "kernels" / "runtime"
+CONTRACT = Path(__file__).parent / "cpp" / "contract.cpp"
+PLAN = Path(__file__).parent / "fixtures" / "every_branch.plan"
+FLAGS = ["-std=c++17", "-ffp-contract=off", "-pthread", f"-I{RUNTIME / 'include'}"]
+AVX2 = ["-mavx2", "-mfma"]
+AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
+COMMON = sorted(p for p in (RUNTIME / "src").glob("*.cpp") if not p.stem.startswith("kernels_"))
+
+
+def build(name: str, compiler: list[str], kernels: dict[str, list[str]]) -> Path:
+    """The contract program, with each kernels_*.cpp compiled by its own flags."""
+    sources = [CONTRACT, *COMMON, *(RUNTIME / "src" / f"kernels_{isa}.cpp" for isa in kernels)]
+    digest = hashlib.sha256(repr((compiler, FLAGS, kernels)).encode())
+    for path in [*sources, *sorted(RUNTIME.glob("*/*.h"))]:
+        digest.update(path.read_bytes())
+    folder = ROOT / ".cache" / "native" / f"{name}-{digest.hexdigest()[:16]}"
+    program = folder / "contract"
+    if program.exists():
+        return program
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = []
+    for source in sources:
+        extra = kernels.get(source.stem.removeprefix("kernels_"), [])
+        command = [*compiler, *FLAGS, *extra, "-c", str(source), "-o", source.stem + ".o"]
+        jobs.append(command)
+    for i in range(0, len(jobs), 2):
+        for running in [subprocess.Popen(job, cwd=folder) for job in jobs[i : i + 2]]:
+            assert running.wait(timeout=600) == 0
+    objects = [source.stem + ".o" for source in sources]
+    made = f"contract.{os.getpid()}"
+    subprocess.run([*compiler, "-pthread", *objects, "-o", made], cwd=folder, check=True)
+    os.replace(folder / made, program)
+    for name in objects:
+        (folder / name).unlink()
+    return program
+
+
+def run(command: list[str], *arguments: str) -> list[str]:
+    """The words that the program says when all is well."""
+    done = subprocess.run(
+        [*command, str(PLAN), *arguments], capture_output=True, text=True, timeout=300, check=False
+    )
+    if "unexpected memory mapping" in done.stderr:
+        pytest.skip("this kernel's address space layout is not one that the sanitizer knows")
+    assert done.returncode == 0, done.stdout + done.stderr
+    words = done.stdout.split()
+    assert words[-1] == "ok"
+    return words
+
+
+def native_kernels() -> dict[str, list[str]]:
+    if platform.machine() == "x86_64":
+        return {"portable": [], "avx2": AVX2, "avx512": AVX512}
+    return {"portable": [], "neon": []}
+
+
+@functools.cache
+def sanitized(sanitizers: str) -> list[str]:
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("g++ is missing: apt-get install g++")
+    flags = ["-O1", "-g", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-w"]
+    return run([str(build(sanitizers.replace(",", "-"), [compiler, *flags], native_kernels()))])
+
+
+def test_no_byte_out_of_bounds_and_nothing_undefined() -> None:
+    words = sanitized("address,undefined")
+    assert "portable" in words
+
+
+def test_threads_do_not_race() -> None:
+    sanitized("thread")
+
+
+# Processors from the first with AArch64 to all that qemu knows, and the sets each may be given.
+ARM = {
+    "cortex-a53": ["portable", "neon"],
+    "cortex-a72": ["portable", "neon"],
+    "cortex-a76": ["portable", "neon"],
+    "neoverse-n1": ["portable", "neon"],
+    "max": ["portable", "neon"],
+}
+
+
+@functools.cache
+def arm_program() -> Path:
+    """The contract for AArch64, the portable and NEON kernels in it."""
+    if importlib.util.find_spec("ziglang") is None:
+        pytest.skip("ziglang is missing: pip install ziglang")
+    target = ["-target", "aarch64-linux-musl", "-static"]
+    flags = ["-O2", "-fno-exceptions", "-fno-rtti", "-fno-sanitize=undefined"]
+    compiler = [sys.executable, "-m", "ziglang", "c++", *target, *flags]
+    return build("neon", compiler, {"portable": [], "neon": []})
+
+
+@pytest.mark.parametrize("cpu", ARM)
+def test_neon_under_qemu(cpu: str) -> None:
+    """Every set that is picked is within a code value of the portable one, and never faults."""
+    qemu = shutil.which("qemu-aarch64")
+    if qemu is None:
+        pytest.skip("qemu-aarch64 is missing: apt-get install qemu-user")
+    lies = [] if cpu == "cortex-a53" else ["frames"]
+    *isas, digest, _ = run([qemu, "-cpu", cpu, str(arm_program())], *lies)
+    assert isas == ARM[cpu]
+    if shutil.which("g++") is not None:
+        # The portable kernels round alike on every processor.
+        assert digest == sanitized("address,undefined")[-2]

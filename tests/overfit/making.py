@@ -1,0 +1,96 @@
+"""Makes real video files of every awkward kind, by PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+def picture(number: int, width: int, height: int) -> np.ndarray:
+    """Luma of a test picture, u8 [height, width]: texture that moves one pixel a frame."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    wave = 40 * np.sin((x + number) / 5) + 30 * np.cos(y / 7 + number / 9) + 118
+    return np.clip(wave, 16, 235).astype(np.uint8)
+
+
+def write_video(
+    path: Path,
+    *,
+    width: int = 96,
+    height: int = 64,
+    frames: int = 12,
+    fps: Fraction = Fraction(25),
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    full_range: bool = False,
+    times: Iterable[int] | None = None,
+    time_base: Fraction | None = None,
+    rotation: int = 0,
+    options: dict[str, str] | None = None,
+    container_format: str | None = None,
+    audio: float | None = None,
+    aspect: Fraction | None = None,
+    colour: tuple[int, int, int] = (1, 1, 1),
+) -> Path:
+    """Writes a video; `times` are timestamps in `time_base`, `audio` seconds of a late tone."""
+    with av.open(str(path), "w", format=container_format) as container:
+        settings = {"crf": "12"} if options is None else options
+        stream = container.add_stream(codec, rate=fps, options=settings)
+        assert isinstance(stream, av.VideoStream)
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = width, height, pix_fmt
+        context.color_range = 2 if full_range else 1
+        context.color_primaries, context.color_trc, context.colorspace = colour
+        if aspect is not None:
+            context.sample_aspect_ratio = aspect
+        base = time_base or 1 / fps
+        context.time_base = base
+        if rotation:
+            stream.set_display_rotation(rotation)
+        track = None
+        if audio is not None:
+            track = container.add_stream("aac", rate=44100)
+            track.codec_context.layout = "stereo"
+        stamps = list(times) if times is not None else list(range(frames))
+        for number, stamp in enumerate(stamps):
+            frame = gray_frame(picture(number, width, height), pix_fmt)
+            frame.pts, frame.time_base = stamp, base
+            frame.color_range = context.color_range
+            frame.color_primaries, frame.color_trc, frame.colorspace = colour
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if track is not None and audio is not None:
+            _tone(container, track, audio)
+    return path
+
+
+def gray_frame(luma: np.ndarray, pix_fmt: str) -> av.VideoFrame:
+    """A picture of any planar YUV format with this luma (scaled to its depth) and grey chroma."""
+    height, width = luma.shape
+    frame = av.VideoFrame(width, height, pix_fmt)
+    depth = frame.format.components[0].bits
+    for index, plane in enumerate(frame.planes):
+        codes = luma.astype(np.uint16) if index == 0 else np.full_like(luma, 128, np.uint16)
+        target = np.frombuffer(memoryview(plane), np.uint8 if depth == 8 else np.uint16)
+        target = target.reshape(plane.height, -1)[:, : plane.width]
+        target.flags.writeable = True
+        target[:] = (codes << (depth - 8))[: plane.height, : plane.width]
+    return frame
+
+
+def _tone(container: av.container.OutputContainer, track: av.AudioStream, seconds: float) -> None:
+    """Half of `seconds` later than the picture: a tone of 440 Hz."""
+    start = int(44100 * seconds / 2)
+    samples = np.arange(int(44100 * seconds / 2))
+    wave = (0.5 * np.sin(2 * np.pi * 440 * samples / 44100)).astype(np.float32)
+    for offset in range(0, len(wave), 1024):
+        block = np.stack([wave[offset : offset + 1024]] * 2)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "fltp", "stereo")
+        frame.sample_rate, frame.pts = 44100, start + offset
+        frame.time_base = Fraction(1, 44100)
+        container.mux(track.encode(frame))
+    container.mux(track.encode(None))

@@ -1,0 +1,128 @@
+"""Packages are written whole or not at all, and read back as they were meant."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from client_sdk.contract import Grid, PatchMap, Segment, Source, open_package
+from kernels.errors import PackageError
+from overfit.package import PackageParts, RungParts, SegmentParts, ledger, write_package
+from server.encoding.graph import hash_file
+
+PLAN = b"a plan, as far as a package is concerned"
+PLATE = b"a plate, likewise"
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> PackageParts:
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"video")
+    grid = Grid(64, 32, 32, 16)
+    segment = SegmentParts(PatchMap(grid, (0, 1, 1, 0)), (PLAN,), PLATE)
+    plain = SegmentParts(PatchMap.uniform(64, 32, 0))
+    return PackageParts(
+        name="test",
+        source=Source(sha256="0" * 64, width=128, height=64, frames=50, fps=(25, 1)),
+        config={"scale": 2},
+        method={"name": "stdo", "chunks": 1},
+        segments=(Segment(start=0, frames=25), Segment(start=25, frames=25)),
+        rungs=(RungParts("32p", 64, 32, 2, "high", video, hash_file(video), 5, (segment, plain)),),
+    )
+
+
+def test_what_is_written_is_read(parts: PackageParts, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "test.crisp"
+    manifest = write_package(target, parts)
+    read = open_package(target)
+    assert read.manifest == manifest
+    first, second = read.manifest.rungs[0].segments
+    assert [read.asset(sha) for sha in first.experts] == [PLAN]
+    assert first.plate is not None
+    assert read.asset(first.plate) == PLATE
+    assert second.experts == ()
+    assert read.patch_map(0, 0) == parts.rungs[0].segments[0].patch_map
+    assert read.patch_map(0, 1).highest == 0
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_the_ledger_counts_each_thing_once(parts: PackageParts, tmp_path: Path) -> None:
+    rung = parts.rungs[0]
+    both = replace(parts, rungs=(replace(rung, segments=(rung.segments[0],) * 2),))
+    manifest = write_package(tmp_path / "test.crisp", both)
+    sizes = ledger(manifest)
+    assert (sizes.plans, sizes.plates, sizes.video) == (len(PLAN), len(PLATE), 5)
+    assert sizes.maps == manifest.rungs[0].segments[0].map.bytes
+    assert sizes.manifest == (tmp_path / "test.crisp" / "manifest.json").stat().st_size
+    parts_of_it = sizes.video + sizes.plans + sizes.plates + sizes.maps + sizes.manifest
+    assert sizes.total == parts_of_it
+    assert sizes.kbps(1000, manifest) == 4  # 8 kb over two seconds
+
+
+def test_an_existing_package_is_refused_and_kept(parts: PackageParts, tmp_path: Path) -> None:
+    target = tmp_path / "test.crisp"
+    write_package(target, parts)
+    with pytest.raises(PackageError, match="--force"):
+        write_package(target, parts)
+    write_package(target, parts, force=True)
+    assert open_package(target).manifest.name == "test"
+
+
+def test_a_full_disk_leaves_what_was_there(
+    parts: PackageParts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out" / "test.crisp"
+    write_package(target, parts)
+    before = (target / "manifest.json").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(PackageError, match="disk is full"):
+        write_package(target, parts, force=True)
+    assert (target / "manifest.json").read_bytes() == before
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_leftovers_of_a_kill_are_removed(parts: PackageParts, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "test.crisp"
+    leftover = target.with_name(f".{target.name}.partial")
+    leftover.mkdir(parents=True)
+    (leftover / "half").touch()
+    write_package(target, parts)
+    assert list(target.parent.iterdir()) == [target]
+    shutil.rmtree(target)
+
+
+def test_of_two_who_write_one_package_the_second_is_refused(
+    parts: PackageParts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out" / "test.crisp"
+    copy, lock = shutil.copyfile, fcntl.flock
+    first_at_the_lock, second_at_the_lock = threading.Event(), threading.Event()
+
+    def flock(descriptor: int, operation: int) -> None:
+        (second_at_the_lock if first_at_the_lock.is_set() else first_at_the_lock).set()
+        lock(descriptor, operation)
+
+    def copy_once_the_other_waits(source: Path, destination: Path) -> Path:
+        assert second_at_the_lock.wait(30)
+        return Path(copy(source, destination))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    monkeypatch.setattr("shutil.copyfile", copy_once_the_other_waits)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(write_package, target, parts) for _ in range(2)]
+        errors = [writer.exception() for writer in both]
+    assert [str(error).count("exists; choose") for error in errors if error is not None] == [1]
+    assert open_package(target).manifest.name == "test"
+    assert [path.name for path in target.parent.iterdir()] == [target.name]

@@ -1,0 +1,114 @@
+"""Plates are made where the camera stands still and they pay, and nowhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from client_sdk.contract.plate import decode_plate
+from kernels.errors import CrispcastError
+from overfit.plates import (
+    PlateConfig,
+    encode_plate,
+    global_motion,
+    make_plates,
+    temporal_median,
+)
+
+CONFIG = PlateConfig()
+
+
+def place(seed: int, height: int = 160, width: int = 240) -> np.ndarray:
+    """A place with detail of many sizes, u8."""
+    random = np.random.default_rng(seed)
+    picture = np.zeros((height, width))
+    for size in (1, 4, 16):
+        shape = (width // size + 1, height // size + 1)
+        noise = random.normal(0, 25, shape[::-1]).astype(np.float32)
+        picture += np.asarray(Image.fromarray(noise).resize((width, height), 3))
+    return np.clip(picture + 128, 0, 255).astype(np.uint8)
+
+
+def shot(still: np.ndarray, frames: int, moving: bool = True) -> np.ndarray:
+    """A square of grey walks over a place."""
+    video = np.stack([still] * frames)
+    for n in range(frames):
+        if moving:
+            video[n, 40:90, 24 * n : 24 * n + 40] = 100
+    return video
+
+
+def low(hr: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(
+        hr.reshape(len(hr), hr.shape[1] // 2, 2, hr.shape[2] // 2, 2).mean((2, 4)).astype(np.uint8)
+    )
+
+
+def test_the_median_takes_away_what_moves() -> None:
+    still = place(1)
+    assert np.array_equal(temporal_median(shot(still, 21), range(21)), still)
+
+
+def test_a_still_camera_gets_one_plate_for_the_shot() -> None:
+    hr = shot(place(1), 21)
+    made = make_plates(hr, low(hr), 2, [(0, 21)], CONFIG, video_bytes=100_000)
+    assert len(made.plates) == 1
+    assert made.shots[0].motion < 0.2
+    assert made.shots[0].gain > 3
+    assert made.of_frames(21).tolist() == [0] * 21
+    assert np.array_equal(decode_plate(made.plates[0].data, 240, 160), made.plates[0].luma)
+
+
+def test_a_panning_camera_gets_none() -> None:
+    wide = place(2, width=400)
+    hr = np.stack([wide[:, 4 * n : 4 * n + 240] for n in range(21)])
+    made = make_plates(hr, low(hr), 2, [(0, 21)], CONFIG, video_bytes=100_000)
+    assert made.shots[0].motion > CONFIG.still
+    assert (made.plates, made.of_frames(21).max()) == ((), -1)
+
+
+def test_a_zooming_camera_moves() -> None:
+    picture = Image.fromarray(place(3))
+    frames = [
+        np.asarray(picture.resize((240, 160), 3, box=(n, n * 2 / 3, 240 - n, 160 - n * 2 / 3)))
+        for n in range(12)
+    ]
+    assert global_motion(np.stack(frames), range(12)) > CONFIG.still
+
+
+def test_a_picture_of_nothing_cannot_be_followed() -> None:
+    assert global_motion(np.full((5, 60, 80), 90, np.uint8), range(5)) == np.inf
+
+
+def test_returning_to_a_place_costs_no_second_plate() -> None:
+    hr = np.concatenate((shot(place(1), 9), shot(place(4), 9), shot(place(1), 9, moving=False)))
+    shots = [(0, 9), (9, 18), (18, 27)]
+    made = make_plates(hr, low(hr), 2, shots, CONFIG, video_bytes=200_000)
+    assert [s.plate for s in made.shots] == [0, 1, 0]
+    assert len({plate.sha256 for plate in made.plates}) == 2
+
+
+def test_a_plate_that_costs_more_than_the_video_is_not_worth_it() -> None:
+    hr = shot(place(1), 9)
+    made = make_plates(hr, low(hr), 2, [(0, 9)], CONFIG, video_bytes=50)
+    assert made.plates == ()
+
+
+def test_the_same_plate_has_the_same_bytes() -> None:
+    assert len({encode_plate(place(5), CONFIG).sha256 for _ in range(2)}) == 1
+
+
+@pytest.mark.parametrize("quality", [50, 90])
+def test_a_plate_is_monochrome_and_close(quality: int) -> None:
+    still = place(6)
+    plate = encode_plate(still, PlateConfig(quality=quality))
+    assert plate.luma.shape == still.shape
+    assert np.abs(plate.luma.astype(int) - still).mean() < (12 if quality == 50 else 3)
+    assert b"av1C" in plate.data
+
+
+@pytest.mark.parametrize("wrong", [{"quality": 0}, {"samples": 4}, {"speed": 11}])
+def test_impossible_settings_are_refused(wrong: dict) -> None:
+    with pytest.raises(CrispcastError):
+        PlateConfig(**wrong)

@@ -1,0 +1,68 @@
+"""The report: figures of every frame, as a viewer sees it, and one self-contained page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client_sdk.contract import open_package
+from client_sdk.upscaler import Upscaler
+from kernels.errors import PackageError
+from overfit.measurement import frame_hash
+from overfit.report import report
+from overfit.video import read_rung
+
+
+@pytest.fixture(scope="module")
+def document(small_video: Path, small_package: Path) -> dict:
+    report(small_package, small_video, threads=1)
+    return json.loads((small_package / "report" / "report.json").read_text())
+
+
+def test_every_frame_is_measured(document: dict) -> None:
+    for method in ("network", "bicubic", "lanczos"):
+        for metric in ("psnr_y", "psnr_rgb", "ssim"):
+            values = document["per_frame"][method][metric]
+            assert len(values) == document["frames"] == 30
+            assert document["methods"][method][metric] == pytest.approx(np.mean(values))
+    assert document["psnr_y"] == document["methods"]["network"]["psnr_y"]
+    assert sum(segment["frames"] for segment in document["segments"]) == 30
+
+
+def test_vmaf_is_there_or_its_absence_explained(document: dict) -> None:
+    scores = document["per_frame"]["network"]["vmaf_neg"]
+    assert (scores is None) == (document["vmaf_missing"] is not None)
+
+
+def test_hashes_are_those_of_what_a_viewer_sees(document: dict, small_package: Path) -> None:
+    package = open_package(small_package)
+    upscaler = Upscaler.of_package(package)
+    seen = [
+        frame_hash(upscaler.upscale(frame.number, frame.planes).planes)
+        for frame in read_rung(package.video_path(0))
+    ]
+    assert seen == document["frame_sha256"]
+
+
+def test_the_page_needs_nothing_else(document: dict, small_package: Path) -> None:
+    page = (small_package / "report" / "report.html").read_text()
+    assert "<svg" in page
+    assert "data:image/png;base64," in page
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert f"{document['psnr_y']:.2f}" in page
+
+
+def test_a_report_is_no_part_of_a_package(document: dict, small_package: Path) -> None:
+    open_package(small_package)
+    assert document["bytes"]["total"] < sum(
+        path.stat().st_size for path in small_package.rglob("*") if path.is_file()
+    )
+
+
+def test_a_rung_that_is_not_there(small_video: Path, small_package: Path) -> None:
+    with pytest.raises(PackageError, match="rungs"):
+        report(small_package, small_video, rung_index=3)

@@ -1,0 +1,163 @@
+"""A rung is H.264 that WebRTC can send as it is, and the same bytes every time."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from kernels.errors import VideoError
+from overfit.video import (
+    Frame,
+    RungConfig,
+    check_scale,
+    downscale,
+    padded_size,
+    probe,
+    read_frames,
+    read_rung,
+    write_audio,
+    write_rung,
+)
+from tests.overfit.making import picture, write_video
+
+
+def encode(source: Path, out: Path, starts: list[int], config: RungConfig, scale: int = 2):
+    info = probe(source)
+    return info, write_rung(
+        lambda: (downscale(frame, scale) for frame in read_frames(source, info)),
+        out,
+        info=info,
+        starts=starts,
+        config=config,
+    )
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rung") / "a.mp4"
+    return write_video(
+        path, width=130, height=98, frames=40, fps=Fraction(30000, 1001), full_range=True
+    )
+
+
+def test_idrs_are_at_the_starts_and_nowhere_else(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.mp4"
+    info, facts = encode(source, out, [0, 13, 30], RungConfig(crf=30))
+    assert (facts.width, facts.height, facts.frames) == (66, 50, 40)
+    assert facts.bytes == out.stat().st_size
+    with av.open(str(out)) as container:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        assert [n for n, packet in enumerate(packets) if packet.is_keyframe] == [0, 13, 30]
+        assert [packet.pts for packet in packets] == [packet.dts for packet in packets]
+        assert (packets[7].pts or 0) * packets[7].time_base == 7 / info.fps
+        assert stream.codec_context.has_b_frames == 0
+        assert stream.codec_context.profile == "High"
+        # Every IDR slice is NAL type 5; the settings SEI (type 6) is gone.
+        kinds = [bytes(packet)[4] & 31 for packet in packets]
+        assert [n for n, kind in enumerate(kinds) if kind == 5] == [0, 13, 30]
+        assert set(kinds) == {1, 5}
+    data = out.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert b"x264" not in data
+
+
+def test_colour_tags_are_kept(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.mp4"
+    encode(source, out, [0], RungConfig(crf=30))
+    with av.open(str(out)) as container:
+        frame = next(container.decode(video=0))
+        assert (frame.color_range, frame.color_primaries, frame.color_trc) == (2, 1, 1)
+        assert frame.colorspace == 1
+
+
+def test_the_same_settings_give_the_same_bytes(source: Path, tmp_path: Path) -> None:
+    hashes = {
+        encode(source, tmp_path / f"{n}.mp4", [0, 20], RungConfig(crf=28))[1].sha256
+        for n in range(2)
+    }
+    assert len(hashes) == 1
+
+
+def test_a_bit_rate_is_kept(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", width=256, height=192, frames=100)
+    _, facts = encode(path, tmp_path / "r.mp4", [0, 50], RungConfig(crf=None, bitrate=60_000))
+    assert facts.bytes * 8 / 4 == pytest.approx(60_000, rel=0.25)
+
+
+def test_decoded_frames_are_close_to_what_was_encoded(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.mp4"
+    info, _ = encode(source, out, [0, 20], RungConfig(crf=12))
+    decoded = list(read_rung(out))
+    assert [frame.number for frame in decoded] == list(range(40))
+    for frame, low in zip(read_frames(source, info), decoded, strict=True):
+        y, u, _ = downscale(frame, 2)
+        assert np.abs(low.y.astype(int) - y).mean() < 2
+        assert low.u.shape == u.shape == (25, 33)
+
+
+def test_downscaling_is_pillows_on_the_padded_picture() -> None:
+    luma = picture(0, 97, 65)
+    chroma = picture(3, 49, 33)
+    y, u, v = downscale(Frame(0, luma, chroma, chroma), 3)
+    size = padded_size(97, 65, 3)
+    assert (size.hr_width, size.hr_height, size.lr_width, size.lr_height) == (102, 66, 34, 22)
+    padded = np.pad(luma, ((0, 1), (0, 5)), mode="edge")
+    wanted = Image.fromarray(padded).resize((34, 22), Image.Resampling.BICUBIC)
+    assert np.array_equal(y, np.asarray(wanted))
+    assert u.shape == v.shape == (11, 17)
+
+
+def test_a_rung_below_a_macroblock_is_refused(tmp_path: Path) -> None:
+    info = probe(write_video(tmp_path / "a.mkv", width=48, height=48, frames=2))
+    check_scale(info, 2)
+    with pytest.raises(VideoError, match="too small for scale 4"):
+        check_scale(info, 4)
+
+
+def test_a_place_that_cannot_be_written_is_an_error(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="cannot write"):
+        encode(source, tmp_path / "missing" / "r.mp4", [0], RungConfig(crf=30))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"crf": None}, {"crf": 60.0}, {"crf": None, "bitrate": 5}]
+)
+def test_settings_are_checked(settings: dict) -> None:
+    if not settings:
+        settings = {"crf": 20.0, "bitrate": 100_000}
+    with pytest.raises(VideoError):
+        RungConfig(**settings)
+
+
+def test_audio_becomes_opus_in_time_with_the_picture(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=50, audio=2.0)
+    info = probe(path)
+    out = tmp_path / "track.ogg"
+    track = write_audio(info, out)
+    assert track is not None
+    assert (track.sample_rate, track.channels) == (48_000, 2)
+    assert track.bytes == out.stat().st_size
+    with av.open(str(out)) as container:
+        stream = container.streams.audio[0]
+        assert stream.codec_context.name == "opus" or "opus" in stream.codec_context.name
+        durations = {packet.duration for packet in container.demux(stream) if packet.size}
+        assert 960 in durations
+    with av.open(str(out)) as container:
+        blocks = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    sound = np.abs(np.concatenate(blocks, axis=1)[0])
+    assert len(sound) == pytest.approx(2 * 48_000, abs=2000)
+    # The tone starts half way: what is before it is silence that was put in.
+    assert sound[:46_000].max() < 0.02
+    assert sound[50_000:90_000].max() > 0.3
+
+
+def test_no_audio_writes_nothing(tmp_path: Path) -> None:
+    info = probe(write_video(tmp_path / "a.mkv", frames=3))
+    assert write_audio(info, tmp_path / "track.ogg") is None
+    assert not (tmp_path / "track.ogg").exists()

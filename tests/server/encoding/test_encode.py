@@ -1,0 +1,133 @@
+"""What an encode puts into a package, and what a changed setting makes it do again."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from client_sdk.contract import open_package
+from kernels.errors import CrispcastError
+from overfit.measurement import measure
+from server.encoding import EncodeConfig, encode
+from server.encoding.config import parse_bitrate
+from tests.overfit.making import gray_frame, write_video
+
+DOES_NOT_LEARN = {"probe", "segments", "audio", "truth", "rung", "low"}
+
+
+@pytest.fixture(scope="module")
+def base(small_video: Path, tmp_path_factory: pytest.TempPathFactory) -> EncodeConfig:
+    config = EncodeConfig(
+        small_video,
+        tmp_path_factory.mktemp("base") / "a.crisp",
+        preset="fast",
+        steps=40,
+        plates="off",
+        threads=1,
+        force=True,
+    )
+    encode(config)
+    return config
+
+
+def rerun(config: EncodeConfig, tmp_path: Path, **changes: object) -> set[str]:
+    """The jobs that an encode with these changes finds done."""
+    return set(encode(replace(config, output=tmp_path / "b.crisp", **changes)).reused)  # type: ignore[arg-type]
+
+
+def test_the_same_again_is_found_done(base: EncodeConfig, tmp_path: Path) -> None:
+    assert rerun(base, tmp_path) >= DOES_NOT_LEARN | {"chunks", "plates", "expert-0", "trial"}
+
+
+def test_other_training_reuses_the_video(base: EncodeConfig, tmp_path: Path) -> None:
+    reused = rerun(base, tmp_path, steps=41)
+    assert reused >= DOES_NOT_LEARN
+    assert "expert-0" not in reused
+
+
+def test_another_rung_reuses_the_source(base: EncodeConfig, tmp_path: Path) -> None:
+    reused = rerun(base, tmp_path, lr_crf=40, method="none")
+    assert reused == {"probe", "segments", "audio"}
+
+
+def test_the_same_encode_gives_the_same_bytes(base: EncodeConfig, tmp_path: Path) -> None:
+    encode(replace(base, output=tmp_path / "a.crisp", store=tmp_path / "store"))
+    files = [path for path in base.output.rglob("*") if path.is_file()]
+    assert len(files) >= 5
+    for path in files:
+        twin = tmp_path / "a.crisp" / path.relative_to(base.output)
+        assert twin.read_bytes() == path.read_bytes(), path.name
+
+
+def test_the_manifest_says_what_was_measured(small_video: Path, small_package: Path) -> None:
+    package = open_package(small_package)
+    measured = measure(package, small_video, vmaf=False)
+    quality = package.manifest.quality
+    assert quality is not None
+    for segment, figures in zip(package.manifest.segments, quality, strict=True):
+        frames = slice(segment.start, segment.end)
+        for method, told in (("network", figures.psnr_y), ("bicubic", figures.psnr_y_bicubic)):
+            values = measured.figures[method]["psnr_y"]
+            assert values is not None
+            assert sum(values[frames]) / segment.frames == pytest.approx(told, abs=1e-9)
+
+
+def test_sound_goes_along(small_package: Path) -> None:
+    manifest = open_package(small_package).manifest
+    assert manifest.audio is not None
+    assert manifest.audio.channels == 2
+
+
+def test_settings_stand_in_the_manifest(small_package: Path) -> None:
+    method = open_package(small_package).manifest.method.model_dump()
+    assert method["name"] == "stdo"
+    assert method["chunks"] == 2
+    assert method["lr_crf"] == 36
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_odd_sizes_at_every_scale(tmp_path: Path, scale: int) -> None:
+    source = write_video(tmp_path / "odd.mkv", width=161, height=99, frames=4, pix_fmt="yuv444p")
+    config = EncodeConfig(source, tmp_path / "odd.crisp", scale=scale, steps=2, threads=1)
+    package = open_package(encode(config).package)
+    measured = measure(package, source, vmaf=False, shown=(3,))
+    y, u, _ = measured.pictures[0].made["network"]
+    assert y.shape == (99, 161)
+    assert u.shape == (50, 81)
+
+
+def test_a_still_camera_gets_a_plate(tmp_path: Path) -> None:
+    source = tmp_path / "still.mp4"
+    texture = np.random.default_rng(1).integers(40, 210, (96, 128)).astype(np.uint8)
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = 256, 192, "yuv420p"
+        for number in range(50):
+            luma = np.kron(texture, np.ones((2, 2), np.uint8))
+            luma[20:60, 3 * number : 3 * number + 40] = 235  # something passes by
+            container.mux(stream.encode(gray_frame(luma, "yuv420p")))
+        container.mux(stream.encode(None))
+    settings: dict[str, Any] = {"preset": "fast", "steps": 30, "lr_crf": 40, "threads": 1}
+    with_plate = encode(EncodeConfig(source, tmp_path / "a.crisp", **settings))
+    without = encode(EncodeConfig(source, tmp_path / "b.crisp", plates="off", **settings))
+    kinds = {asset.kind for asset in with_plate.manifest.assets.values()}
+    assert kinds == {"plan", "plate"}
+    assert with_plate.sizes.plates > 0
+    assert without.sizes.plates == 0
+    assert with_plate.quality.psnr_y > without.quality.psnr_y + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "bitrate"), [("250k", 250_000), ("1.5M", 1_500_000), ("64000", 64_000)]
+)
+def test_bit_rates_are_read(text: str, bitrate: int) -> None:
+    assert parse_bitrate(text) == bitrate
+
+
+@pytest.mark.parametrize("text", ["", "k", "-1k", "fast", "nan", "inf", "1e999"])
+def test_other_bit_rates_are_refused(text: str) -> None:
+    with pytest.raises(CrispcastError, match="250k"):
+        parse_bitrate(text)

@@ -1,0 +1,325 @@
+"""The command line as a user meets it: what it prints, what it refuses, and how."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import crispcast
+from client_sdk.contract import open_package
+from tests.overfit.making import write_video
+
+QUICK = ["--preset", "fast", "--steps", "4", "--threads", "1", "--plates", "off"]
+
+
+class Outcome:
+    """Exit code, stdout and stderr of one command."""
+
+    def __init__(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            crispcast.main(arguments)
+        self.code = ended.value.code or 0
+        self.out, self.err = capsys.readouterr()
+
+    def refused(self, *words: str) -> None:
+        """One sentence on stderr with these words, and exit code 1."""
+        assert self.code == 1, (self.code, self.out, self.err)
+        assert len(self.err.strip().splitlines()) == 1, self.err
+        assert "Traceback" not in self.err
+        for word in words:
+            assert word in self.err
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]):
+    return lambda *arguments: Outcome([str(argument) for argument in arguments], capsys)
+
+
+def nothing_left(folder: Path, *allowed: str) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == sorted(allowed)
+
+
+def test_encode_prints_its_figures_as_the_last_line(run, small_video: Path, tmp_path: Path) -> None:
+    done = run("encode", small_video, "-o", tmp_path / "a.crisp", *QUICK, "--json")
+    assert done.code == 0, done.err
+    figures = json.loads(done.out.splitlines()[-1])
+    assert figures["frames"] == 30
+    sizes = figures["bytes"]
+    parts = ("video", "plans", "plates", "maps", "manifest")
+    assert sizes["total"] == sum(sizes[part] for part in parts)
+    assert figures["kbps_total"] == pytest.approx(sizes["total"] * 8 / 1000 / (30 / 25))
+    for name in ("psnr_y", "psnr_y_bicubic", "psnr_y_lanczos", "kbps_video", "seconds"):
+        assert figures[name] > 0
+    nothing_left(tmp_path, "a.crisp")
+
+
+def test_report_prints_its_figures_as_the_last_line(
+    run, small_video: Path, package_copy: Path
+) -> None:
+    done = run("report", package_copy, "--source", small_video, "--no-vmaf", "--json")
+    assert done.code == 0, done.err
+    figures = json.loads(done.out.splitlines()[-1])
+    assert figures["frames"] == 30
+    assert figures["bytes"]["total"] > 0
+    assert Path(figures["report"]).read_text().startswith("<!doctype html>")
+
+
+def test_without_a_method_there_are_no_plans(run, small_video: Path, tmp_path: Path) -> None:
+    target = tmp_path / "plain.crisp"
+    done = run("encode", small_video, "-o", target, "--method", "none", "--lr-bitrate", "60k")
+    assert done.code == 0, done.err
+    manifest = open_package(target).manifest
+    assert manifest.assets == {}
+    assert manifest.method.name == "none"
+
+
+@pytest.mark.parametrize("command", ["encode", "serve", "play", "report", "doctor"])
+def test_every_command_explains_itself(run, command: str) -> None:
+    done = run(command, "--help")
+    assert done.code == 0
+    assert "--" in done.out
+
+
+def test_version_and_doctor(run) -> None:
+    assert run("--version").out.strip() == f"crispcast {crispcast.__version__}"
+    found = json.loads(run("doctor", "--json").out.splitlines()[-1])["found"]
+    assert "avx" in found["runtime"] or "neon" in found["runtime"] or "portable" in found["runtime"]
+
+
+def test_wrong_usage_is_exit_code_two(run, small_video: Path) -> None:
+    assert run("encode", small_video).code == 2
+    assert run("encode", small_video, "-o", "x.crisp", "--scale", "two").code == 2
+    assert run("no-such-command").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--scale", "5"], "scale"),
+        (["--method", "magic"], "stdo"),
+        (["--preset", "slowest"], "balanced"),
+        (["--chunks", "0"], "chunks"),
+        (["--lr-bitrate", "fast"], "250k"),
+        (["--lr-crf", "30", "--lr-bitrate", "200k"], "not both"),
+        (["--max-segment", "1.9"], "segments"),
+        (["--max-segment", "4.1"], "segments"),
+        (["--lr-crf", "99"], "CRF"),
+        (["--lr-bitrate", "1"], "10k"),
+        (["--seed", "-3"], "seed"),
+        (["--threads", "100000"], "threads"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(
+    run, small_video: Path, tmp_path: Path, arguments: list[str], word: str
+) -> None:
+    run("encode", small_video, "-o", tmp_path / "a.crisp", *arguments).refused(word)
+    nothing_left(tmp_path)
+
+
+class TestBadVideos:
+    def refused(self, run, source: Path, tmp_path: Path, *words: str) -> None:
+        before = sorted(path.name for path in tmp_path.iterdir())
+        run("encode", source, "-o", tmp_path / "a.crisp", *QUICK).refused(source.name, *words)
+        nothing_left(tmp_path, *before)
+
+    def test_not_a_video(self, run, tmp_path: Path) -> None:
+        source = tmp_path / "notes.mp4"
+        source.write_text("Nothing moves here.\n" * 100)
+        self.refused(run, source, tmp_path)
+
+    def test_no_such_file(self, run, tmp_path: Path) -> None:
+        self.refused(run, tmp_path / "gone.mp4", tmp_path, "no such file")
+
+    def test_empty(self, run, tmp_path: Path) -> None:
+        source = tmp_path / "empty.mp4"
+        source.touch()
+        self.refused(run, source, tmp_path)
+
+    def test_a_folder(self, run, tmp_path: Path) -> None:
+        source = tmp_path / "folder.mp4"
+        source.mkdir()
+        self.refused(run, source, tmp_path)
+
+    def test_no_video_stream(self, run, small_video: Path, tmp_path: Path) -> None:
+        import av
+
+        source = tmp_path / "song.mp4"
+        with av.open(str(small_video)) as whole, av.open(str(source), "w") as song:
+            track = whole.streams.audio[0]
+            copy = song.add_stream_from_template(track)
+            for packet in whole.demux(track):
+                if packet.dts is not None:
+                    packet.stream = copy
+                    song.mux(packet)
+        self.refused(run, source, tmp_path, "no video stream")
+
+    def test_sixteen_pixels(self, run, tmp_path: Path) -> None:
+        source = write_video(tmp_path / "stamp.mp4", width=16, height=16)
+        self.refused(run, source, tmp_path, "16x16", "too small")
+
+    def test_one_frame(self, run, tmp_path: Path) -> None:
+        source = write_video(tmp_path / "still.mp4", frames=1)
+        self.refused(run, source, tmp_path, "one frame")
+
+    def test_truncated_before_its_index(self, run, small_video: Path, tmp_path: Path) -> None:
+        source = tmp_path / "cut.mp4"
+        data = small_video.read_bytes()
+        source.write_bytes(data[: len(data) // 2])
+        self.refused(run, source, tmp_path)
+
+    def test_an_hour_declared_and_nothing_in_it(self, run, tmp_path: Path) -> None:
+        whole = write_video(tmp_path / "whole.mkv", frames=12, options={"crf": "12", "g": "1"})
+        data = whole.read_bytes()
+        source = tmp_path / "hour.mkv"
+        # Up to the first cluster: a header that promises tracks and a length, and no frame.
+        source.write_bytes(data[: data.index(b"\x1f\x43\xb6\x75")])
+        self.refused(run, source, tmp_path)
+
+
+def test_a_truncated_video_is_encoded_as_far_as_it_goes(run, tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.mkv", frames=40, options={"crf": "12", "g": "5"})
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    done = run("encode", cut, "-o", tmp_path / "cut.crisp", "--method", "none")
+    assert done.code == 0, done.err
+    assert 5 < open_package(tmp_path / "cut.crisp").manifest.source.frames < 40
+
+
+class TestOutputs:
+    @pytest.mark.parametrize("name", ["ünï côdé 日本", "a\nb\x1b", "n" * 230, "a\udcff"])
+    def test_any_file_name_will_do(self, run, small_video: Path, tmp_path: Path, name: str) -> None:
+        target = tmp_path / f"{name}.crisp"
+        done = run("encode", small_video, "-o", target, "--method", "none", "--json")
+        assert done.code == 0, done.err
+        title = open_package(target).manifest.name
+        assert title.isprintable()
+        assert len(title) <= 200
+
+    def test_a_name_is_needed(self, run, small_video: Path, tmp_path: Path) -> None:
+        run("encode", small_video, "-o", tmp_path / ".crisp").refused("no name")
+        nothing_left(tmp_path)
+
+    def test_figures_that_cannot_be_saved_are_refused_before_the_play(
+        self, run, tmp_path: Path
+    ) -> None:
+        url = "http://127.0.0.1:9/whep/x"
+        run("play", url, "--stats", tmp_path / "no" / "s.json").refused("there is no folder")
+        run("play", url, "--stats", tmp_path).refused("it is a folder")
+
+    def test_an_existing_package_is_kept(self, run, small_video: Path, package_copy: Path) -> None:
+        before = (package_copy / "manifest.json").read_bytes()
+        run("encode", small_video, "-o", package_copy, *QUICK).refused("--force", "exists")
+        assert (package_copy / "manifest.json").read_bytes() == before
+
+    def test_force_replaces_it(self, run, small_video: Path, package_copy: Path) -> None:
+        before = (package_copy / "manifest.json").read_bytes()
+        done = run("encode", small_video, "-o", package_copy, *QUICK, "--force")
+        assert done.code == 0, done.err
+        assert (package_copy / "manifest.json").read_bytes() != before
+        nothing_left(package_copy.parent, package_copy.name)
+
+    def test_force_never_replaces_what_is_no_package(
+        self, run, small_video: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "thesis").mkdir()
+        (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+        target = tmp_path / "thesis"
+        run("encode", small_video, "-o", target, *QUICK, "--force").refused("not a package")
+        assert (target / "chapter.txt").exists()
+
+    def test_a_place_that_cannot_be_written(self, run, small_video: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        target = tmp_path / "file" / "a.crisp"
+        run("encode", small_video, "-o", target, *QUICK).refused("cannot be written")
+        nothing_left(tmp_path, "file")
+
+    def test_a_store_that_cannot_be_written(self, run, small_video: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        run(
+            "encode", small_video, "-o", tmp_path / "a.crisp", "--store", tmp_path / "file" / "s"
+        ).refused("--store")
+        nothing_left(tmp_path, "file")
+
+    def test_a_full_disk(
+        self, run, small_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import errno
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("shutil.copyfile", full)
+        done = run("encode", small_video, "-o", tmp_path / "a.crisp", "--method", "none")
+        done.refused("disk is full")
+        nothing_left(tmp_path)
+
+
+class TestDamagedPackages:
+    @pytest.mark.parametrize("damage", ["missing", "truncated", "tampered"])
+    @pytest.mark.parametrize("what", ["manifest.json", "video/*.mp4", "plans/*.plan", "maps/*"])
+    def test_report_names_the_file(
+        self, run, small_video: Path, package_copy: Path, damage: str, what: str
+    ) -> None:
+        path = next(package_copy.glob(what))
+        data = bytearray(path.read_bytes())
+        if damage == "missing":
+            path.unlink()
+        elif damage == "truncated":
+            path.write_bytes(data[: len(data) // 2])
+        else:
+            data[len(data) // 2] ^= 0x40
+            path.write_bytes(data)
+        done = run("report", package_copy, "--source", small_video)
+        if what == "manifest.json" and damage == "tampered" and done.code == 0:
+            pytest.skip("the flipped bit fell on something that changes no meaning")
+        done.refused(package_copy.name)
+        assert not (package_copy / "report").exists()
+
+    def test_another_source(self, run, package_copy: Path, tmp_path: Path) -> None:
+        other = write_video(tmp_path / "other.mp4", width=224, height=192, frames=30)
+        run("report", package_copy, "--source", other).refused("another video")
+        assert not (package_copy / "report").exists()
+
+
+def test_a_killed_encode_goes_on_where_it_was(small_video: Path, tmp_path: Path) -> None:
+    from server.encoding import EncodeConfig, EncodeProgress, encode
+
+    settings: dict[str, Any] = {"preset": "fast", "steps": 80, "plates": "off", "threads": 1}
+    target, store = tmp_path / "out" / "a.crisp", tmp_path / "store"
+    script = (
+        "import sys, crispcast, overfit.training\n"
+        "overfit.training._CHECKPOINT_SECONDS = 0.0\n"
+        f"crispcast.encode({str(small_video)!r}, {str(target)!r}, store=__import__('pathlib')"
+        f".Path({str(store)!r}), on_progress=lambda p: print(p.job, p.psnr, flush=True), "
+        f"**{settings!r})\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=os.environ.copy()
+    )
+    assert child.stdout is not None
+    told = (line for line in child.stdout if line.startswith("expert-0") and "None" not in line)
+    next(told)
+    next(told)  # so step 20 is long done, and its checkpoint written
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    assert not target.exists()
+    assert list(target.parent.iterdir()) == []
+
+    news: list[EncodeProgress] = []
+    result = encode(EncodeConfig(small_video, target, store=store, **settings), news.append)
+
+    assert {"probe", "segments", "rung", "truth", "low"} <= set(result.reused)
+    trained = [n for n in news if n.job == "expert-0" and n.psnr is not None]
+    # 80 steps are told every 20: from the start there would be four of them.
+    assert 0 < len(trained) < 4
+    assert open_package(target).manifest.source.frames == 30
+    assert list((store / "partial").iterdir()) == []
