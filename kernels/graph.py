@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 
 from kernels.errors import PlanError
-from kernels.plan import KERNELS, PLANES, SCALES, Float
+from kernels.plan import KERNELS, PLANES, SCALES, Codes, Float
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,13 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Round:
+    """The nearest value that 8-bit codes hold: a multiple of a step, at most 255 of them."""
+
+    codes: Codes
+
+
+@dataclass(frozen=True)
 class Add:
     """The sum of two values of the same shape."""
 
@@ -97,13 +104,15 @@ class FusedConv:
     """What one layer of a plan does: act(conv + bias (+ residual)) (+ residual).
 
     Its inputs are the source and, unless `residual` is "none", the residual, which is added
-    "before" or "after" the activation. weight: f32 [cout, cin, k, k], bias: f32 [cout].
+    "before" or "after" the activation. weight: f32 [cout, cin, k, k], bias: f32 [cout]. codes: what
+    convolutions that read its value round it to; who adds it as a residual gets it unrounded.
     """
 
     weight: Float
     bias: Float
     activation: ReLU | PReLU | Clip | None
     residual: str = "none"
+    codes: Codes | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,7 @@ Op = (
     | ReLU
     | PReLU
     | Clip
+    | Round
     | Add
     | Concat
     | PixelShuffle
@@ -125,7 +135,7 @@ Op = (
     | FusedConv
     | Output
 )
-Elementwise = Bias | ReLU | PReLU | Clip
+Elementwise = Bias | ReLU | PReLU | Clip | Round
 
 
 @dataclass(frozen=True)
@@ -254,6 +264,8 @@ def _infer(number: int, op: Op, inputs: Sequence[Shape], scale: int) -> Shape:
         raise _wrong(number, op, f"gets {first}, not {Shape(1, scale)}")
     if isinstance(op, Clip) and not op.low <= op.high:
         raise _wrong(number, op, f"clips from {op.low} to {op.high}")
+    if isinstance(op, Round) and not 0 <= op.codes.step <= 255:
+        raise _wrong(number, op, f"has step {op.codes.step}, not 0 to 255")
     numbers = op.bias if isinstance(op, Bias) else op.slope if isinstance(op, PReLU) else None
     if numbers is not None and numbers.shape != (first.channels,):
         raise _wrong(number, op, f"has numbers {numbers.shape} for {first.channels} channels")

@@ -27,6 +27,10 @@ MAX_CHANNELS = 8192
 MAX_WEIGHTS = 4_194_304
 MAX_RADIUS = 64
 MAX_BYTES = 4 << 20
+MAX_CODE_SUM = 65535
+"""Largest sum of a channel's |weights| over codes: with codes up to 255 a sum stays below 2^24."""
+INPUT_STEP = 136
+"""The step of the input planes' codes on the grid of `scale_values`: 1/128."""
 
 Int8 = npt.NDArray[np.int8]
 Uint8 = npt.NDArray[np.uint8]
@@ -45,8 +49,33 @@ class Activation(IntEnum):
 
 
 @dataclass(frozen=True)
+class Codes:
+    """8-bit codes c of a value: worth (c - zero)·step, `step` on the grid of `scale_values`."""
+
+    step: int
+    signed: bool
+
+    @property
+    def zero(self) -> int:
+        """The code of 0."""
+        return 128 if self.signed else 0
+
+    @property
+    def unit(self) -> np.float32:
+        """What one code more is worth."""
+        return np.float32(scale_values()[self.step])
+
+
+INPUT_CODES = Codes(INPUT_STEP, True)
+"""What the input planes' samples are."""
+
+
+@dataclass(frozen=True)
 class LayerSpec:
-    """One row of the op table: everything about a layer but its numbers."""
+    """One row of the op table: everything about a layer but its numbers.
+
+    codes: what the output is rounded to; None where it stays in single precision.
+    """
 
     kernel: int
     sources: tuple[int, ...]
@@ -57,6 +86,7 @@ class LayerSpec:
     residual_after: bool
     dense: bool
     bits: int
+    codes: Codes | None = None
 
     @property
     def blocks(self) -> int:
@@ -95,6 +125,7 @@ class PlanTable:
             raise _refuse(f"{len(self.layers)} layers, not 1 to {MAX_LAYERS}")
         for index, layer in enumerate(self.layers):
             self._check_layer(index, layer)
+        self._check_codes()
         if self.layers[-1].cout != self.scale**2:
             raise _refuse(
                 f"{self.layers[-1].cout} channels in the last layer where scale {self.scale} "
@@ -122,6 +153,8 @@ class PlanTable:
             raise _refuse(f"block {layer.block} is not one of {BLOCKS}", index)
         if not 2 <= layer.bits <= 8:
             raise _refuse(f"weights of {layer.bits} bits, not 2 to 8", index)
+        if layer.codes is not None and not 0 <= layer.codes.step <= 255:
+            raise _refuse(f"a step {layer.codes.step} outside 0 to 255", index)
         if layer.residual is None and layer.residual_after:
             raise _refuse("a place for a residual but no residual", index)
         cin = self.input_channels(index)
@@ -131,6 +164,25 @@ class PlanTable:
             raise _refuse(
                 f"a residual of {self._channels_of(layer.residual)} channels on {layer.cout}", index
             )
+
+    def _check_codes(self) -> None:
+        *inner, last = (layer.codes is not None for layer in self.layers)
+        if last or (any(inner) and not all(inner)):
+            raise _refuse("codes must be the output of every layer but the last, or of none")
+        if any(inner):
+            for index, layer in enumerate(self.layers):
+                if len({self.codes_of(value) for value in layer.sources}) > 1:
+                    raise _refuse("sources of different steps", index)
+
+    @property
+    def coded(self) -> bool:
+        """Whether the values between layers are 8-bit codes."""
+        return self.layers[0].codes is not None
+
+    def codes_of(self, value: int) -> Codes | None:
+        """What a value is rounded to; None for single precision."""
+        inputs = len(self.inputs)
+        return INPUT_CODES if value < inputs else self.layers[value - inputs].codes
 
     def _channels_of(self, value: int) -> int:
         if value < len(self.inputs):
@@ -202,6 +254,9 @@ class PlanIR:
             raise _refuse(f"{len(self.table.layers)} layers, numbers of {len(self.numbers)}")
         for index, (layer, numbers) in enumerate(zip(self.table.layers, self.numbers, strict=True)):
             check_numbers(index, layer, numbers, self.table.input_channels(index))
+            sums = np.abs(numbers.weights.astype(np.int32)).sum(axis=(1, 2, 3))
+            if self.table.coded and sums.max(initial=0) > MAX_CODE_SUM:
+                raise _refuse(f"|weights| that sum to more than {MAX_CODE_SUM} over codes", index)
 
     @property
     def scale(self) -> int:

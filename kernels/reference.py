@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from kernels import graph as ir
 from kernels.errors import PlanError
-from kernels.plan import PLANES, Activation, Float, PlanIR, Uint8
+from kernels.plan import PLANES, Activation, Codes, Float, PlanIR, Uint8, scale_values
 
 # Samples of a plane that one matrix product covers: few products, but not all taps of a whole frame
 # in memory at once.
@@ -37,6 +37,8 @@ def run_plan_float(
 ) -> Float:
     """As `run_plan`, before rounding: f32 [scale·h, scale·w], (code - 128) / 128."""
     planes = _planes(plan.scale, luma, previous, plate)
+    if plan.table.coded:
+        return _run_codes(plan, planes)
     values = [planes[name] for name in plan.inputs]
     for spec, numbers in zip(plan.table.layers, plan.numbers, strict=True):
         source = np.concatenate([values[value] for value in spec.sources])
@@ -48,10 +50,45 @@ def run_plan_float(
         if spec.residual is not None and spec.residual_after:
             sums = sums + values[spec.residual]
         values.append(sums)
-    out = shuffle(values[-1], plan.scale)
+    return _finish(plan, values[-1], planes)
+
+
+def _run_codes(plan: PlanIR, planes: Mapping[str, Float]) -> Float:
+    """A plan whose values are codes, here less their zero: whole numbers in single precision.
+
+    Sums over codes are exact, and what follows is rounded after each step in this order, so that
+    every runtime gives the same bits up to the last layer. Residuals are what was not yet rounded.
+    """
+    exact = [planes[name] for name in plan.inputs]
+    values = [planes[name] * np.float32(128) for name in plan.inputs]
+    for spec, numbers in zip(plan.table.layers, plan.numbers, strict=True):
+        source = np.concatenate([values[value] for value in spec.sources])
+        codes = plan.table.codes_of(spec.sources[0])
+        assert codes is not None
+        units = (scale_values()[numbers.scales] * codes.unit).reshape(-1, 1, 1)
+        sums = convolve(source, numbers.weights.astype(np.float32)) * units
+        sums += numbers.bias.astype(np.float32).reshape(-1, 1, 1)
+        if spec.residual is not None and not spec.residual_after:
+            sums += exact[spec.residual]
+        sums = _activate(spec.activation, numbers.activation.astype(np.float32), sums)
+        if spec.residual is not None and spec.residual_after:
+            sums = sums + exact[spec.residual]
+        exact.append(sums)
+        values.append(sums if spec.codes is None else _steps(sums, spec.codes))
+    return _finish(plan, values[-1], planes)
+
+
+def _finish(plan: PlanIR, values: Float, planes: Mapping[str, Float]) -> Float:
+    out = shuffle(values, plan.scale)
     if plan.table.bicubic:
         out = out + enlarge(planes["luma"], plan.scale)
     return np.asarray(out[0])
+
+
+def _steps(values: Float, codes: Codes) -> Float:
+    """The codes nearest to `values`, halves to even, less their zero."""
+    steps = np.rint(values * (np.float32(1) / codes.unit))
+    return np.asarray(np.clip(steps, -codes.zero, 255 - codes.zero), dtype=np.float32)
 
 
 def run_graph(
@@ -67,8 +104,17 @@ def run_graph_float(
     """As `run_plan_float`, of a graph."""
     planes = _planes(graph.scale, luma, previous, plate)
     values: list[Float] = []
+    read: list[Float] = []  # as convolutions read them
     for node in graph.nodes:
-        values.append(_run_op(node.op, [values[value] for value in node.inputs], planes))
+        inputs = [(read if place == 0 else values)[v] for place, v in enumerate(node.inputs)]
+        if isinstance(node.op, ir.Concat):
+            inputs = [read[value] for value in node.inputs]
+        elif isinstance(node.op, ir.Add):
+            inputs = [values[value] for value in node.inputs]
+        found = _run_op(node.op, inputs, planes)
+        values.append(found)
+        codes = node.op.codes if isinstance(node.op, ir.FusedConv) else None
+        read.append(found if codes is None else _steps(found, codes) * codes.unit)
     return np.asarray(values[-1][0])
 
 
@@ -189,6 +235,8 @@ def _run_op(op: ir.Op, inputs: list[Float], planes: Mapping[str, Float]) -> Floa
             return inputs[0] + op.bias.reshape(-1, 1, 1)
         case ir.ReLU() | ir.PReLU() | ir.Clip():
             return _run_activation(op, inputs[0])
+        case ir.Round():
+            return _steps(inputs[0], op.codes) * op.codes.unit
         case ir.Add():
             return inputs[0] + inputs[1]
         case ir.Concat():

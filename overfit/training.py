@@ -21,11 +21,12 @@ import torch
 from torch import nn
 
 from kernels.errors import CrispcastError
-from overfit.networks import Expert, NetworkConfig, build
+from overfit.networks import Expert, NetworkConfig, build, settling
 from overfit.pruning import TapPruner, begin_rounding, cubic_density, end_rounding
 from overfit.training_data import Batch, TrainingData, WindowSampler
 
 _CHECKPOINT_SECONDS = 15.0
+_SETTLING_BATCHES = 8
 _KEEP = 0.98
 """How much of the running error a step keeps."""
 
@@ -41,7 +42,8 @@ class TrainingConfig:
     halo (three of 96 cost as much as eight of 48, and teach half as much again). density: fraction
     of the taps between the first and the last layer that survive. prune_begin, prune_end,
     round_begin: fractions of the steps between which taps are cut, and from which weights are
-    rounded to `bits`. plate_dropout: fraction of windows shown without their plate.
+    rounded to `bits` and, with `codes`, the values between layers to 8. plate_dropout: fraction of
+    windows shown without their plate.
     """
 
     steps: int = 3000
@@ -57,6 +59,7 @@ class TrainingConfig:
     prune_every: int = 20
     round_begin: float = 0.85
     bits: int = 8
+    codes: bool = True
     plate_dropout: float = 0.1
     seed: int = 1
     threads: int = 2
@@ -164,6 +167,8 @@ class _Run:
         while self.step < steps:
             if not self.rounding and self.step >= round(config.round_begin * steps):
                 self._begin_rounding()
+                if config.codes:
+                    self._settle()
             self._update()
             self.step += 1
             self._prune()
@@ -176,6 +181,8 @@ class _Run:
                 saved = now
         if not self.rounding:
             self._begin_rounding()
+            if config.codes:
+                self._settle()
         end_rounding(self.expert)
         self.pruner.apply()
         network = self.expert.cpu().eval().requires_grad_(False)
@@ -193,12 +200,7 @@ class _Run:
         return config.learning_rate * warm * max(cosine, 0.002)
 
     def _update(self) -> None:
-        batch = self.sampler.draw(self.config.batch, self.random)
-        batch = Batch(
-            {name: plane.to(self.device) for name, plane in batch.inputs.items()},
-            batch.target.to(self.device),
-            batch.mask.to(self.device),
-        )
+        batch = self._draw()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         self.optimizer.zero_grad(set_to_none=True)
@@ -232,6 +234,21 @@ class _Run:
     def _begin_rounding(self) -> None:
         begin_rounding(self.expert, self.config.bits)
         self.rounding = True
+
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Choose the steps of the values between layers by what some batches give."""
+        with settling(self.expert):
+            for _ in range(_SETTLING_BATCHES):
+                self.expert(**self._draw().inputs)
+
+    def _draw(self) -> Batch:
+        batch = self.sampler.draw(self.config.batch, self.random)
+        return Batch(
+            {name: plane.to(self.device) for name, plane in batch.inputs.items()},
+            batch.target.to(self.device),
+            batch.mask.to(self.device),
+        )
 
     def _save(self, path: Path) -> None:
         state = {

@@ -1,7 +1,8 @@
 """The importer: a torch network as a `Graph`, by torch.fx symbolic tracing.
 
 The arguments of the network's `forward` name its planes (luma, previous, plate). A submodule with
-an attribute `crispcast_op == "interpolation"` is the bicubic base and is not looked into.
+an attribute `crispcast_op == "interpolation"` is the bicubic base and is not looked into; one with
+`crispcast_op == "round"` rounds to its attribute `codes` (`kernels.plan.Codes`), where it has some.
 """
 
 from __future__ import annotations

@@ -73,6 +73,7 @@ def _lower_layer(
         residual_after=op.residual == "after",
         dense=bool(taps.all()),
         bits=bits,
+        codes=op.codes,
     )
     return spec, LayerNumbers(codes, to_half(op.bias, "bias"), numbers, taps, weights)
 

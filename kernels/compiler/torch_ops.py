@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from kernels import graph as ir
 from kernels.errors import PlanError
-from kernels.plan import KERNELS, Float
+from kernels.plan import KERNELS, Codes, Float
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +62,11 @@ class Importer:
                 ir.Interpolation(self._builder.scale), self._value(node, node.args[0])
             )
         source = self._value(node, node.args[0])
+        if getattr(module, "crispcast_op", None) == "round":
+            codes = getattr(module, "codes", None)
+            if codes is None:
+                return source
+            return self._builder.add(ir.Round(cast(Codes, codes)), source)
         match module:
             case nn.Conv2d():
                 return self._conv(node, module, source)

@@ -13,6 +13,7 @@ from kernels.plan import (
     MAX_SOURCES,
     PLANES,
     Activation,
+    Codes,
     LayerSpec,
     PlanIR,
     PlanTable,
@@ -21,7 +22,7 @@ from kernels.plan import (
 MAGIC = b"CCPL"
 MAJOR, MINOR = 1, 0
 _HEADER = struct.Struct("<4sBBHI")
-_RESIDUAL, _AFTER, _DENSE = 4, 8, 16
+_RESIDUAL, _AFTER, _DENSE, _CODES, _SIGNED = 4, 8, 16, 32, 64
 
 
 def encode_plan(plan: PlanIR) -> bytes:
@@ -62,11 +63,14 @@ def _encode_table(table: PlanTable) -> bytes:
         flags = int(layer.activation)
         flags |= 0 if layer.residual is None else _RESIDUAL
         flags |= _AFTER * layer.residual_after | _DENSE * layer.dense
+        if layer.codes is not None:
+            flags |= _CODES | _SIGNED * layer.codes.signed
         out += bytes([layer.kernel, len(layer.sources)])
         out += b"".join(_varint(value) for value in layer.sources)
         out += _varint(layer.cout) + bytes([layer.block, flags])
         out += b"" if layer.residual is None else _varint(layer.residual)
         out.append(layer.bits)
+        out += b"" if layer.codes is None else bytes([layer.codes.step])
     return bytes(out)
 
 
@@ -104,7 +108,8 @@ class _Table:
         values = tuple(self._varint() for _ in range(sources))
         cout = self._varint()
         block, flags = self._byte(), self._byte()
-        if flags > 31 or (flags & _AFTER and not flags & _RESIDUAL):
+        after_nothing = flags & _AFTER and not flags & _RESIDUAL
+        if flags > 127 or after_nothing or (flags & _SIGNED and not flags & _CODES):
             raise PlanError(f"flags {flags:#04x} of a layer in the plan's op table: not understood")
         return LayerSpec(
             kernel=kernel,
@@ -116,6 +121,7 @@ class _Table:
             residual_after=bool(flags & _AFTER),
             dense=bool(flags & _DENSE),
             bits=self._byte(),
+            codes=Codes(self._byte(), bool(flags & _SIGNED)) if flags & _CODES else None,
         )
 
     def _byte(self) -> int:

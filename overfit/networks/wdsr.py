@@ -4,9 +4,9 @@
         --> tail 3x3 --> pixel shuffle --(+)--> HR luma
     luma ------------------ bicubic -------^
 
-Values are (u8 - 128) / 128. Convolutions pad with zeros at the borders of the frame and see true
-neighbours everywhere else. No weight normalisation: with warm-up and clipping it gains nothing at
-these sizes.
+Values are (u8 - 128) / 128; those between layers can be rounded to 8-bit codes (rounding.py).
+Convolutions pad with zeros at the borders of the frame and see true neighbours everywhere else. No
+weight normalisation: with warm-up and clipping it gains nothing at these sizes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import nn
 
 from kernels.errors import CrispcastError
 from overfit.networks.interpolation import Interpolation
+from overfit.networks.rounding import Rounding
 
 _INPUTS = (("luma",), ("luma", "previous"), ("luma", "plate"), ("luma", "previous", "plate"))
 
@@ -67,10 +68,13 @@ class Block(nn.Module):
         super().__init__()
         self.widen = nn.Conv2d(units, inner, 3, padding=1)
         self.narrow = nn.Conv2d(inner, units, 3, padding=1)
+        self.round_in = Rounding(signed=True)
+        self.round_wide = Rounding(signed=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[N, units, h, w] -> the same."""
-        return cast(torch.Tensor, x + self.narrow(torch.relu(self.widen(x))))
+        wide = self.round_wide(torch.relu(self.widen(self.round_in(x))))
+        return cast(torch.Tensor, x + self.narrow(wide))
 
 
 class Expert(nn.Module):
@@ -81,6 +85,7 @@ class Expert(nn.Module):
         self.config = config
         self.base = Interpolation(config.scale)
         self.head = nn.Conv2d(config.planes, config.units, 3, padding=1)
+        self.round_last = Rounding(signed=True)
         inner = config.units * config.expansion
         self.body = nn.Sequential(*(Block(config.units, inner) for _ in range(config.blocks)))
         self.tail = nn.Conv2d(config.units, config.scale**2, 3, padding=1)
@@ -92,7 +97,7 @@ class Expert(nn.Module):
 
     def detail(self, luma: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
         """HR luma [N, 1, s*h, s*w] from the luma and all input planes [N, planes, h, w]."""
-        detail = self.shuffle(self.tail(self.body(self.head(planes))))
+        detail = self.shuffle(self.tail(self.round_last(self.body(self.head(planes)))))
         return cast(torch.Tensor, detail + self.base(luma))
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from kernels.plan import Activation, LayerNumbers, LayerSpec, PlanIR, PlanTable, spread
+from kernels.plan import (
+    INPUT_CODES,
+    Activation,
+    Codes,
+    LayerNumbers,
+    LayerSpec,
+    PlanIR,
+    PlanTable,
+    spread,
+)
 
 
 def numbers_for(
@@ -52,22 +61,30 @@ def spec(
     after: bool = False,
     dense: bool = False,
     bits: int = 8,
+    codes: Codes | None = None,
 ) -> LayerSpec:
     """A row of an op table, with the usual defaults."""
-    return LayerSpec(kernel, sources, cout, block, activation, residual, after, dense, bits)
+    return LayerSpec(kernel, sources, cout, block, activation, residual, after, dense, bits, codes)
+
+
+_CODES = [INPUT_CODES, Codes(150, True), Codes(133, False), Codes(144, False)]
 
 
 @st.composite
 def tables(draw: st.DrawFn) -> PlanTable:
-    """Any valid op table of up to five small layers."""
+    """Any valid op table of up to five small layers; some with codes between them."""
+    coded = draw(st.booleans())
     scale = draw(st.sampled_from([2, 3, 4]))
     optional = [name for name in ("previous", "plate") if draw(st.booleans())]
     inputs = ("luma", *optional)
     layers: list[LayerSpec] = []
     channels = [scale**2 if name == "plate" else 1 for name in inputs]
+    of_value: list[Codes | None] = [INPUT_CODES] * len(inputs)
     count = draw(st.integers(1, 5))
     for index in range(count):
-        sources = draw(st.lists(st.integers(0, len(channels) - 1), min_size=1, max_size=3))
+        first = draw(st.integers(0, len(channels) - 1))
+        alike = [v for v, codes in enumerate(of_value) if not coded or codes == of_value[first]]
+        sources = [first, *draw(st.lists(st.sampled_from(alike), max_size=2))]
         cout = scale**2 if index == count - 1 else draw(st.integers(1, 17))
         fitting = [value for value, number in enumerate(channels) if number == cout]
         residual = draw(st.sampled_from([None, *fitting]))
@@ -82,8 +99,10 @@ def tables(draw: st.DrawFn) -> PlanTable:
                 after=residual is not None and draw(st.booleans()),
                 dense=draw(st.booleans()),
                 bits=draw(st.integers(2, 8)),
+                codes=draw(st.sampled_from(_CODES)) if coded and index < count - 1 else None,
             )
         )
+        of_value.append(layers[-1].codes)
         channels.append(cout)
     return PlanTable(scale, inputs, draw(st.booleans()), tuple(layers))
 
@@ -103,6 +122,25 @@ def every_branch() -> PlanIR:
         ),
     )
     return plan_for(table, seed=1)
+
+
+def codes_everywhere() -> PlanIR:
+    """Codes of every kind, all blocks and kernels, residuals of an input and of exact values."""
+    signed, unsigned = Codes(145, True), Codes(138, False)
+    table = PlanTable(
+        scale=2,
+        inputs=("luma", "previous", "plate"),
+        bicubic=True,
+        layers=(
+            spec(6, 0, 1, 2, activation=Activation.PRELU, codes=signed),
+            spec(13, 3, kernel=5, block=8, activation=Activation.RELU, codes=unsigned),
+            spec(6, 4, activation=Activation.CLIP, residual=3, after=True, codes=signed, bits=5),
+            spec(4, 5, 3, kernel=1, block=1, residual=2, dense=True, codes=unsigned),
+            spec(6, 6, block=8, residual=5, activation=Activation.RELU, codes=unsigned),
+            spec(4, 7, residual=6, dense=True),
+        ),
+    )
+    return plan_for(table, seed=2)
 
 
 def same(left: PlanIR, right: PlanIR) -> bool:

@@ -21,10 +21,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "kernels" / "runtime"
 CONTRACT = Path(__file__).parent / "cpp" / "contract.cpp"
-PLAN = Path(__file__).parent / "fixtures" / "every_branch.plan"
+FIXTURES = Path(__file__).parent / "fixtures"
+PLANS = [FIXTURES / "every_branch.plan", FIXTURES / "codes.plan"]
 FLAGS = ["-std=c++17", "-ffp-contract=off", "-pthread", f"-I{RUNTIME / 'include'}"]
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
+VNNI = [*AVX512, "-mavx512vnni"]
 COMMON = sorted(p for p in (RUNTIME / "src").glob("*.cpp") if not p.stem.startswith("kernels_"))
 
 
@@ -57,9 +59,15 @@ def build(name: str, compiler: list[str], kernels: dict[str, list[str]]) -> Path
 
 
 def run(command: list[str], *arguments: str) -> list[str]:
-    """The words that the program says when all is well."""
+    """The words that the program says when all is well: instruction sets, a digest a plan."""
+    words = [run_plan(command, plan, *arguments) for plan in PLANS]
+    assert words[0][:-2] == words[1][:-2]
+    return [*words[0][:-1], words[1][-2]]
+
+
+def run_plan(command: list[str], plan: Path, *arguments: str) -> list[str]:
     done = subprocess.run(
-        [*command, str(PLAN), *arguments], capture_output=True, text=True, timeout=300, check=False
+        [*command, str(plan), *arguments], capture_output=True, text=True, timeout=300, check=False
     )
     if "unexpected memory mapping" in done.stderr:
         pytest.skip("this kernel's address space layout is not one that the sanitizer knows")
@@ -71,7 +79,7 @@ def run(command: list[str], *arguments: str) -> list[str]:
 
 def native_kernels() -> dict[str, list[str]]:
     if platform.machine() == "x86_64":
-        return {"portable": [], "avx2": AVX2, "avx512": AVX512}
+        return {"portable": [], "avx2": AVX2, "avx512": AVX512, "avx512vnni": VNNI}
     return {"portable": [], "neon": []}
 
 
@@ -121,8 +129,8 @@ def test_neon_under_qemu(cpu: str) -> None:
     if qemu is None:
         pytest.skip("qemu-aarch64 is missing: apt-get install qemu-user")
     lies = [] if cpu == "cortex-a53" else ["frames"]
-    *isas, digest, _ = run([qemu, "-cpu", cpu, str(arm_program())], *lies)
+    *isas, floats, codes = run([qemu, "-cpu", cpu, str(arm_program())], *lies)
     assert isas == ARM[cpu]
     if shutil.which("g++") is not None:
         # The portable kernels round alike on every processor.
-        assert digest == sanitized("address,undefined")[-2]
+        assert [floats, codes] == sanitized("address,undefined")[-2:]

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from kernels.compiler.wire import decode_plan, encode_plan
 from kernels.errors import PlanError
 from kernels.plan import MAX_BYTES, LayerSpec, PlanIR, PlanTable
-from tests.kernels.plans import every_branch, plan_for, same, spec, tables
+from tests.kernels.plans import codes_everywhere, every_branch, plan_for, same, spec, tables
 
-GOLDEN = Path(__file__).parent / "fixtures" / "every_branch.plan"
+FIXTURES = Path(__file__).parent / "fixtures"
+GOLDEN = {"every_branch.plan": every_branch, "codes.plan": codes_everywhere}
 
 
 @settings(max_examples=40, deadline=None)
@@ -30,9 +31,11 @@ def test_a_plan_survives_its_bytes(table: PlanTable, seed: int, density: float) 
     assert same(decode_plan(wire), plan)
 
 
-def test_the_bytes_have_not_drifted() -> None:
-    assert encode_plan(every_branch()) == GOLDEN.read_bytes()
-    assert same(decode_plan(GOLDEN.read_bytes()), every_branch())
+@pytest.mark.parametrize("name", list(GOLDEN))
+def test_the_bytes_have_not_drifted(name: str) -> None:
+    wire = (FIXTURES / name).read_bytes()
+    assert encode_plan(GOLDEN[name]()) == wire
+    assert same(decode_plan(wire), GOLDEN[name]())
 
 
 def test_a_long_varint_is_accepted() -> None:
@@ -81,7 +84,11 @@ LIES: dict[str, Callable[[], bytes]] = {
     "0 output channels": lambda: _patched(9, 0),
     "513 output channels": lambda: _seal(_wire()[12:21] + b"\x81\x04" + _wire()[22:]),
     "block 2": lambda: _patched(10, 2),
-    "flags 0x20": lambda: _patched(11, 0x20),
+    "flags 0x80": lambda: _patched(11, 0x80),
+    "flags 0x41": lambda: _patched(11, 0x41),
+    "codes must be the output of every layer but the last": lambda: _seal(
+        _wire()[12:23] + b"\x21" + _wire()[24:25] + b"\x90" + _wire()[25:]
+    ),
     "flags 0x09": lambda: _patched(11, 0x09),
     "weights of 1 bits": lambda: _patched(12, 1),
     "weights of 9 bits": lambda: _patched(12, 9),

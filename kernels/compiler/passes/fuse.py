@@ -3,6 +3,7 @@
     conv ─ bias ─ ReLU ─(+)─      becomes      FusedConv(bias, ReLU, residual "after")
                    skip ─┘                        skip ─┘
 
+Rounding goes into the layer that makes the value: convolutions read it rounded, additions do not.
 What stays in between (an activation or a sum of values that no convolution makes) gets a 1×1
 convolution that copies. The graph that comes out has planes, concatenations, fused convolutions,
 one shuffle and the base, and the shuffle reads a fused convolution.
@@ -16,6 +17,7 @@ import numpy as np
 
 from kernels.compiler.passes.rewrite import replace_nodes
 from kernels.compiler.passes.tail import tail_of
+from kernels.errors import PlanError
 from kernels.graph import (
     Add,
     Bias,
@@ -29,9 +31,10 @@ from kernels.graph import (
     PixelShuffle,
     PReLU,
     ReLU,
+    Round,
     conv_weight,
 )
-from kernels.plan import Float
+from kernels.plan import Codes, Float
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,46 @@ def fuse_layers(graph: Graph) -> Graph:
     """`graph` with layers as the plan has them; expects `sink_shuffles` to have run."""
     graph = _give_the_shuffle_a_layer(graph)
     layers: dict[int, _Layer] = {}  # by the node whose value they make
+    codes = _codes_of_values(graph)
     for number, node in enumerate(graph.nodes):
-        if graph.shapes[number].magnify != 1:
+        if graph.shapes[number].magnify != 1 or isinstance(node.op, Round):
             continue  # the HR end: shuffle, base and output stay
         if isinstance(node.op, Conv):
             zeros = np.zeros(len(node.op.weight), np.float32)
             layers[number] = _Layer(FusedConv(conv_weight(node.op), zeros, None), node.inputs)
         elif isinstance(node.op, Add | Elementwise):
             layers[number] = _grown(graph, layers, node)
-    return replace_nodes(graph, {n: Node(layer.op, layer.inputs) for n, layer in layers.items()})
+    # Who read the rounded value reads the layer, which knows of its rounding.
+    reads = {n: graph.nodes[n].inputs[0] for n in range(len(graph.nodes)) if _is_round(graph, n)}
+    changed = {n: Node(layer.op, layer.inputs) for n, layer in layers.items()}
+    for number, found in codes.items():
+        if number in layers:
+            changed[number] = Node(replace(layers[number].op, codes=found), layers[number].inputs)
+    for number in range(len(graph.nodes)):
+        node = changed.get(number, graph.nodes[number])
+        changed[number] = Node(node.op, tuple(reads.get(value, value) for value in node.inputs))
+    return replace_nodes(graph, changed)
+
+
+def _is_round(graph: Graph, number: int) -> bool:
+    return isinstance(graph.nodes[number].op, Round)
+
+
+def _codes_of_values(graph: Graph) -> dict[int, Codes]:
+    """What values are rounded to; raises PlanError where not every convolution reads it so."""
+    codes: dict[int, Codes] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Round):
+            value = node.inputs[0]
+            readers = [graph.nodes[user].op for user in graph.users[value]]
+            same = all(op == node.op or isinstance(op, Add) for op in readers)
+            if not same or isinstance(graph.nodes[value].op, Round):
+                raise PlanError(
+                    f"node {value} of the network's graph is rounded for some of its readers: "
+                    "round it once, for all convolutions that read it"
+                )
+            codes[value] = node.op.codes
+    return codes
 
 
 def _give_the_shuffle_a_layer(graph: Graph) -> Graph:

@@ -109,6 +109,8 @@ typedef enum crispcast_status {
     CRISPCAST_ERROR_PLAN_NUMBER =
         41, /* a bias, slope or bound is no finite number, or low > high */
     CRISPCAST_ERROR_PLAN_WORKING = 42, /* needs more row memory than CRISPCAST_MAX_WORKING_BYTES */
+    CRISPCAST_ERROR_PLAN_CODES = 43,   /* codes of some layers only, sources of different steps, or
+                                          weights whose sums over codes would not be exact */
 
     CRISPCAST_ERROR_MAP_SIZE = 60,      /* a patch map larger than 1 MiB */
     CRISPCAST_ERROR_MAP_VERSION = 61,   /* a version that this runtime does not read */

@@ -16,7 +16,7 @@ namespace {
 
 #if defined(__x86_64__)
 struct X86 {
-    bool avx2 = false, avx512 = false;
+    bool avx2 = false, avx512 = false, vnni = false;
 
     X86() {
         unsigned a, b, c, d;
@@ -31,12 +31,13 @@ struct X86 {
         avx2 = b >> 5 & 1;
         const bool f = b >> 16 & 1, dq = b >> 17 & 1, bw = b >> 30 & 1, vl = b >> 31 & 1;
         avx512 = avx2 && f && dq && bw && vl && (saved & 0xe6) == 0xe6;
+        vnni = avx512 && c >> 11 & 1;
     }
 };
 #endif
 
 struct Table {
-    const RowKernels* kernels[4] = {&kPortableKernels};
+    const RowKernels* kernels[5] = {&kPortableKernels};
     int count = 1;
 
     Table() {
@@ -44,6 +45,7 @@ struct Table {
         const X86 cpu;
         if (cpu.avx2) kernels[count++] = &kAvx2Kernels;
         if (cpu.avx512) kernels[count++] = &kAvx512Kernels;
+        if (cpu.vnni) kernels[count++] = &kAvx512VnniKernels;
 #elif defined(__aarch64__)
         kernels[count++] = &kNeonKernels;  // part of every AArch64 processor we run on
 #elif defined(__wasm_simd128__)

@@ -83,7 +83,7 @@ crispcast_status check(const crispcast_frame_job& job) {
 
 bool reserve(crispcast_engine& engine, const Plan& plan) {
     for (Arena* arena : engine.arenas)
-        if (!arena->reserve(plan)) return false;
+        if (!arena->reserve(*engine.kernels, plan)) return false;
     return true;
 }
 
@@ -150,7 +150,8 @@ crispcast_status crispcast_upscale(crispcast_engine* engine, const crispcast_fra
     const Lock lock(engine->mutex);
     status = engine->tiling.set_patches(*job);
     if (status == CRISPCAST_OK)
-        status = engine->tiling.cut(job->width, job->height, engine->pool.threads());
+        status = engine->tiling.cut(job->width, job->height, engine->pool.threads(),
+                                    engine->kernels->codes != nullptr);
     if (status != CRISPCAST_OK) return status;
     for (const Piece& piece : engine->tiling.pieces())
         if (piece.plan != nullptr && !reserve(*engine, *piece.plan)) return CRISPCAST_ERROR_MEMORY;

@@ -29,11 +29,23 @@ inline __attribute__((always_inline)) void store_tile(const ConvRow& row, int ch
                                                       int x, V (&sum)[kChannels][kVectors]) {
     const float* residual =
         row.residual == nullptr ? nullptr : row.residual + channel * row.stride + x;
+    const bool coded = row.steps.units != nullptr;
+    if (coded) {
+        CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
+            const V unit = Simd::splat(row.steps.units[channel + i]);
+            const V bias = Simd::splat(row.bias[channel + i]);
+            CRISPCAST_UNROLL for (int j = 0; j < kVectors; ++j) {
+                sum[i][j] *= unit;
+                sum[i][j] += bias;
+            }
+        }
+    }
+    const V residual_unit = Simd::splat(coded ? row.steps.residual_unit : 1.0f);
     if (residual != nullptr && !row.residual_after) {
         CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
             if (i < channels) {
                 CRISPCAST_UNROLL for (int j = 0; j < kVectors; ++j) sum[i][j] +=
-                    Simd::load(residual + i * row.stride + j * kWidth);
+                    Simd::load(residual + i * row.stride + j * kWidth) * residual_unit;
             }
         }
     }
@@ -61,7 +73,31 @@ inline __attribute__((always_inline)) void store_tile(const ConvRow& row, int ch
         CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
             if (i < channels) {
                 CRISPCAST_UNROLL for (int j = 0; j < kVectors; ++j) sum[i][j] +=
-                    Simd::load(residual + i * row.stride + j * kWidth);
+                    Simd::load(residual + i * row.stride + j * kWidth) * residual_unit;
+            }
+        }
+    }
+    if (row.exact != nullptr) {
+        float* exact = row.exact + channel * row.stride + x;
+        CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
+            if (i < channels) {
+                CRISPCAST_UNROLL for (int j = 0; j < kVectors; ++j)
+                    Simd::store(exact + i * row.stride + j * kWidth, sum[i][j]);
+            }
+        }
+    }
+    if (coded && !row.steps.last) {
+        const V inverse = Simd::splat(row.steps.inverse);
+        const V low = Simd::splat(float(-row.steps.zero)),
+                high = Simd::splat(float(255 - row.steps.zero));
+        // Adding 1.5 * 2^23 leaves whole numbers, halves to even.
+        const V whole = Simd::splat(12582912.0f);
+        CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
+            CRISPCAST_UNROLL for (int j = 0; j < kVectors; ++j) {
+                V steps = sum[i][j] * inverse;
+                steps = Simd::smaller(Simd::greater(steps, low), high);
+                steps = steps + whole;
+                sum[i][j] = steps - whole;
             }
         }
     }
@@ -81,8 +117,8 @@ __attribute__((noinline)) void tile(const ConvRow& row, const float* const* rows
     V sum[kChannels][kVectors];
     const int channel = block.channel + part;
     CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
-        const V bias = Simd::splat(row.bias[channel + i]);
-        CRISPCAST_UNROLL for (int j = 0; j < kVectors; ++j) sum[i][j] = bias;
+        const V start = Simd::splat(row.start[channel + i]);
+        CRISPCAST_UNROLL for (int j = 0; j < kVectors; ++j) sum[i][j] = start;
     }
     const Tap* tap = row.taps + block.first_tap;
     const Tap* const end = tap + block.taps;
@@ -195,8 +231,8 @@ inline void reorder(const float* in, ptrdiff_t in_lane, ptrdiff_t in_vector, flo
     }
 }
 
-void load(const uint8_t* in, int count, int vectors, float* out, float* scratch) {
-    const V scale = Simd::splat(1.0f / 128), shift = Simd::splat(-1.0f);
+void load(const uint8_t* in, int count, int vectors, float unit, float* out, float* scratch) {
+    const V scale = Simd::splat(unit), shift = Simd::splat(-128 * unit);
     int x = 0;
     for (; x + kWidth <= count; x += kWidth)
         Simd::store(scratch + x, Simd::fma(Simd::load_u8(in + x), scale, shift));
@@ -317,8 +353,9 @@ void finish(const BaseRow& row) {
 }
 
 constexpr RowKernels kernels_called(const char* isa,
-                                    void (*convolution)(const ConvRow&) = convolve) {
-    return {isa, kWidth, convolution, load, straighten, close_row, finish};
+                                    void (*convolution)(const ConvRow&) = convolve,
+                                    const CodeKernels* codes = nullptr) {
+    return {isa, kWidth, convolution, load, straighten, close_row, finish, codes};
 }
 
 }  // namespace

@@ -15,8 +15,8 @@ __attribute__((noinline)) void resolved_tile(const ConvRow& row, const float* co
                                              const Block& block, int x) {
     V sum[4][kVectors];
     CRISPCAST_UNROLL for (int i = 0; i < 4; ++i) {
-        const V bias = Simd::splat(row.bias[block.channel + i]);
-        CRISPCAST_UNROLL for (int j = 0; j < kVectors; ++j) sum[i][j] = bias;
+        const V start = Simd::splat(row.start[block.channel + i]);
+        CRISPCAST_UNROLL for (int j = 0; j < kVectors; ++j) sum[i][j] = start;
     }
     const float* const* tap = at + block.first_tap;
     const float* const* const end = tap + block.taps;

@@ -8,9 +8,6 @@
 namespace crispcast {
 namespace {
 
-// Rows of one strip should stay in a core's second-level cache.
-constexpr size_t kCacheFloats = (992u << 10) / sizeof(float);
-constexpr int kMaxColumns = 1024;
 constexpr int kMinUsefulColumns = 2 * kMaxVector;
 
 int greater(int a, int b) {
@@ -76,6 +73,11 @@ void find_rings(Plan& plan) {
         if (plan.values[reader].need < 0) return;
         value.rows = greater(value.rows, plan.values[reader].lag - value.lag + radius + 1);
     });
+    for (int l = 0; plan.coded && l < plan.layer_count; ++l) {
+        const Layer& layer = plan.layers[l];
+        if (layer.has_residual && layer.residual >= plan.input_count)
+            plan.values[layer.residual].exact = true;
+    }
 }
 
 void resolve_offsets(Plan& plan) {
@@ -83,7 +85,7 @@ void resolve_offsets(Plan& plan) {
         Layer& layer = plan.layers[l];
         for (Tap& tap : layer.taps) {
             tap.row = tap.row * uint32_t(layer.kernel) + uint32_t(tap.offset & 7);
-            tap.offset = (tap.offset >> 3) * plan.stride;
+            tap.offset = (tap.offset >> 3) * plan.floats.stride;
         }
     }
 }
@@ -95,30 +97,36 @@ crispcast_status lay_out(Plan& plan) {
     find_lags(plan);
     find_rings(plan);
 
-    size_t rows = 0;
-    for (int v = 0; v < plan.value_count; ++v)
-        rows += size_t(plan.values[v].channels) * plan.values[v].rows;
-    const int least =
-        (2 * plan.radius + kMinUsefulColumns + kMaxVector - 1) / kMaxVector * kMaxVector;
+    const int least = 2 * plan.radius + kMinUsefulColumns;
     for (int l = 0; l < plan.layer_count; ++l)
         plan.sides = greater(plan.sides, plan.layers[l].kernel / 2);
+    // Before resolve_offsets, which makes the taps those of floats.
+    if (plan.coded) {
+        const crispcast_status status = lay_out_codes(plan, least);
+        if (status != CRISPCAST_OK) return status;
+    }
+    Layout& layout = plan.floats;
+    layout.unit = kMaxVector;
     const int side_floats = 2 * plan.sides * kMaxVector;
-    int columns = int(kCacheFloats / rows) / kMaxVector * kMaxVector - side_floats;
-    columns = smaller(greater(columns, least), kMaxColumns);
-    plan.columns = columns;
+    size_t rows = 0;
+    for (int v = 0; v < plan.value_count; ++v)
+        rows += ring_column(plan.values[v]) * (plan.values[v].exact ? 2 : 1);
+    const int most = int(kCacheBytes / sizeof(float) / rows) / kMaxVector * kMaxVector;
+    layout.columns = (least + kMaxVector - 1) / kMaxVector * kMaxVector;
+    layout.columns = smaller(greater(most - side_floats, layout.columns), kMaxColumns);
     // An odd number of cache lines: else the columns of one tile of all channels share a few cache
     // sets, up to 1.7 times the time.
-    plan.stride = ((columns + side_floats) / kMaxVector | 1) * kMaxVector;
+    layout.stride = ((layout.columns + side_floats) / kMaxVector | 1) * kMaxVector;
 
     size_t offset = 0;
     for (int v = 0; v < plan.value_count; ++v) {
-        Value& value = plan.values[v];
-        value.ring = offset;
-        offset += size_t(value.channels) * value.rows * plan.stride;
+        const size_t ring = ring_column(plan.values[v]) * layout.stride;
+        layout.ring[v] = offset;
+        layout.exact[v] = offset + ring;
+        offset += plan.values[v].exact ? 2 * ring : ring;
     }
-    plan.arena_floats = offset;
-    if (plan.arena_floats * sizeof(float) > CRISPCAST_MAX_WORKING_BYTES)
-        return CRISPCAST_ERROR_PLAN_WORKING;
+    layout.bytes = offset * sizeof(float);
+    if (layout.bytes > CRISPCAST_MAX_WORKING_BYTES) return CRISPCAST_ERROR_PLAN_WORKING;
     resolve_offsets(plan);
     return CRISPCAST_OK;
 }
@@ -160,7 +168,7 @@ crispcast_status crispcast_plan_get_info(const crispcast_plan* plan, crispcast_p
     info->taps = p.tap_count;
     info->weights = p.weight_count;
     info->weights_dense = p.dense_count;
-    info->working_bytes = p.arena_floats * sizeof(float);
+    info->working_bytes = p.floats.bytes;
     return CRISPCAST_OK;
 }
 

@@ -1,11 +1,12 @@
 // A prepared plan: what the wire plan becomes in memory. Read-only once made.
 //
-//   value v of the network = a ring of `rows` rows; a row = channels x `stride` floats
+//   value v of the network = a ring of `rows` rows; a row = channels x `stride` samples
 //
 //   |c0: column 0 ... columns-1 | 2 zeros or overrun ... | 2 zeros left of c1 |c1: column 0 ...
 //
-// The two floats right of a row's last column and the two left of its first are the frame border's
-// zeros; the rest of the gap takes what whole vectors write past the end.
+// The samples right of a row's last column and left of its first are the frame border's zeros; the
+// rest of the gap takes what whole vectors write past the end. Samples are floats, or the codes of a
+// coded plan on a processor with dot products.
 #pragma once
 
 #include "array.h"
@@ -21,6 +22,12 @@ constexpr int kMaxChannels = 512;
 
 enum class Input : uint8_t { luma = 0, previous = 1, plate = 2 };
 
+// What a value's 8-bit codes mean: (code - zero) * unit.
+struct Codes {
+    float unit = 1.0f / 128;
+    int zero = 128;
+};
+
 struct Layer {
     int kernel = 0, cin = 0, cout = 0, block = 0;
     Activation activation = Activation::none;
@@ -31,10 +38,21 @@ struct Layer {
     int sources[kMaxSources] = {};
     Array<Block> blocks;
     Array<Tap> taps;
-    Array<float> weights;  // [taps][block]
+    Array<float> weights;  // [taps][block]; whole numbers in a coded plan
     Array<float> bias;     // [cout rounded up to block], as are the two below
     Array<float> low;      // PReLU's slopes, or clip's lower bounds
     Array<float> high;     // clip's upper bounds
+
+    // Of a coded plan: the op table's, then what `lay_out_codes` makes for dot products.
+    bool has_codes = false;
+    Codes codes;           // of the output
+    Array<float> scales;   // [cout rounded up to block] of the weights
+    Array<float> units;    // scale * unit of the sources
+    Array<float> nothing;  // zeros: where the sums start
+    Array<Block> quad_blocks;
+    Array<Tap> quad_taps;        // [quads][4]
+    Array<int8_t> quad_weights;  // [quads][block][4]
+    Array<int32_t> weight_sums;  // [cout rounded up to block]
 };
 
 struct Value {
@@ -42,7 +60,21 @@ struct Value {
     int need = -1;    // columns and rows of this value around an output pixel; -1: nothing reads it
     int lag = 0;      // its row y is made in step y + lag
     int rows = 0;     // of its ring
-    size_t ring = 0;  // floats from the arena's begin to the ring's
+    Codes codes;
+    bool exact = false;  // of a coded plan: a layer adds it as it was before rounding
+};
+
+// Where the rings lie, in samples.
+struct Layout {
+    int unit = 0;     // columns of a strip are a multiple of it
+    int columns = 0;  // widest strip, halo included
+    int stride = 0;   // from a channel to the next
+    size_t ring[kMaxValues] = {};
+    // Floats from the arena's begin to the ring of exact values; among codes, a channel of it has
+    // `columns` floats, and so has the last layer's row.
+    size_t exact[kMaxValues] = {};
+    size_t network = 0;
+    size_t bytes = 0;  // of the arena
 };
 
 struct Plan {
@@ -56,20 +88,35 @@ struct Plan {
     int value_count = 0;
     Value values[kMaxValues];
     uint64_t tap_count = 0, weight_count = 0, dense_count = 0;
+    bool coded = false;  // the values between layers are codes
 
     // Set by lay_out.
-    int radius = 0;   // rows around the output that the first values need
-    int columns = 0;  // widest strip, halo included; a multiple of kMaxVector
-    int sides = 0;    // vectors that a row has on each side for its neighbours' taps
-    int stride = 0;   // floats from a channel to the next
-    size_t arena_floats = 0;
+    int radius = 0;  // rows around the output that the first values need
+    int sides = 0;   // vectors of floats that a row has on each side for its neighbours' taps
+    Layout floats, codes;
 
     const Value& output() const { return values[value_count - 1]; }
+    const Layout& layout(bool of_codes) const { return of_codes ? codes : floats; }
 };
+
+// Rows of one strip should stay in a core's second-level cache.
+constexpr size_t kCacheBytes = 992u << 10;
+constexpr int kMaxColumns = 1024;
+
+// Bytes of codes on each side of a row.
+constexpr int kCodeSide = kMaxCodeVector;
 
 // Computes halos, the schedule and the rings; resolves the taps' offsets. Source: line-buffered
 // ("depth-first") scheduling as in Halide's sliding windows.
 crispcast_status lay_out(Plan& plan);
+
+// The part of it that dot products need: quads of taps, rings of codes.
+crispcast_status lay_out_codes(Plan& plan, int least_columns);
+
+// Samples of a column of a value's ring.
+inline size_t ring_column(const Value& value) {
+    return size_t(value.channels) * size_t(value.rows);
+}
 
 }  // namespace crispcast
 

@@ -40,7 +40,19 @@ constexpr int kMaxRowPointers = kMaxSources * kMaxKernel * kMaxKernel;
 // set.
 constexpr int kMaxVector = 16;
 
-// One output row of one layer: act(conv + bias (+ residual)) (+ residual).
+// What a coded plan's layer does after its sums, in this order and rounded after each step, so that
+// all instruction sets give the same codes: times its unit, plus bias, residual, activation, nearest
+// step. A residual is the exact value, before its rounding. See docs/plan-format.md.
+struct Steps {
+    const float* units;   // [cout rounded up to block]; null: the plan is not coded
+    float residual_unit;  // worth of what the residual's row holds: 1, or a step of an input
+    float inverse;        // steps per 1 of the output
+    int zero;             // code of 0 of the output
+    bool last;            // the output stays in single precision
+};
+
+// One output row of one layer: act(conv + bias (+ residual)) (+ residual). In a coded plan a row
+// holds codes less their zero, whole numbers.
 struct ConvRow {
     const float* rows[kMaxRowPointers];  // [(source * kernel + ky) * kernel + kx], each kx
                                          // a vector further
@@ -50,16 +62,57 @@ struct ConvRow {
     int block;  // 1, 4 or 8
     const Tap* taps;
     const float* weights;  // [taps][block]
-    const float* bias;     // [cout rounded up to block], as low and high
+    const float* start;    // of the sums: the bias, or zeros where there are units
+    const float* bias;     // [cout rounded up to block], as all per channel
     const float* low;
     const float* high;
     Activation activation;
     bool residual_after;
+    Steps steps;
     const float* residual;  // at vector 0, same channels; null: none
     float* out;             // at vector 0
-    ptrdiff_t stride;       // floats from a channel to the next, of out and residual
+    float* exact;           // of a coded plan: where the values before rounding go; null: nowhere
+    ptrdiff_t stride;       // floats from a channel to the next, of out, exact and residual
     int vectors;
 };
+
+// One output row of one layer of a coded plan, over codes. Each quad of taps is one byte of each of
+// four rows: what a dot-product instruction multiplies and sums.
+struct CodeRow {
+    const uint8_t* rows[kMaxRowPointers];  // as ConvRow's, each kx a byte further
+    int row_count;
+    const Block* blocks;  // their taps are quads
+    int block_count;
+    int block;
+    const Tap* taps;             // [quads][4]
+    const int8_t* weights;       // [quads][block][4]
+    const int32_t* weight_sums;  // of a channel's weights
+    int zero;                    // code of 0 of the sources
+    const float* bias;
+    const float* low;
+    const float* high;
+    Activation activation;
+    bool residual_after;
+    Steps steps;
+    // One of them, or none: an input's codes, whose 0 is 128, or a layer's exact values.
+    const uint8_t* residual_input;
+    const float* residual;
+    uint8_t* out;
+    float* exact;    // null: nobody reads them; in the order of columns that sums have
+    float* network;  // instead of `out` in the last layer, in the order of columns
+    ptrdiff_t stride;        // of out and residual_input
+    ptrdiff_t float_stride;  // of exact, residual and network
+    int columns;             // whole vectors of them are made
+};
+
+// The instructions that multiply codes, where a processor has them.
+struct CodeKernels {
+    int width;  // columns of a vector
+    void (*convolve)(const CodeRow& row);
+};
+
+// Columns of the widest vector of codes.
+constexpr int kMaxCodeVector = 64;
 
 // One HR row over `count` LR columns: out = u8(base + 128 * network).
 struct BaseRow {
@@ -82,20 +135,22 @@ struct RowKernels {
     const char* isa;
     int width;  // floats of a vector
     void (*convolve)(const ConvRow& row);
-    // (in[x] - 128) / 128 for column x < count, zero for others; reads only count bytes. `scratch`
+    // (in[x] - 128) * unit for column x < count, zero for others; reads only count bytes. `scratch`
     // holds vectors * width floats.
-    void (*load)(const uint8_t* in, int count, int vectors, float* out, float* scratch);
+    void (*load)(const uint8_t* in, int count, int vectors, float unit, float* out, float* scratch);
     // Puts the columns of one channel in plain order.
     void (*straighten)(float* row, int vectors, float* scratch);
     // Zeros right of column `end` - 1, then the vectors on both sides.
     void (*close)(float* row, int channels, ptrdiff_t stride, int vectors, int sides, int end);
     void (*finish)(const BaseRow& row);
+    const CodeKernels* codes;  // null: coded plans run in single precision, to the same bits
 };
 
 extern const RowKernels kPortableKernels;
 #if defined(__x86_64__)
 extern const RowKernels kAvx2Kernels;
 extern const RowKernels kAvx512Kernels;
+extern const RowKernels kAvx512VnniKernels;
 #elif defined(__aarch64__)
 extern const RowKernels kNeonKernels;
 #elif defined(__wasm_simd128__)

@@ -15,22 +15,32 @@ struct Frame {
     const crispcast_plate* plate;  // null: code 128
     int scale;
     CubicTaps taps;
+
+    // Row y of a channel of an input, at column 0; null: an absent plate.
+    const uint8_t* input_row(Input input, int channel, int y) const {
+        if (input == Input::plate) return plate == nullptr ? nullptr : plate->row(channel, y);
+        const crispcast_plane& plane = input == Input::previous ? previous : planes[0].in;
+        return plane.data + y * plane.stride;
+    }
 };
 
-// LR columns x0 ... x1 - 1 of rows y0 ... y1 - 1; with its halo inside the frame at most
-// plan.columns wide.
+// LR columns x0 ... x1 - 1 of rows y0 ... y1 - 1; with its halo inside the frame at most the
+// layout's columns wide.
 struct Strip {
     int x0, y0, x1, y1;
 };
 
 // What one thread needs to run strips.
 struct Arena {
-    Array<float> rows;
+    Array<uint8_t> rows;
     uint64_t plan = 0;  // whose rings are laid out in `rows`, so whose borders are zero
     BaseScratch base;
 
-    bool reserve(const Plan& plan) { return rows.reserve(plan.arena_floats); }
+    bool reserve(const RowKernels& kernels, const Plan& plan);
 };
+
+// Whether a plan runs on dot products of codes here.
+bool runs_codes(const RowKernels& kernels, const Plan& plan);
 
 // `arena` must have been reserved for the plan.
 void run_strip(const RowKernels& kernels, const Plan& plan, const Frame& frame, const Strip& strip,

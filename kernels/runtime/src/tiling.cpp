@@ -23,19 +23,20 @@ int boundary(int a, int b, int i, int n) {
 // a halo on both sides are narrower than those at the frame's borders.
 struct Strips {
     int count;
-    int columns;      // that each computes; a multiple of kMaxVector
+    int columns;      // that each computes; a multiple of the layout's unit
     int left, right;  // halo columns of the first and the last strip
     int radius;
 
-    Strips(const Rectangle& r, int width, int at_least)
+    Strips(const Rectangle& r, const Layout& layout, int width, int at_least)
         : left(std::min(r.plan->radius, r.x0)),
           right(std::min(r.plan->radius, width - r.x1)),
           radius(r.plan->radius) {
         const int wanted = r.x1 - r.x0;
         count = at_least;
-        while (covered(r.plan->columns) < wanted) ++count;
+        while (covered(layout.columns) < wanted) ++count;
         columns = (2 * radius + 2 * kMaxVector) / kMaxVector * kMaxVector;
-        while (covered(columns) < wanted) columns += kMaxVector;
+        columns = (columns + layout.unit - 1) / layout.unit * layout.unit;
+        while (covered(columns) < wanted) columns += layout.unit;
     }
 
     // Useful columns of all strips when each computes `c`.
@@ -120,7 +121,7 @@ crispcast_status Tiling::join(const crispcast_frame_job& job) {
     return finish_run() ? CRISPCAST_OK : CRISPCAST_ERROR_MEMORY;
 }
 
-crispcast_status Tiling::cut(int width, int height, int threads) {
+crispcast_status Tiling::cut(int width, int height, int threads, bool dots) {
     const int chroma_width = (width + 1) / 2, chroma_height = (height + 1) / 2;
     uint64_t cost = 2 * cost_of(nullptr, 0, 0, chroma_width, chroma_height);
     for (const Rectangle& r : rectangles_) cost += cost_of(r.plan, r.x0, r.y0, r.x1, r.y1);
@@ -128,7 +129,7 @@ crispcast_status Tiling::cut(int width, int height, int threads) {
 
     pieces_.clear();
     for (const Rectangle& r : rectangles_)
-        if (!cut_rectangle(r, width, share)) return CRISPCAST_ERROR_MEMORY;
+        if (!cut_rectangle(r, width, share, dots)) return CRISPCAST_ERROR_MEMORY;
     // Twice as many as their share: they fill what the strips leave uneven.
     const uint64_t chroma = cost_of(nullptr, 0, 0, chroma_width, chroma_height);
     const int bands = int(2 * (chroma + share - 1) / share);
@@ -142,17 +143,18 @@ crispcast_status Tiling::cut(int width, int height, int threads) {
     return CRISPCAST_OK;
 }
 
-bool Tiling::cut_rectangle(const Rectangle& r, int width, uint64_t share) {
+bool Tiling::cut_rectangle(const Rectangle& r, int width, uint64_t share, bool dots) {
     const uint64_t cost = cost_of(r.plan, r.x0, r.y0, r.x1, r.y1);
     const int wanted =
         int((cost + share / 2) / share);  // threads that this rectangle can keep busy
     const int columns = r.x1 - r.x0, rows = r.y1 - r.y0;
     if (r.plan == nullptr) return cut_bands(r, 0, wanted);
-    Strips strips(r, width, 1);
+    const Layout& layout = r.plan->layout(dots && r.plan->coded);
+    Strips strips(r, layout, width, 1);
     // Strips for all threads cost only their halo columns; bands would cost halo rows as well.
     const int even = (strips.count + wanted - 1) / std::max(wanted, 1) * wanted;
     if (even > strips.count && columns / even >= std::max(64, 4 * r.plan->radius))
-        strips = Strips(r, width, even);
+        strips = Strips(r, layout, width, even);
     const int bands = std::min(rows, std::max(1, (wanted + strips.count - 1) / strips.count));
     for (int b = 0; b < bands; ++b) {
         for (int i = 0; i < strips.count; ++i) {

@@ -24,15 +24,15 @@ class Tiling {
     // Rectangles of the luma plane. `status` tells which rule the patches break.
     crispcast_status set_patches(const crispcast_frame_job& job);
 
-    // Pieces of all planes, the costliest first.
-    crispcast_status cut(int width, int height, int threads);
+    // Pieces of all planes, the costliest first. `dots`: coded plans run on rows of codes.
+    crispcast_status cut(int width, int height, int threads, bool dots);
 
     const Array<Piece>& pieces() const { return pieces_; }
     size_t bytes() const;
 
   private:
     crispcast_status join(const crispcast_frame_job& job);
-    bool cut_rectangle(const Rectangle& rectangle, int width, uint64_t share);
+    bool cut_rectangle(const Rectangle& rectangle, int width, uint64_t share, bool dots);
     bool cut_bands(const Rectangle& rectangle, int plane, int bands);
 
     Array<crispcast_patch> sorted_;

@@ -12,6 +12,7 @@ constexpr size_t kHeaderBytes = 12;
 constexpr uint32_t kMaxValueChannels = 8192;
 constexpr uint64_t kMaxWeights = 4194304;
 constexpr int kMaxRadius = 64;
+constexpr uint32_t kMaxCodeSum = 65535;  // codes up to 255 then sum up to less than 2^24
 
 uint32_t crc32(const uint8_t* bytes, size_t size) {
     uint32_t table[256];
@@ -27,6 +28,11 @@ uint32_t crc32(const uint8_t* bytes, size_t size) {
 
 uint32_t little_endian_32(const uint8_t* p) {
     return uint32_t(p[0]) | uint32_t(p[1]) << 8 | uint32_t(p[2]) << 16 | uint32_t(p[3]) << 24;
+}
+
+// The value of a place on the grid of steps and weight scales: eighths of an octave.
+float grid_value(int place) {
+    return std::ldexp(float(std::exp2((place & 7) / 8.0)), (place >> 3) - 24);
 }
 
 // Reads the op table; keeps the first thing that went wrong and gives zeros after it.
@@ -79,8 +85,9 @@ crispcast_status read_layer(Cursor& in, Plan& plan, Layer& layer) {
     if (in.status != CRISPCAST_OK) return in.status;
     if (cout < 1 || cout > uint32_t(kMaxChannels)) return CRISPCAST_ERROR_PLAN_CHANNELS;
     if (block != 1 && block != 4 && block != 8) return CRISPCAST_ERROR_PLAN_BLOCK;
-    // Bit 3 only says where the residual of bit 2 goes.
-    if ((flags & ~31u) || ((flags & 8) && !(flags & 4))) return CRISPCAST_ERROR_PLAN_LAYER_FLAGS;
+    // Bit 3 only says where the residual of bit 2 goes, bit 6 what the codes of bit 5 are.
+    if ((flags & ~127u) || ((flags & 8) && !(flags & 4)) || ((flags & 64) && !(flags & 32)))
+        return CRISPCAST_ERROR_PLAN_LAYER_FLAGS;
     layer.cout = int(cout);
     layer.block = int(block);
     layer.activation = Activation(flags & 3);
@@ -97,10 +104,29 @@ crispcast_status read_layer(Cursor& in, Plan& plan, Layer& layer) {
     layer.bits = int(in.byte());
     if (in.status != CRISPCAST_OK) return in.status;
     if (layer.bits < 2 || layer.bits > 8) return CRISPCAST_ERROR_PLAN_BITS;
+    layer.has_codes = flags & 32;
+    if (layer.has_codes) layer.codes = {grid_value(int(in.byte())), flags & 64 ? 128 : 0};
+    if (in.status != CRISPCAST_OK) return in.status;
 
+    plan.values[plan.value_count].codes = layer.codes;
     plan.values[plan.value_count++].channels = layer.cout;
     plan.dense_count += uint64_t(layer.cin) * layer.cout * layer.kernel * layer.kernel;
     return CRISPCAST_OK;
+}
+
+// Codes are the output of every layer but the last, or of none; a layer's sources agree in them.
+bool codes_agree(const Plan& plan) {
+    for (int l = 0; l < plan.layer_count; ++l) {
+        const Layer& layer = plan.layers[l];
+        const bool last = l == plan.layer_count - 1;
+        if (layer.has_codes != (plan.coded && !last)) return false;
+        const Codes& first = plan.values[layer.sources[0]].codes;
+        for (int s = 1; plan.coded && s < layer.source_count; ++s) {
+            const Codes& other = plan.values[layer.sources[s]].codes;
+            if (first.unit != other.unit || first.zero != other.zero) return false;
+        }
+    }
+    return true;
 }
 
 crispcast_status check_limits(const Plan& plan) {
@@ -146,6 +172,8 @@ crispcast_status read_op_table(Cursor& in, Plan& plan) {
         if (status != CRISPCAST_OK) return status;
     }
     if (plan.output().channels != plan.scale * plan.scale) return CRISPCAST_ERROR_PLAN_OUTPUT;
+    plan.coded = plan.layers[0].has_codes;
+    if (!codes_agree(plan)) return CRISPCAST_ERROR_PLAN_CODES;
     return check_limits(plan);
 }
 
@@ -224,12 +252,10 @@ class PayloadReader {
     crispcast_status read_layer(Layer& layer) {
         const int padded = (layer.cout + layer.block - 1) / layer.block * layer.block;
         if (!layer.bias.resize(padded) || !layer.low.resize(padded) || !layer.high.resize(padded) ||
-            !scales_.resize(padded) || !list_places(layer))
+            !layer.scales.resize(padded) || !list_places(layer))
             return CRISPCAST_ERROR_MEMORY;
-        for (int c = 0; c < layer.cout; ++c) {
-            const int q = in_.tree(contexts_.scale);
-            scales_[c] = std::ldexp(float(std::exp2((q & 7) / 8.0)), (q >> 3) - 24);
-        }
+        for (int c = 0; c < layer.cout; ++c)
+            layer.scales[c] = grid_value(in_.tree(contexts_.scale));
         bool finite = true;
         for (int c = 0; c < layer.cout; ++c) finite &= read_half(in_, contexts_, layer.bias[c]);
         if (layer.activation == Activation::prelu)
@@ -249,6 +275,8 @@ class PayloadReader {
             if (!read_block(layer, first, channels)) return CRISPCAST_ERROR_MEMORY;
             // Also bounds the work on a plan that was cut off.
             if (in_.truncated()) return CRISPCAST_ERROR_PLAN_TRUNCATED;
+            for (int c = 0; plan_.coded && c < channels; ++c)
+                if (sums_[c] > kMaxCodeSum) return CRISPCAST_ERROR_PLAN_CODES;
         }
         return CRISPCAST_OK;
     }
@@ -282,6 +310,7 @@ class PayloadReader {
         }
         Block block{uint32_t(layer.taps.size()), 0, first, channels};
         int lengths[8] = {};  // of the tap before, by output channel
+        for (uint32_t& sum : sums_) sum = 0;
         for (size_t i = 0; i < places; ++i) {
             if (!layer.dense && !mask_[i]) continue;
             if (in_.truncated()) return true;
@@ -291,7 +320,8 @@ class PayloadReader {
             for (int c = 0; c < channels; ++c) {
                 const int q = read_weight(in_, contexts_, layer.bits, length + lengths[c]);
                 length = lengths[c] = bit_length(std::abs(q));
-                weights[c] = float(q) * scales_[first + c];
+                weights[c] = plan_.coded ? float(q) : float(q) * layer.scales[first + c];
+                sums_[c] += uint32_t(std::abs(q));
                 any |= q != 0;
             }
             plan_.tap_count += 1;
@@ -308,7 +338,7 @@ class PayloadReader {
     RangeDecoder in_;
     Plan& plan_;
     Contexts contexts_;
-    Array<float> scales_;
+    uint32_t sums_[8] = {};  // of |weights|, by output channel of the block
     Array<Place> places_;
     Array<uint8_t> mask_;
 };

@@ -1,0 +1,86 @@
+// A coded plan for dot products: taps in quads, weights as bytes, rings of codes.
+#include "plan.h"
+
+namespace crispcast {
+namespace {
+
+bool push_quad(Layer& layer, const Tap* taps, const float* weights, int count) {
+    for (int t = 0; t < 4; ++t)  // what fills the last quad has weight 0
+        if (!layer.quad_taps.push(taps[t < count ? t : 0])) return false;
+    for (int c = 0; c < layer.block; ++c)
+        for (int t = 0; t < 4; ++t) {
+            const int8_t weight = t < count ? int8_t(weights[t * layer.block + c]) : int8_t(0);
+            if (!layer.quad_weights.push(weight)) return false;
+        }
+    return true;
+}
+
+bool pack_quads(Layer& layer, int stride) {
+    for (const Block& block : layer.blocks) {
+        Block packed = {uint32_t(layer.quad_taps.size() / 4), 0, block.channel, block.channels};
+        for (uint32_t t = 0; t < block.taps; t += 4) {
+            const size_t first = block.first_tap + t;
+            const int count = block.taps - t < 4 ? int(block.taps - t) : 4;
+            if (!push_quad(layer, &layer.taps[first], &layer.weights[first * layer.block], count))
+                return false;
+            packed.taps += 1;
+        }
+        for (uint32_t t = block.first_tap; t < block.first_tap + block.taps; ++t)
+            for (int c = 0; c < block.channels; ++c)
+                layer.weight_sums[block.channel + c] += int(layer.weights[t * layer.block + c]);
+        if (!layer.quad_blocks.push(packed)) return false;
+    }
+    for (Tap& tap : layer.quad_taps) {
+        tap.row = tap.row * uint32_t(layer.kernel) + uint32_t(tap.offset & 7);
+        tap.offset = (tap.offset >> 3) * stride;
+    }
+    return true;
+}
+
+}  // namespace
+
+crispcast_status lay_out_codes(Plan& plan, int least_columns) {
+    Layout& layout = plan.codes;
+    layout.unit = kMaxCodeVector;
+    const int inner = plan.value_count - 1;  // the last layer's row is of floats
+    size_t codes = 0, floats = size_t(plan.output().channels);  // of a column
+    for (int v = 0; v < inner; ++v) {
+        codes += ring_column(plan.values[v]);
+        if (plan.values[v].exact) floats += ring_column(plan.values[v]);
+    }
+    const size_t most = kCacheBytes / (codes + sizeof(float) * floats);
+    const int least = (least_columns + layout.unit - 1) / layout.unit * layout.unit;
+    layout.columns = int(most) / layout.unit * layout.unit - kCodeSide;
+    layout.columns = layout.columns > least ? layout.columns : least;
+    layout.columns = layout.columns < kMaxColumns ? layout.columns : kMaxColumns;
+    layout.stride = ((layout.columns + kCodeSide) / layout.unit | 1) * layout.unit;
+
+    // In front of the first row is the left side of its first channel.
+    size_t offset = kCodeSide;
+    for (int v = 0; v < inner; ++v) {
+        layout.ring[v] = offset;
+        offset += ring_column(plan.values[v]) * layout.stride;
+    }
+    size_t next = offset / sizeof(float);  // strides are whole vectors, so this is exact
+    for (int v = 0; v < inner; ++v) {
+        layout.exact[v] = next;
+        if (plan.values[v].exact) next += ring_column(plan.values[v]) * layout.columns;
+    }
+    layout.network = next;
+    next += size_t(plan.output().channels) * layout.columns;
+    layout.bytes = next * sizeof(float);
+    if (layout.bytes > CRISPCAST_MAX_WORKING_BYTES) return CRISPCAST_ERROR_PLAN_WORKING;
+
+    for (int l = 0; l < plan.layer_count; ++l) {
+        Layer& layer = plan.layers[l];
+        const size_t padded = layer.bias.size();
+        if (!layer.units.resize(padded) || !layer.nothing.resize(padded) ||
+            !layer.weight_sums.resize(padded) || !pack_quads(layer, layout.stride))
+            return CRISPCAST_ERROR_MEMORY;
+        const float unit = plan.values[layer.sources[0]].codes.unit;
+        for (size_t c = 0; c < padded; ++c) layer.units[c] = layer.scales[c] * unit;
+    }
+    return CRISPCAST_OK;
+}
+
+}  // namespace crispcast

@@ -1,0 +1,144 @@
+// The kernel of coded plans, once, over the vocabulary `Dots` that the including translation unit has
+// defined: bytes of four taps are woven together, so that one instruction multiplies and sums four.
+// Everything is in an anonymous namespace: see row_kernels.h.
+#pragma once
+
+#include "row_kernels.h"
+
+namespace crispcast {
+namespace {
+namespace codes {
+
+using Bytes = Dots::Bytes;
+using Whole = Dots::Whole;
+using Float = Dots::Float;
+constexpr int kWidth = Dots::kWidth;
+// A vector of bytes becomes four of sums, in an order of columns that only Dots knows.
+constexpr int kParts = 4;
+
+#define CRISPCAST_PARTS _Pragma("clang loop unroll(full)") for (int j = 0; j < kParts; ++j)
+
+inline __attribute__((always_inline)) void add_residual(const CodeRow& row, int channel, int x,
+                                                        Float (&value)[kParts]) {
+    if (row.residual != nullptr) {
+        const float* exact = row.residual + channel * row.float_stride + x;
+        CRISPCAST_PARTS value[j] += Dots::load_floats(exact + j * (kWidth / kParts));
+    } else if (row.residual_input != nullptr) {
+        const Float zero = Dots::splat(128.0f), unit = Dots::splat(row.steps.residual_unit);
+        Whole steps[kParts];
+        Dots::widen(row.residual_input + channel * row.stride + x, steps);
+        CRISPCAST_PARTS {
+            Float plain = Dots::to_float(steps[j]) - zero;
+            plain *= unit;
+            value[j] += plain;
+        }
+    }
+}
+
+inline __attribute__((always_inline)) void activate(const CodeRow& row, int channel,
+                                                    Float (&value)[kParts]) {
+    const Float zero = Dots::splat(0.0f);
+    if (row.activation == Activation::relu) {
+        CRISPCAST_PARTS value[j] = Dots::greater(value[j], zero);
+    } else if (row.activation == Activation::prelu) {
+        const Float slope = Dots::splat(row.low[channel]);
+        CRISPCAST_PARTS {
+            Float below = Dots::smaller(value[j], zero);
+            below *= slope;
+            value[j] = below + Dots::greater(value[j], zero);
+        }
+    } else if (row.activation == Activation::clip) {
+        const Float low = Dots::splat(row.low[channel]), high = Dots::splat(row.high[channel]);
+        CRISPCAST_PARTS value[j] = Dots::smaller(Dots::greater(value[j], low), high);
+    }
+}
+
+// What `Steps` says, for one channel; `sum` is exact.
+inline __attribute__((always_inline)) void store_channel(const CodeRow& row, int channel, int x,
+                                                         const Whole (&sum)[kParts]) {
+    const Float unit = Dots::splat(row.steps.units[channel]);
+    const Float bias = Dots::splat(row.bias[channel]);
+    Float value[kParts];
+    CRISPCAST_PARTS {
+        value[j] = Dots::to_float(sum[j]) * unit;
+        value[j] += bias;
+    }
+    if (!row.residual_after) add_residual(row, channel, x, value);
+    activate(row, channel, value);
+    if (row.residual_after) add_residual(row, channel, x, value);
+    if (row.steps.last) {
+        Dots::store_in_order(row.network + channel * row.float_stride + x, value);
+        return;
+    }
+    if (row.exact != nullptr) {
+        float* exact = row.exact + channel * row.float_stride + x;
+        CRISPCAST_PARTS Dots::store_floats(exact + j * (kWidth / kParts), value[j]);
+    }
+    const Float inverse = Dots::splat(row.steps.inverse);
+    const Float low = Dots::splat(float(-row.steps.zero));
+    const Float high = Dots::splat(float(255 - row.steps.zero));
+    Whole steps[kParts];
+    CRISPCAST_PARTS {
+        Float scaled = value[j] * inverse;
+        scaled = Dots::smaller(Dots::greater(scaled, low), high);
+        steps[j] = Dots::nearest(scaled) + Dots::splat(int32_t(row.steps.zero));
+    }
+    Dots::store(row.out + channel * row.stride + x, steps);
+}
+
+// kChannels output channels (from `part` on within the block of kBlock) x one vector of columns.
+template <int kChannels, int kBlock>
+__attribute__((noinline)) void tile(const CodeRow& row, const uint8_t* const* rows,
+                                    const Block& block, int part, int x) {
+    const int channel = block.channel + part;
+    Whole sum[kChannels][kParts];
+    _Pragma("clang loop unroll(full)") for (int i = 0; i < kChannels; ++i) {
+        const Whole start = Dots::start(row.zero, row.weight_sums[channel + i]);
+        CRISPCAST_PARTS sum[i][j] = start;
+    }
+    const Tap* tap = row.taps + size_t(block.first_tap) * 4;
+    const Tap* const end = tap + size_t(block.taps) * 4;
+    const int8_t* weight = row.weights + (size_t(block.first_tap) * kBlock + part) * 4;
+    for (; tap != end; tap += 4, weight += 4 * kBlock) {
+        Bytes in[4], woven[kParts];
+        _Pragma("clang loop unroll(full)") for (int t = 0; t < 4; ++t) in[t] =
+            Dots::load(rows[tap[t].row] + tap[t].offset);
+        Dots::weave(in, woven);
+        _Pragma("clang loop unroll(full)") for (int i = 0; i < kChannels; ++i) {
+            const Bytes four = Dots::splat_four(weight + 4 * i);
+            CRISPCAST_PARTS sum[i][j] = Dots::dot(sum[i][j], woven[j], four);
+        }
+    }
+    const int channels = block.channels - part;
+    _Pragma("clang loop unroll(full)") for (int i = 0; i < kChannels; ++i) if (i < channels)
+        store_channel(row, channel + i, x, sum[i]);
+}
+
+template <int kChannels, int kBlock>
+void convolve_block(const CodeRow& row) {
+    for (int x = 0; x < row.columns; x += kWidth) {
+        const uint8_t* rows[kMaxRowPointers];
+        for (int r = 0; r < row.row_count; ++r) rows[r] = row.rows[r] + x;
+        for (int b = 0; b < row.block_count; ++b) {
+            const Block& block = row.blocks[b];
+            for (int part = 0; part < block.channels; part += kChannels)
+                tile<kChannels, kBlock>(row, rows, block, part, x);
+        }
+    }
+}
+
+void convolve(const CodeRow& row) {
+    if (row.block == 8) {
+        convolve_block<4, 8>(row);
+    } else if (row.block == 4) {
+        convolve_block<4, 4>(row);
+    } else {
+        convolve_block<1, 1>(row);
+    }
+}
+
+constexpr CodeKernels kKernels = {kWidth, convolve};
+
+}  // namespace codes
+}  // namespace
+}  // namespace crispcast

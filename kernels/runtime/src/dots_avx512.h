@@ -1,0 +1,74 @@
+// Sums of four products of bytes, AVX-512 VNNI.
+#pragma once
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "row_kernels.h"
+
+namespace crispcast {
+namespace {
+
+struct Dots {
+    static constexpr int kWidth = 64;
+    typedef __m512i Bytes;
+    typedef int32_t Whole __attribute__((vector_size(64)));
+    typedef __m512 Float;
+
+    static Bytes load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+    static Whole splat(int32_t x) { return Whole(_mm512_set1_epi32(x)); }
+    static Float splat(float x) { return _mm512_set1_ps(x); }
+    static Bytes splat_four(const int8_t* p) {
+        int32_t four;
+        memcpy(&four, p, 4);
+        return _mm512_set1_epi32(four);
+    }
+    static Whole start(int zero, int32_t weight_sum) { return splat(-zero * weight_sum); }
+    static Whole dot(Whole sum, Bytes codes, Bytes weights) {
+        return Whole(_mm512_dpbusd_epi32(__m512i(sum), codes, weights));
+    }
+    static void weave(const Bytes (&in)[4], Bytes (&out)[4]) {
+        const Bytes low = _mm512_unpacklo_epi8(in[0], in[1]);
+        const Bytes high = _mm512_unpackhi_epi8(in[0], in[1]);
+        const Bytes low2 = _mm512_unpacklo_epi8(in[2], in[3]);
+        const Bytes high2 = _mm512_unpackhi_epi8(in[2], in[3]);
+        out[0] = _mm512_unpacklo_epi16(low, low2);
+        out[1] = _mm512_unpackhi_epi16(low, low2);
+        out[2] = _mm512_unpacklo_epi16(high, high2);
+        out[3] = _mm512_unpackhi_epi16(high, high2);
+    }
+    // The order of columns of `weave`.
+    static void widen(const uint8_t* p, Whole (&out)[4]) {
+        const Bytes zero = _mm512_setzero_si512(), in = load(p);
+        const Bytes low = _mm512_unpacklo_epi8(in, zero), high = _mm512_unpackhi_epi8(in, zero);
+        out[0] = Whole(_mm512_unpacklo_epi16(low, zero));
+        out[1] = Whole(_mm512_unpackhi_epi16(low, zero));
+        out[2] = Whole(_mm512_unpacklo_epi16(high, zero));
+        out[3] = Whole(_mm512_unpackhi_epi16(high, zero));
+    }
+    static void store(uint8_t* p, const Whole (&in)[4]) {
+        const Bytes low = _mm512_packus_epi32(__m512i(in[0]), __m512i(in[1]));
+        const Bytes high = _mm512_packus_epi32(__m512i(in[2]), __m512i(in[3]));
+        _mm512_storeu_si512(p, _mm512_packus_epi16(low, high));
+    }
+    // In order of columns: quarter q of part j holds columns 16 * q + 4 * j ... + 3.
+    static void store_in_order(float* p, const Float (&in)[4]) {
+        const Float a = _mm512_shuffle_f32x4(in[0], in[1], 0x44);
+        const Float b = _mm512_shuffle_f32x4(in[2], in[3], 0x44);
+        const Float c = _mm512_shuffle_f32x4(in[0], in[1], 0xee);
+        const Float d = _mm512_shuffle_f32x4(in[2], in[3], 0xee);
+        _mm512_storeu_ps(p, _mm512_shuffle_f32x4(a, b, 0x88));
+        _mm512_storeu_ps(p + 16, _mm512_shuffle_f32x4(a, b, 0xdd));
+        _mm512_storeu_ps(p + 32, _mm512_shuffle_f32x4(c, d, 0x88));
+        _mm512_storeu_ps(p + 48, _mm512_shuffle_f32x4(c, d, 0xdd));
+    }
+    static Float load_floats(const float* p) { return _mm512_loadu_ps(p); }
+    static void store_floats(float* p, Float v) { _mm512_storeu_ps(p, v); }
+    static Float to_float(Whole x) { return _mm512_cvtepi32_ps(__m512i(x)); }
+    static Whole nearest(Float x) { return Whole(_mm512_cvtps_epi32(x)); }
+    static Float greater(Float a, Float b) { return _mm512_max_ps(a, b); }
+    static Float smaller(Float a, Float b) { return _mm512_min_ps(a, b); }
+};
+
+}  // namespace
+}  // namespace crispcast
