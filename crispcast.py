@@ -115,6 +115,7 @@ def _encode(
     method: Annotated[str, typer.Option(help="stdo, or none: interpolation only.")] = "stdo",
     chunks: Annotated[int | None, typer.Option(help="Experts by difficulty of patch.")] = None,
     plates: Annotated[str, typer.Option(help="auto, or off: no pictures of places.")] = "auto",
+    precision: Annotated[str, typer.Option(help="Of experts: int8, or fp32.")] = "int8",
     preset: Annotated[str, typer.Option(help="fast, balanced or best.")] = "balanced",
     steps: Annotated[
         int | None, typer.Option(help="Training steps; the preset's if unset.")
@@ -143,6 +144,7 @@ def _encode(
             method=method,
             chunks=chunks,
             plates=plates,
+            precision=precision,
             preset=preset,
             steps=steps,
             lr_crf=lr_crf,

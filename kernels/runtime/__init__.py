@@ -9,8 +9,9 @@ from kernels.runtime._runtime import (
     Plan,
     Plate,
     available_isas,
+    compiler,
     decode_patch_map,
     version,
 )
 
-__all__ = ["Engine", "Plan", "Plate", "available_isas", "decode_patch_map", "version"]
+__all__ = ["Engine", "Plan", "Plate", "available_isas", "compiler", "decode_patch_map", "version"]

@@ -127,5 +127,8 @@ def decode_patch_map(
     format refuses.
     """
 
+compiler: str
+"""Name and version of the compiler that built the runtime."""
+
 def version() -> str:
     """The runtime's version."""

@@ -88,7 +88,8 @@ def _cores() -> int:
 def _runtime() -> str:
     runtime = importlib.import_module("kernels.runtime")
     isas: tuple[str, ...] = runtime.available_isas()
-    return f"{runtime.version()}, uses {isas[-1]} of {', '.join(isas)}"
+    compiler = " ".join(runtime.compiler.split()[:2])
+    return f"{runtime.version()} by {compiler}, uses {isas[-1]} of {', '.join(isas)}"
 
 
 def _codec(name: str, mode: str) -> str:

@@ -201,6 +201,7 @@ def _learned(
                 "plate_units": work.plate_units,
                 "blocks": work.blocks,
                 "density": work.density,
+                "precision": config.precision,
                 **runs,
             },
             {**footage, "chunks": chunks, "plates": plates},

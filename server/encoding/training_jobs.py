@@ -205,6 +205,7 @@ def train_expert(task: Task) -> None:
         TrainingConfig(
             steps=steps,
             density=config["density"],
+            codes=config["precision"] == "int8",
             seed=config["seed"],
             threads=cores(config["threads"]),
         ),

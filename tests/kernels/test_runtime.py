@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import tomllib
 from pathlib import Path
@@ -17,6 +18,13 @@ from kernels.plan import Activation, PlanIR, PlanTable, Uint8
 from tests.kernels.plans import plan_for, spec
 
 ISAS = runtime.available_isas()
+
+
+def test_the_compiler_is_the_one_that_the_build_brings() -> None:
+    if not {"CC", "CXX"} & set(os.environ):
+        assert runtime.compiler.startswith("clang")
+
+
 Planes = tuple[Uint8, Uint8, Uint8]
 Patches = npt.NDArray[np.int32]
 

@@ -7,6 +7,7 @@ import functools
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from kernels.compiler.wire import decode_plan, encode_plan
 from kernels.errors import PlanError
-from kernels.plan import MAX_BYTES, LayerSpec, PlanIR, PlanTable
+from kernels.plan import MAX_BYTES, Codes, LayerSpec, PlanIR, PlanTable
 from tests.kernels.plans import codes_everywhere, every_branch, plan_for, same, spec, tables
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -152,11 +153,32 @@ def test_more_bits_than_declared_are_refused() -> None:
         ("radius of 66", tuple(spec(4, i, kernel=5) for i in range(33))),
         ("3 channels in the last layer", (spec(3, 0),)),
         ("place for a residual", (spec(4, 0, after=True),)),
+        ("a step 256", (spec(4, 0, codes=Codes(256, True)), spec(4, 1))),
+        ("of every layer but the last", (spec(4, 0, codes=Codes(9, True)),)),
+        (
+            "of every layer but the last",
+            (spec(4, 0, codes=Codes(9, True)), spec(4, 1), spec(4, 2)),
+        ),
+        ("sources of different steps", (spec(4, 0, codes=Codes(9, True)), spec(4, 0, 1))),
+        ("sources of different steps", (spec(4, 0, codes=Codes(136, False)), spec(4, 0, 1))),
     ],
 )
 def test_a_table_beyond_a_limit_is_refused(complaint: str, layers: tuple[LayerSpec, ...]) -> None:
     with pytest.raises(PlanError, match=complaint):
         PlanTable(2, ("luma",), True, layers)
+
+
+def test_sums_over_codes_that_would_not_be_exact_are_refused() -> None:
+    layers = (spec(65, 0, kernel=1, dense=True, codes=Codes(9, True)), spec(4, 1, dense=True))
+    plan = plan_for(PlanTable(2, ("luma",), True, layers), seed=1)
+    weights = np.zeros((4, 65, 3, 3), np.int8)
+    weights[2].reshape(-1)[:516] = 127
+    below = replace(plan.numbers[1], weights=weights)
+    assert np.abs(weights[2].astype(int)).sum() == 65532
+    PlanIR(plan.table, (plan.numbers[0], below))
+    weights[2, 64, 2, 2] = 4
+    with pytest.raises(PlanError, match="sum to more than 65535"):
+        PlanIR(plan.table, (plan.numbers[0], replace(below, weights=weights)))
 
 
 def test_a_table_at_the_radius_limit_is_taken() -> None:

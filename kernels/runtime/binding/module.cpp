@@ -325,4 +325,9 @@ NB_MODULE(_runtime, m) {
     m.def("decode_patch_map", &decode_patch_map, nb::arg("record"), nb::arg("width"),
           nb::arg("height"), nb::arg("max_expert"));
     m.def("version", &crispcast_version);
+#if defined(__clang__)
+    m.attr("compiler") = "clang " __clang_version__;
+#else
+    m.attr("compiler") = "GCC " __VERSION__;
+#endif
 }

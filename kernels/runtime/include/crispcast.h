@@ -35,9 +35,11 @@
  * a frame of that size and number of patches has run. A plan that would need more than
  * CRISPCAST_MAX_WORKING_BYTES of rows per thread is refused when it is loaded.
  *
- * Results. For one instruction set the output is the same to the last bit for any thread count and
- * any cutting of the frame into patches. Between instruction sets it differs by one code value at
- * most, because fused multiply-adds round once.
+ * Results. The network of a coded plan (8-bit values between layers) gives the same bits on every
+ * processor; the bicubic base that is added to it may differ by one code value. For other plans and
+ * one instruction set the output is the same to the last bit for any thread count and
+ * any cutting of the frame into patches, and between instruction sets it differs by one code value
+ * at most, because fused multiply-adds round once.
  *
  * Safety. Any bytes may be given to crispcast_plan_create and crispcast_patch_map_decode. No
  * function throws, prints or exits.

@@ -42,7 +42,7 @@ bool pack_quads(Layer& layer, int stride) {
 crispcast_status lay_out_codes(Plan& plan, int least_columns) {
     Layout& layout = plan.codes;
     layout.unit = kMaxCodeVector;
-    const int inner = plan.value_count - 1;  // the last layer's row is of floats
+    const int inner = plan.value_count - 1;                     // the last layer's row is of floats
     size_t codes = 0, floats = size_t(plan.output().channels);  // of a column
     for (int v = 0; v < inner; ++v) {
         codes += ring_column(plan.values[v]);

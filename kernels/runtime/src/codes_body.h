@@ -1,6 +1,6 @@
-// The kernel of coded plans, once, over the vocabulary `Dots` that the including translation unit has
-// defined: bytes of four taps are woven together, so that one instruction multiplies and sums four.
-// Everything is in an anonymous namespace: see row_kernels.h.
+// The kernel of coded plans, once, over the vocabulary `Dots` that the including translation unit
+// has defined: bytes of four taps are woven together, so that one instruction multiplies and sums
+// four. Everything is in an anonymous namespace: see row_kernels.h.
 #pragma once
 
 #include "row_kernels.h"

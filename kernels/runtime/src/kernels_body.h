@@ -352,8 +352,7 @@ void finish(const BaseRow& row) {
     finish_scale<4>(row);
 }
 
-constexpr RowKernels kernels_called(const char* isa,
-                                    void (*convolution)(const ConvRow&) = convolve,
+constexpr RowKernels kernels_called(const char* isa, void (*convolution)(const ConvRow&) = convolve,
                                     const CodeKernels* codes = nullptr) {
     return {isa, kWidth, convolution, load, straighten, close_row, finish, codes};
 }

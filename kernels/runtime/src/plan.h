@@ -5,8 +5,8 @@
 //   |c0: column 0 ... columns-1 | 2 zeros or overrun ... | 2 zeros left of c1 |c1: column 0 ...
 //
 // The samples right of a row's last column and left of its first are the frame border's zeros; the
-// rest of the gap takes what whole vectors write past the end. Samples are floats, or the codes of a
-// coded plan on a processor with dot products.
+// rest of the gap takes what whole vectors write past the end. Samples are floats, or the codes of
+// a coded plan on a processor with dot products.
 #pragma once
 
 #include "array.h"
@@ -57,9 +57,9 @@ struct Layer {
 
 struct Value {
     int channels = 0;
-    int need = -1;    // columns and rows of this value around an output pixel; -1: nothing reads it
-    int lag = 0;      // its row y is made in step y + lag
-    int rows = 0;     // of its ring
+    int need = -1;  // columns and rows of this value around an output pixel; -1: nothing reads it
+    int lag = 0;    // its row y is made in step y + lag
+    int rows = 0;   // of its ring
     Codes codes;
     bool exact = false;  // of a coded plan: a layer adds it as it was before rounding
 };

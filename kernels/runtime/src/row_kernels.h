@@ -41,8 +41,8 @@ constexpr int kMaxRowPointers = kMaxSources * kMaxKernel * kMaxKernel;
 constexpr int kMaxVector = 16;
 
 // What a coded plan's layer does after its sums, in this order and rounded after each step, so that
-// all instruction sets give the same codes: times its unit, plus bias, residual, activation, nearest
-// step. A residual is the exact value, before its rounding. See docs/plan-format.md.
+// all instruction sets give the same codes: times its unit, plus bias, residual, activation,
+// nearest step. A residual is the exact value, before its rounding. See docs/plan-format.md.
 struct Steps {
     const float* units;   // [cout rounded up to block]; null: the plan is not coded
     float residual_unit;  // worth of what the residual's row holds: 1, or a step of an input
@@ -98,8 +98,8 @@ struct CodeRow {
     const uint8_t* residual_input;
     const float* residual;
     uint8_t* out;
-    float* exact;    // null: nobody reads them; in the order of columns that sums have
-    float* network;  // instead of `out` in the last layer, in the order of columns
+    float* exact;            // null: nobody reads them; in the order of columns that sums have
+    float* network;          // instead of `out` in the last layer, in the order of columns
     ptrdiff_t stride;        // of out and residual_input
     ptrdiff_t float_stride;  // of exact, residual and network
     int columns;             // whole vectors of them are made

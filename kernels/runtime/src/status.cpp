@@ -72,7 +72,8 @@ const char* crispcast_status_sentence(crispcast_status status) {
         case CRISPCAST_ERROR_PLAN_WORKING:
             return "the plan needs more row memory than 64 MiB a thread; use a narrower network";
         case CRISPCAST_ERROR_PLAN_CODES:
-            return "the plan's layers disagree about their codes, or their weights sum to too much; "
+            return "the plan's layers disagree about their codes, or their weights sum to too "
+                   "much; "
                    "compile it again";
         case CRISPCAST_ERROR_MAP_SIZE:
             return "the patch map is larger than 1 MiB; use larger patches";

@@ -1,6 +1,6 @@
-#include "strip_walk.h"
-
 #include <string.h>
+
+#include "strip_walk.h"
 
 namespace crispcast {
 namespace {

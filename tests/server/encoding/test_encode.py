@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from client_sdk.contract import open_package
+from kernels.compiler import decode_plan
 from kernels.errors import CrispcastError
 from overfit.measurement import measure
 from server.encoding import EncodeConfig, encode
@@ -46,6 +47,19 @@ def test_other_training_reuses_the_video(base: EncodeConfig, tmp_path: Path) -> 
     reused = rerun(base, tmp_path, steps=41)
     assert reused >= DOES_NOT_LEARN
     assert "expert-0" not in reused
+
+
+def test_experts_of_either_precision_are_measured_alike(base: EncodeConfig, tmp_path: Path) -> None:
+    found = {}
+    for precision in ("int8", "fp32"):
+        config = replace(base, output=tmp_path / f"{precision}.crisp", precision=precision)
+        package = open_package(encode(config).package)
+        plans = [decode_plan(path.read_bytes()) for path in (config.output / "plans").iterdir()]
+        assert all(plan.table.coded == (precision == "int8") for plan in plans)
+        quality = package.manifest.quality
+        assert quality is not None
+        found[precision] = quality[0].psnr_y
+    assert found["int8"] == pytest.approx(found["fp32"], abs=0.1)
 
 
 def test_another_rung_reuses_the_source(base: EncodeConfig, tmp_path: Path) -> None:
