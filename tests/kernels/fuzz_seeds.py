@@ -15,7 +15,7 @@ import numpy as np
 from client_sdk.contract.patch_map import Cell, Grid, PatchMap, encode_record
 from kernels.compiler.wire import encode_plan
 from kernels.plan import Activation, PlanTable
-from tests.kernels.plans import every_branch, plan_for, spec
+from tests.kernels.plans import codes_everywhere, every_branch, plan_for, spec
 
 CORPUS = Path(__file__).parents[2] / "kernels" / "runtime" / "fuzz" / "corpus"
 
@@ -23,6 +23,7 @@ CORPUS = Path(__file__).parents[2] / "kernels" / "runtime" / "fuzz" / "corpus"
 def plan_seeds() -> Iterator[tuple[str, bytes]]:
     """Small plans, each with parts of the format that the others lack."""
     yield "every_branch", encode_plan(every_branch())
+    yield "codes", encode_plan(codes_everywhere())
     one_layer = PlanTable(2, ("luma",), True, (spec(4, 0),))
     yield "one_layer", encode_plan(plan_for(one_layer, 2))
     empty = plan_for(one_layer, 3, density=0.0)
