@@ -12,9 +12,8 @@ namespace codes {
 using Bytes = Dots::Bytes;
 using Whole = Dots::Whole;
 using Float = Dots::Float;
-constexpr int kWidth = Dots::kWidth;
-// A vector of bytes becomes four of sums, in an order of columns that only Dots knows.
-constexpr int kParts = 4;
+// A vector of bytes becomes that many of sums, in an order of columns that only Dots knows.
+constexpr int kParts = Dots::kParts;
 
 #define CRISPCAST_PARTS _Pragma("clang loop unroll(full)") for (int j = 0; j < kParts; ++j)
 
@@ -22,7 +21,7 @@ inline __attribute__((always_inline)) void add_residual(const CodeRow& row, int 
                                                         Float (&value)[kParts]) {
     if (row.residual != nullptr) {
         const float* exact = row.residual + channel * row.float_stride + x;
-        CRISPCAST_PARTS value[j] += Dots::load_floats(exact + j * (kWidth / kParts));
+        CRISPCAST_PARTS value[j] += Dots::load_floats(exact, j);
     } else if (row.residual_input != nullptr) {
         const Float zero = Dots::splat(128.0f), unit = Dots::splat(row.steps.residual_unit);
         Whole steps[kParts];
@@ -72,7 +71,7 @@ inline __attribute__((always_inline)) void store_channel(const CodeRow& row, int
     }
     if (row.exact != nullptr) {
         float* exact = row.exact + channel * row.float_stride + x;
-        CRISPCAST_PARTS Dots::store_floats(exact + j * (kWidth / kParts), value[j]);
+        CRISPCAST_PARTS Dots::store_floats(exact, j, value[j]);
     }
     const Float inverse = Dots::splat(row.steps.inverse);
     const Float low = Dots::splat(float(-row.steps.zero));
@@ -100,12 +99,14 @@ __attribute__((noinline)) void tile(const CodeRow& row, const uint8_t* const* ro
     const Tap* const end = tap + size_t(block.taps) * 4;
     const int8_t* weight = row.weights + (size_t(block.first_tap) * kBlock + part) * 4;
     for (; tap != end; tap += 4, weight += 4 * kBlock) {
-        Bytes in[4], woven[kParts];
+        Bytes in[4];
+        Dots::Woven woven[kParts];
         _Pragma("clang loop unroll(full)") for (int t = 0; t < 4; ++t) in[t] =
             Dots::load(rows[tap[t].row] + tap[t].offset);
         Dots::weave(in, woven);
+        const Dots::Weights weights = Dots::template weights<kChannels>(weight);
         _Pragma("clang loop unroll(full)") for (int i = 0; i < kChannels; ++i) {
-            const Bytes four = Dots::splat_four(weight + 4 * i);
+            const Dots::Four four = Dots::splat_four(weights, i);
             CRISPCAST_PARTS sum[i][j] = Dots::dot(sum[i][j], woven[j], four);
         }
     }
@@ -116,7 +117,7 @@ __attribute__((noinline)) void tile(const CodeRow& row, const uint8_t* const* ro
 
 template <int kChannels, int kBlock>
 void convolve_block(const CodeRow& row) {
-    for (int x = 0; x < row.columns; x += kWidth) {
+    for (int x = 0; x < row.columns; x = Dots::next(x)) {
         const uint8_t* rows[kMaxRowPointers];
         for (int r = 0; r < row.row_count; ++r) rows[r] = row.rows[r] + x;
         for (int b = 0; b < row.block_count; ++b) {
@@ -137,7 +138,7 @@ void convolve(const CodeRow& row) {
     }
 }
 
-constexpr CodeKernels kKernels = {kWidth, convolve};
+constexpr CodeKernels kKernels = {Dots::kFlip, convolve};
 
 }  // namespace codes
 }  // namespace

@@ -7,6 +7,10 @@
 #endif
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 #include "crispcast.h"
@@ -16,7 +20,7 @@ namespace {
 
 #if defined(__x86_64__)
 struct X86 {
-    bool avx2 = false, avx512 = false, vnni = false;
+    bool avx2 = false, avxvnni = false, avx512 = false, vnni = false;
 
     X86() {
         unsigned a, b, c, d;
@@ -32,7 +36,31 @@ struct X86 {
         const bool f = b >> 16 & 1, dq = b >> 17 & 1, bw = b >> 30 & 1, vl = b >> 31 & 1;
         avx512 = avx2 && f && dq && bw && vl && (saved & 0xe6) == 0xe6;
         vnni = avx512 && c >> 11 & 1;
+        if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) avxvnni = avx2 && a >> 4 & 1;
     }
+};
+#elif defined(__aarch64__)
+struct Arm {
+    bool dot = false, i8mm = false;
+
+#if defined(__linux__)
+    // Bits of <asm/hwcap.h>, whose older versions lack the second.
+    Arm() {
+        dot = getauxval(AT_HWCAP) >> 20 & 1;
+        i8mm = getauxval(AT_HWCAP2) >> 13 & 1;
+    }
+#elif defined(__APPLE__)
+    Arm() {
+        dot = says("hw.optional.arm.FEAT_DotProd");
+        i8mm = says("hw.optional.arm.FEAT_I8MM");
+    }
+
+    static bool says(const char* name) {
+        int value = 0;
+        size_t size = sizeof value;
+        return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+    }
+#endif
 };
 #endif
 
@@ -44,10 +72,14 @@ struct Table {
 #if defined(__x86_64__)
         const X86 cpu;
         if (cpu.avx2) kernels[count++] = &kAvx2Kernels;
+        if (cpu.avxvnni) kernels[count++] = &kAvxVnniKernels;
         if (cpu.avx512) kernels[count++] = &kAvx512Kernels;
         if (cpu.vnni) kernels[count++] = &kAvx512VnniKernels;
 #elif defined(__aarch64__)
         kernels[count++] = &kNeonKernels;  // part of every AArch64 processor we run on
+        const Arm cpu;
+        if (cpu.dot) kernels[count++] = &kNeonDotKernels;
+        if (cpu.dot && cpu.i8mm) kernels[count++] = &kNeonI8mmKernels;
 #elif defined(__wasm_simd128__)
         kernels[count++] = &kWasmKernels;  // the page picks the module that its browser runs
 #endif

@@ -107,7 +107,8 @@ struct CodeRow {
 
 // The instructions that multiply codes, where a processor has them.
 struct CodeKernels {
-    int width;  // columns of a vector
+    uint8_t
+        flip;  // what the bytes of rows are xored with: 0x80 where they are multiplied as signed
     void (*convolve)(const CodeRow& row);
 };
 
@@ -149,10 +150,13 @@ struct RowKernels {
 extern const RowKernels kPortableKernels;
 #if defined(__x86_64__)
 extern const RowKernels kAvx2Kernels;
+extern const RowKernels kAvxVnniKernels;
 extern const RowKernels kAvx512Kernels;
 extern const RowKernels kAvx512VnniKernels;
 #elif defined(__aarch64__)
 extern const RowKernels kNeonKernels;
+extern const RowKernels kNeonDotKernels;
+extern const RowKernels kNeonI8mmKernels;
 #elif defined(__wasm_simd128__)
 extern const RowKernels kWasmKernels;
 #endif

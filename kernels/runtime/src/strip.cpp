@@ -113,6 +113,7 @@ class CodeStrip : public StripWalk<CodeStrip> {
               Arena& arena)
         : StripWalk(plan, frame, strip, plan.codes),
           kernels_(kernels),
+          flip_(kernels.codes->flip),
           arena_(arena),
           rows_(arena.rows.data()),
           floats_(reinterpret_cast<float*>(arena.rows.data())) {}
@@ -120,7 +121,7 @@ class CodeStrip : public StripWalk<CodeStrip> {
     void clear_row(int v) {
         if (v == plan_.value_count - 1) return;  // no output row lies outside the frame
         const Value& value = plan_.values[v];
-        memset(row_of(v, 0) - plan_.sides, value.codes.zero,
+        memset(row_of(v, 0) - plan_.sides, value.codes.zero ^ flip_,
                size_t(value.channels) * layout_.stride);
     }
 
@@ -145,9 +146,9 @@ class CodeStrip : public StripWalk<CodeStrip> {
         for (int c = 0; c < channels; ++c, row += layout_.stride) {
             const uint8_t* in = frame_.input_row(input, c, y);
             if (in != nullptr) {
-                memcpy(row, in + origin_, size_t(end_));
+                for (int x = 0; x < end_; ++x) row[x] = in[origin_ + x] ^ flip_;
             } else {
-                memset(row, 128, size_t(end_));
+                memset(row, 128 ^ flip_, size_t(end_));
             }
         }
     }
@@ -155,11 +156,12 @@ class CodeStrip : public StripWalk<CodeStrip> {
     // The codes of 0 on both sides of a row.
     void close(int v) {
         const Value& value = plan_.values[v];
+        const uint8_t zero = uint8_t(value.codes.zero) ^ flip_;
         uint8_t* row = row_of(v, 0);
         for (int c = 0; c < value.channels; ++c, row += layout_.stride) {
             for (int i = 1; i <= plan_.sides; ++i) {
-                row[-i] = uint8_t(value.codes.zero);
-                row[end_ + i - 1] = uint8_t(value.codes.zero);
+                row[-i] = zero;
+                row[end_ + i - 1] = zero;
             }
         }
     }
@@ -214,6 +216,7 @@ class CodeStrip : public StripWalk<CodeStrip> {
     }
 
     const RowKernels& kernels_;
+    const uint8_t flip_;
     Arena& arena_;
     uint8_t* rows_;
     float* floats_;  // the same arena
