@@ -85,24 +85,25 @@ inline __attribute__((always_inline)) void store_channel(const CodeRow& row, int
     Dots::store(row.out + channel * row.stride + x, steps);
 }
 
-// kChannels output channels (from `part` on within the block of kBlock) x one vector of columns.
-template <int kChannels, int kBlock>
-__attribute__((noinline)) void tile(const CodeRow& row, const uint8_t* const* rows,
+// kChannels output channels (from `part` on within the block) x one vector of columns.
+template <int kChannels>
+__attribute__((noinline)) void tile(const CodeRow& row, const Dots::Packed* packed,
                                     const Block& block, int part, int x) {
     const int channel = block.channel + part;
     Whole sum[kChannels][kParts];
     _Pragma("clang loop unroll(full)") for (int i = 0; i < kChannels; ++i) {
-        const Whole start = Dots::start(row.zero, row.weight_sums[channel + i]);
+        const Whole start = Dots::start(row, channel + i);
         CRISPCAST_PARTS sum[i][j] = start;
     }
-    const Tap* tap = row.taps + size_t(block.first_tap) * 4;
-    const Tap* const end = tap + size_t(block.taps) * 4;
-    const int8_t* weight = row.weights + (size_t(block.first_tap) * kBlock + part) * 4;
-    for (; tap != end; tap += 4, weight += 4 * kBlock) {
+    const uint8_t* const* tap = row.taps + size_t(block.first_tap) * 4;
+    const uint8_t* const* const end = tap + size_t(block.taps) * 4;
+    const size_t quad = size_t(row.block) * 4;  // its weights
+    const Dots::Packed* weight = packed + block.first_tap * quad + part * 4;
+    for (; tap != end; tap += 4, weight += quad) {
         Bytes in[4];
         Dots::Woven woven[kParts];
         _Pragma("clang loop unroll(full)") for (int t = 0; t < 4; ++t) in[t] =
-            Dots::load(rows[tap[t].row] + tap[t].offset);
+            Dots::load(tap[t] + x);
         Dots::weave(in, woven);
         const Dots::Weights weights = Dots::template weights<kChannels>(weight);
         _Pragma("clang loop unroll(full)") for (int i = 0; i < kChannels; ++i) {
@@ -115,27 +116,21 @@ __attribute__((noinline)) void tile(const CodeRow& row, const uint8_t* const* ro
         store_channel(row, channel + i, x, sum[i]);
 }
 
-template <int kChannels, int kBlock>
-void convolve_block(const CodeRow& row) {
+template <int kChannels>
+void convolve_by(const CodeRow& row) {
+    const Dots::Packed* packed = Dots::pack(row);
     for (int x = 0; x < row.columns; x = Dots::next(x)) {
-        const uint8_t* rows[kMaxRowPointers];
-        for (int r = 0; r < row.row_count; ++r) rows[r] = row.rows[r] + x;
         for (int b = 0; b < row.block_count; ++b) {
             const Block& block = row.blocks[b];
             for (int part = 0; part < block.channels; part += kChannels)
-                tile<kChannels, kBlock>(row, rows, block, part, x);
+                tile<kChannels>(row, packed, block, part, x);
         }
     }
 }
 
 void convolve(const CodeRow& row) {
-    if (row.block == 8) {
-        convolve_block<4, 8>(row);
-    } else if (row.block == 4) {
-        convolve_block<4, 4>(row);
-    } else {
-        convolve_block<1, 1>(row);
-    }
+    if (row.block == 1) return convolve_by<1>(row);
+    convolve_by<4>(row);
 }
 
 constexpr CodeKernels kKernels = {Dots::kFlip, convolve};

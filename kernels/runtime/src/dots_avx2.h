@@ -17,6 +17,7 @@ struct Dots {
     static constexpr uint8_t kFlip = 0;
     typedef __m256i Bytes;
     typedef __m256i Woven;
+    typedef int8_t Packed;
     typedef const int8_t* Weights;
     typedef __m256i Four;
     typedef int32_t Whole __attribute__((vector_size(32)));
@@ -27,6 +28,7 @@ struct Dots {
     }
     static Whole splat(int32_t x) { return Whole(_mm256_set1_epi32(x)); }
     static Float splat(float x) { return _mm256_set1_ps(x); }
+    static const Packed* pack(const CodeRow& row) { return row.weights; }
     static int next(int x) { return x % 32 == 0 ? x + 8 : x + 24; }
     template <int kChannels>
     static Weights weights(const int8_t* p) {
@@ -37,7 +39,9 @@ struct Dots {
         memcpy(&four, p + 4 * channel, 4);
         return _mm256_set1_epi32(four);
     }
-    static Whole start(int zero, int32_t weight_sum) { return splat(-zero * weight_sum); }
+    static Whole start(const CodeRow& row, int channel) {
+        return splat(-row.zero * row.weight_sums[channel]);
+    }
     static Whole dot(Whole sum, Woven codes, Four weights) {
         return Whole(_mm256_dpbusd_avx_epi32(__m256i(sum), codes, weights));
     }

@@ -14,6 +14,7 @@ struct Dots {
     static constexpr uint8_t kFlip = 0;
     typedef __m512i Bytes;
     typedef __m512i Woven;
+    typedef int8_t Packed;
     typedef const int8_t* Weights;
     typedef __m512i Four;
     typedef int32_t Whole __attribute__((vector_size(64)));
@@ -22,6 +23,7 @@ struct Dots {
     static Bytes load(const uint8_t* p) { return _mm512_loadu_si512(p); }
     static Whole splat(int32_t x) { return Whole(_mm512_set1_epi32(x)); }
     static Float splat(float x) { return _mm512_set1_ps(x); }
+    static const Packed* pack(const CodeRow& row) { return row.weights; }
     static int next(int x) { return x + 64; }
     template <int kChannels>
     static Weights weights(const int8_t* p) {
@@ -32,7 +34,9 @@ struct Dots {
         memcpy(&four, p + 4 * channel, 4);
         return _mm512_set1_epi32(four);
     }
-    static Whole start(int zero, int32_t weight_sum) { return splat(-zero * weight_sum); }
+    static Whole start(const CodeRow& row, int channel) {
+        return splat(-row.zero * row.weight_sums[channel]);
+    }
     static Whole dot(Whole sum, Woven codes, Four weights) {
         return Whole(_mm512_dpbusd_epi32(__m512i(sum), codes, weights));
     }

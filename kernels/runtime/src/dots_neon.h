@@ -19,6 +19,7 @@ struct Dots {
 #endif
     typedef uint8x16_t Bytes;
     typedef uint8x16_t Woven;
+    typedef int8_t Packed;
     typedef int8x16_t Weights;
     typedef int8x16_t Four;
     typedef int32x4_t Whole;
@@ -27,6 +28,7 @@ struct Dots {
     static Bytes load(const uint8_t* p) { return vld1q_u8(p); }
     static Whole splat(int32_t x) { return vdupq_n_s32(x); }
     static Float splat(float x) { return vdupq_n_f32(x); }
+    static const Packed* pack(const CodeRow& row) { return row.weights; }
     static int next(int x) { return x + 16; }
     template <int kChannels>
     static Weights weights(const int8_t* p) {
@@ -50,12 +52,16 @@ struct Dots {
         }
     }
 #if defined(__ARM_FEATURE_MATMUL_INT8)
-    static Whole start(int zero, int32_t weight_sum) { return splat(-zero * weight_sum); }
+    static Whole start(const CodeRow& row, int channel) {
+        return splat(-row.zero * row.weight_sums[channel]);
+    }
     static Whole dot(Whole sum, Woven codes, Four weights) {
         return vusdotq_s32(sum, codes, weights);
     }
 #else
-    static Whole start(int zero, int32_t weight_sum) { return splat((128 - zero) * weight_sum); }
+    static Whole start(const CodeRow& row, int channel) {
+        return splat((128 - row.zero) * row.weight_sums[channel]);
+    }
     static Whole dot(Whole sum, Woven codes, Four weights) {
         return vdotq_s32(sum, vreinterpretq_s8_u8(codes), weights);
     }

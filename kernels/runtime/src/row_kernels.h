@@ -79,15 +79,15 @@ struct ConvRow {
 // One output row of one layer of a coded plan, over codes. Each quad of taps is one byte of each of
 // four rows: what a dot-product instruction multiplies and sums.
 struct CodeRow {
-    const uint8_t* rows[kMaxRowPointers];  // as ConvRow's, each kx a byte further
-    int row_count;
     const Block* blocks;  // their taps are quads
     int block_count;
     int block;
-    const Tap* taps;             // [quads][4]
-    const int8_t* weights;       // [quads][block][4]
-    const int32_t* weight_sums;  // of a channel's weights
-    int zero;                    // code of 0 of the sources
+    const uint8_t* const* taps;    // [quads][4]: the byte of column 0
+    const int8_t* weights;         // [quads][block][4]
+    const int32_t* weight_sums;    // of a channel's weights
+    const int32_t* negative_sums;  // of those below 0
+    uint8_t* scratch;              // kPackedWeight bytes a weight
+    int zero;                      // code of 0 of the sources
     const float* bias;
     const float* low;
     const float* high;
@@ -114,6 +114,8 @@ struct CodeKernels {
 
 // Columns of the widest vector of codes.
 constexpr int kMaxCodeVector = 64;
+// Bytes of a weight in the form that a kernel makes of a row's for itself.
+constexpr int kPackedWeight = 2;
 
 // One HR row over `count` LR columns: out = u8(base + 128 * network).
 struct BaseRow {
@@ -159,6 +161,7 @@ extern const RowKernels kNeonDotKernels;
 extern const RowKernels kNeonI8mmKernels;
 #elif defined(__wasm_simd128__)
 extern const RowKernels kWasmKernels;
+extern const RowKernels kWasmDotKernels;  // relaxed SIMD
 #endif
 
 }  // namespace crispcast

@@ -116,7 +116,8 @@ class CodeStrip : public StripWalk<CodeStrip> {
           flip_(kernels.codes->flip),
           arena_(arena),
           rows_(arena.rows.data()),
-          floats_(reinterpret_cast<float*>(arena.rows.data())) {}
+          floats_(reinterpret_cast<float*>(arena.rows.data())),
+          addresses_(reinterpret_cast<const uint8_t**>(rows_ + layout_.addresses)) {}
 
     void clear_row(int v) {
         if (v == plan_.value_count - 1) return;  // no output row lies outside the frame
@@ -166,20 +167,30 @@ class CodeStrip : public StripWalk<CodeStrip> {
         }
     }
 
-    void convolve(const Layer& layer, int v) {
-        CodeRow row;
-        row.row_count = layer.source_count * layer.kernel * layer.kernel;
+    // Once a row, not once a tile: up to a fifth less time, for a tile has only a few instructions
+    // to each of its taps.
+    void find_taps(const Layer& layer, int v) {
+        const uint8_t* rows[kMaxRowPointers];
         for_each_row(layer, v, [&](int source, int back, int first) {
             const uint8_t* in = row_of(source, back);
             for (int kx = 0; kx < layer.kernel; ++kx)
-                row.rows[first + kx] = in + (kx - layer.kernel / 2);
+                rows[first + kx] = in + (kx - layer.kernel / 2);
         });
+        const uint8_t** address = addresses_;
+        for (const Tap& tap : layer.quad_taps) *address++ = rows[tap.row] + tap.offset;
+    }
+
+    void convolve(const Layer& layer, int v) {
+        find_taps(layer, v);
+        CodeRow row;
         row.blocks = layer.quad_blocks.data();
         row.block_count = int(layer.quad_blocks.size());
         row.block = layer.block;
-        row.taps = layer.quad_taps.data();
+        row.taps = addresses_;
         row.weights = layer.quad_weights.data();
         row.weight_sums = layer.weight_sums.data();
+        row.negative_sums = layer.negative_sums.data();
+        row.scratch = rows_ + layout_.scratch;
         row.zero = plan_.values[layer.sources[0]].codes.zero;
         row.bias = layer.bias.data();
         row.low = layer.low.data();
@@ -220,6 +231,7 @@ class CodeStrip : public StripWalk<CodeStrip> {
     Arena& arena_;
     uint8_t* rows_;
     float* floats_;  // the same arena
+    const uint8_t** addresses_;
 };
 
 }  // namespace
