@@ -7,6 +7,8 @@
 #endif
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__wasm_relaxed_simd__)
+#include <wasm_simd128.h>
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
@@ -39,6 +41,20 @@ struct X86 {
         if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) avxvnni = avx2 && a >> 4 & 1;
     }
 };
+#elif defined(__wasm_relaxed_simd__)
+// What relaxed SIMD's dot product is here: one instruction of the processor, or three or four that
+// add two products in 16 bits first, and take longer than multiplying pairs. They differ where
+// nothing is promised, in what they make of weights beyond 7 bits: 16 bits saturate or wrap.
+bool multiplies_four_at_once() {
+    volatile int8_t most = 127, least = -128, all = -1;
+    const v128_t none = wasm_i32x4_splat(0);
+    const v128_t unsigned_weights =
+        wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_i8x16_splat(most), wasm_i8x16_splat(all), none);
+    const v128_t signed_weights = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(
+        wasm_i8x16_splat(least), wasm_i8x16_splat(least), none);
+    return wasm_i32x4_extract_lane(unsigned_weights, 0) == 4 * 127 * 255 ||
+           wasm_i32x4_extract_lane(signed_weights, 0) == 4 * 128 * 128;
+}
 #elif defined(__aarch64__)
 struct Arm {
     bool dot = false, i8mm = false;
@@ -82,6 +98,9 @@ struct Table {
         if (cpu.dot && cpu.i8mm) kernels[count++] = &kNeonI8mmKernels;
 #elif defined(__wasm_simd128__)
         kernels[count++] = &kWasmKernels;  // the page picks the module that its browser runs
+#if defined(__wasm_relaxed_simd__)
+        if (multiplies_four_at_once()) kernels[count++] = &kWasmDotKernels;
+#endif
 #endif
     }
 };
