@@ -3,7 +3,7 @@
 Both upscale 480×270 to 1920×1080 by the default network in one worker, frame by frame in turn, with
 the same number of threads. The rival runs the dense network's convolutions, its best choice; ours
 runs the plan at 25 %, u8 to u8, with chroma and the copy of the frame into its memory. It is given
-twice: with the browser's fused multiply-adds, its default, and without.
+twice: with the browser's relaxed SIMD, its default, and without; and each in fp32 and coded.
 
 onnxruntime-web comes from npm into a cache folder; without npm, ours is measured alone.
 """
@@ -62,10 +62,13 @@ def dense_model() -> dict[str, Any]:
 
 def measure(threads: int, rounds: int, rival: Path | None) -> dict[str, Any]:
     """Milliseconds of every frame of every engine, and the engines' names."""
-    plan = encode_plan(network(SHAPES[1], SCALE, DENSITY))
+    plan, coded = (
+        encode_plan(network(SHAPES[1], SCALE, DENSITY, coded=coded)) for coded in (False, True)
+    )
     data: dict[str, Any] = {
         "folder": "/web/",
         "plan": base64.b64encode(plan).decode(),
+        "coded": base64.b64encode(coded).decode(),
         "width": WIDTH,
         "height": HEIGHT,
         "scale": SCALE,
@@ -89,6 +92,8 @@ def summary(runs: dict[int, dict[str, Any]]) -> dict[str, Any]:
         medians = {key: statistics.median(times) for key, times in answer["times"].items()}
         figures[f"wasm_fps_{threads}"] = 1000 / medians["fused"]
         figures[f"wasm_fps_{threads}_plain"] = 1000 / medians["plain"]
+        figures[f"wasm_fps_{threads}_codes"] = 1000 / medians["codes"]
+        figures[f"wasm_fps_{threads}_plain_codes"] = 1000 / medians["plain_codes"]
         if "rival" in medians:
             speedups.append(medians["rival"] / medians["fused"])
         case: dict[str, Any] = {"threads": threads, "median_ms": medians}
@@ -108,7 +113,8 @@ def print_table(figures: dict[str, Any], console: Console) -> None:
         for key, median in case["median_ms"].items():
             fastest = f"{case['fastest_ms'][key]:.1f}"
             cells = [str(case["threads"]), f"{median:.1f}", fastest, f"{1000 / median:.1f}"]
-            table.add_row(case["names"][key], *cells)
+            name = case["names"][key] + (", coded" if key.endswith("codes") else "")
+            table.add_row(name, *cells)
     console.print(table)
     load = os.getloadavg()[0]
     console.print(f"cores: {os.cpu_count()}; load of the last minute, ours included: {load:.1f}")

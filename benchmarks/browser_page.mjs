@@ -29,6 +29,8 @@ async function rival({ model, channels, width, height, threads }) {
 async function measure(data) {
   const engines = { fused: await ours({ ...data, relaxed: true }) };
   engines.plain = await ours({ ...data, relaxed: false });
+  engines.codes = await ours({ ...data, plan: data.coded, relaxed: true });
+  engines.plain_codes = await ours({ ...data, plan: data.coded, relaxed: false });
   if (data.model) engines.rival = await rival(data);
   const times = Object.fromEntries(Object.keys(engines).map((key) => [key, []]));
   for (let round = -data.warmup; round < data.rounds; ++round) {

@@ -33,13 +33,6 @@ AVX2 = ["-mavx2", "-mfma"]
 AVX_VNNI = [*AVX2, "-mavxvnni"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
 VNNI = [*AVX512, "-mavx512vnni"]
-DOTPROD = "-mcpu=generic+dotprod"
-ARM_KERNELS: dict[str, list[str]] = {
-    "portable": [],
-    "neon": [],
-    "neondot": [DOTPROD],
-    "neoni8mm": [f"{DOTPROD}+i8mm"],
-}
 COMMON = sorted(p for p in (RUNTIME / "src").glob("*.cpp") if not p.stem.startswith("kernels_"))
 
 
@@ -94,7 +87,13 @@ def native_kernels() -> dict[str, list[str]]:
     if platform.machine() == "x86_64":
         x86 = {"avx2": AVX2, "avxvnni": AVX_VNNI, "avx512": AVX512, "avx512vnni": VNNI}
         return {"portable": [], **x86}
-    return ARM_KERNELS
+    return arm_kernels("-march=armv8.2-a")
+
+
+def arm_kernels(base: str) -> dict[str, list[str]]:
+    """AArch64's kernels; base: the processor or architecture whose options a compiler knows."""
+    dots = {"neondot": [f"{base}+dotprod"], "neoni8mm": [f"{base}+dotprod+i8mm"]}
+    return {"portable": [], "neon": [], **dots}
 
 
 @functools.cache
@@ -133,7 +132,7 @@ def arm_program() -> Path:
     target = ["-target", "aarch64-linux-musl", "-static"]
     flags = ["-O2", "-fno-exceptions", "-fno-rtti", "-fno-sanitize=undefined"]
     compiler = [sys.executable, "-m", "ziglang", "c++", *target, *flags]
-    return build("neon", compiler, ARM_KERNELS)
+    return build("neon", compiler, arm_kernels("-mcpu=generic"))
 
 
 def emulated(cpu: str) -> list[str]:

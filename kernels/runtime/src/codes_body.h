@@ -4,6 +4,7 @@
 #pragma once
 
 #include "row_kernels.h"
+#include "unroll.h"
 
 namespace crispcast {
 namespace {
@@ -15,7 +16,7 @@ using Float = Dots::Float;
 // A vector of bytes becomes that many of sums, in an order of columns that only Dots knows.
 constexpr int kParts = Dots::kParts;
 
-#define CRISPCAST_PARTS _Pragma("clang loop unroll(full)") for (int j = 0; j < kParts; ++j)
+#define CRISPCAST_PARTS CRISPCAST_UNROLL for (int j = 0; j < kParts; ++j)
 
 inline __attribute__((always_inline)) void add_residual(const CodeRow& row, int channel, int x,
                                                         Float (&value)[kParts]) {
@@ -91,7 +92,7 @@ __attribute__((noinline)) void tile(const CodeRow& row, const Dots::Packed* pack
                                     const Block& block, int part, int x) {
     const int channel = block.channel + part;
     Whole sum[kChannels][kParts];
-    _Pragma("clang loop unroll(full)") for (int i = 0; i < kChannels; ++i) {
+    CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
         const Whole start = Dots::start(row, channel + i);
         CRISPCAST_PARTS sum[i][j] = start;
     }
@@ -102,17 +103,16 @@ __attribute__((noinline)) void tile(const CodeRow& row, const Dots::Packed* pack
     for (; tap != end; tap += 4, weight += quad) {
         Bytes in[4];
         Dots::Woven woven[kParts];
-        _Pragma("clang loop unroll(full)") for (int t = 0; t < 4; ++t) in[t] =
-            Dots::load(tap[t] + x);
+        CRISPCAST_UNROLL for (int t = 0; t < 4; ++t) in[t] = Dots::load(tap[t] + x);
         Dots::weave(in, woven);
         const Dots::Weights weights = Dots::template weights<kChannels>(weight);
-        _Pragma("clang loop unroll(full)") for (int i = 0; i < kChannels; ++i) {
+        CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
             const Dots::Four four = Dots::splat_four(weights, i);
             CRISPCAST_PARTS sum[i][j] = Dots::dot(sum[i][j], woven[j], four);
         }
     }
     const int channels = block.channels - part;
-    _Pragma("clang loop unroll(full)") for (int i = 0; i < kChannels; ++i) if (i < channels)
+    CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) if (i < channels)
         store_channel(row, channel + i, x, sum[i]);
 }
 

@@ -10,12 +10,7 @@
 #include <utility>
 
 #include "row_kernels.h"
-
-#if defined(__clang__)
-#define CRISPCAST_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define CRISPCAST_UNROLL _Pragma("GCC unroll 32")
-#endif
+#include "unroll.h"
 
 namespace crispcast {
 namespace {
