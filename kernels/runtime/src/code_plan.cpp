@@ -71,6 +71,9 @@ crispcast_status lay_out_codes(Plan& plan, int least_columns) {
     }
     layout.network = next;
     next += size_t(plan.output().channels) * layout.columns;
+    // Of rows alone, so that a plan is refused by every processor or none.
+    const size_t rows = next * sizeof(float);
+    if (rows > CRISPCAST_MAX_WORKING_BYTES) return CRISPCAST_ERROR_PLAN_WORKING;
 
     size_t quads = 0, weights = 0;
     for (int l = 0; l < plan.layer_count; ++l) {
@@ -85,11 +88,9 @@ crispcast_status lay_out_codes(Plan& plan, int least_columns) {
         quads = quads > layer.quad_taps.size() / 4 ? quads : layer.quad_taps.size() / 4;
         weights = weights > layer.quad_weights.size() ? weights : layer.quad_weights.size();
     }
-    const size_t aligned = (next * sizeof(float) + kCodeSide - 1) / kCodeSide * kCodeSide;
-    layout.addresses = aligned;
+    layout.addresses = (rows + kCodeSide - 1) / kCodeSide * kCodeSide;
     layout.scratch = layout.addresses + quads * 4 * sizeof(const uint8_t*);
     layout.bytes = layout.scratch + weights * kPackedWeight;
-    if (layout.bytes > CRISPCAST_MAX_WORKING_BYTES) return CRISPCAST_ERROR_PLAN_WORKING;
     return CRISPCAST_OK;
 }
 
