@@ -16,6 +16,7 @@ bool push_quad(Layer& layer, const Tap* taps, const float* weights, int count) {
 }
 
 bool pack_quads(Layer& layer, int stride) {
+    if (!layer.quad_taps.reserve(4) || !layer.quad_weights.reserve(32)) return false;
     for (const Block& block : layer.blocks) {
         Block packed = {uint32_t(layer.quad_taps.size() / 4), 0, block.channel, block.channels};
         for (uint32_t t = 0; t < block.taps; t += 4) {
