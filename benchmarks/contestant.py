@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -64,7 +65,9 @@ class Scene:
 @dataclass(frozen=True)
 class Prepared:
     """What an engine told of itself: its network's output f32 [h, w] (ours: u8 luma with the base),
-    and bytes by which it grew for it, output included; ours: of its working memory alone."""
+    and its peak memory beyond what it had before, output included, which counts in a fresh process
+    only; ours: bytes of its working memory alone.
+    """
 
     output: npt.NDArray[Any]
     growth: int
@@ -143,7 +146,7 @@ def _serve(pipe: Connection, module: str, precision: str, threads: int) -> None:
                 before = _resident()
                 run = rival.prepare(plan, planes, threads, precision)
                 run()
-                growth = _resident() - before
+                growth = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
             for _ in range(_WARM_UP):
                 output = run()
             pipe.send(Prepared(np.array(output), growth))

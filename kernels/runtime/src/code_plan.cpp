@@ -49,7 +49,7 @@ crispcast_status lay_out_codes(Plan& plan, int least_columns) {
         codes += ring_column(plan.values[v]);
         if (plan.values[v].exact) floats += ring_column(plan.values[v]);
     }
-    const size_t most = kCacheBytes / (codes + sizeof(float) * floats);
+    const size_t most = kCodeCacheBytes / (codes + sizeof(float) * floats);
     const int least = (least_columns + layout.unit - 1) / layout.unit * layout.unit;
     layout.columns = int(most) / layout.unit * layout.unit - kCodeSide;
     layout.columns = layout.columns > least ? layout.columns : least;
