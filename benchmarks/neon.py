@@ -1,11 +1,12 @@
 """NEON's inner loops, analysed without an Arm machine: `python -m benchmarks.neon`.
 
-    kernels_neon.cpp ── zig c++ -S ──► assembly ── inner loop of each tile ──► llvm-mca ──► cycles
+    kernels_neon*.cpp ── zig c++ -S ──► assembly ── inner loop of each tile ──► llvm-mca ──► cycles
 
 The model of a core (LLVM's, from Arm's optimisation guides) says how many cycles an iteration takes
 where every load hits the first cache. `neon_fmla_fraction` is the FMLAs a cycle over the FMLAs that
-the core can issue in one, the lowest of the full-width tiles of 4 and 8 output channels. A loop
-that touches the stack has spilled a register; that is an error.
+the core can issue in one, the lowest of the full-width tiles of 4 and 8 output channels.
+`neon_dot_fraction` is the same of the dot products of coded plans; weaving the bytes takes a third
+of the issue away. A loop that touches the stack has spilled a register; that is an error.
 """
 
 from __future__ import annotations
@@ -25,35 +26,51 @@ from kernels.errors import CrispcastError
 SOURCES = Path(__file__).parents[1] / "kernels" / "runtime"
 FLAGS = ("-std=c++17", "-O3", "-g0", "-fno-exceptions", "-fno-rtti", "-ffp-contract=off")
 ISSUE = {"neoverse-n1": 2, "neoverse-v1": 4}
-"""FMLAs (128 bits, fp32) that a core can issue a cycle."""
+"""FMLAs (128 bits, fp32) that a core can issue a cycle, and as many dot products."""
+DOTS = {"neoverse-n1": "neondot", "neoverse-v1": "neoni8mm"}
+"""The kernels of codes that a core runs."""
+FEATURES = {
+    "neon": (),
+    "neondot": ("-mcpu=generic+dotprod",),
+    "neoni8mm": ("-mcpu=generic+dotprod+i8mm",),
+}
+"""What kernels/CMakeLists.txt compiles them with."""
 
 ITERATIONS = 200
 _FUNCTION = re.compile(r"^(_ZN?\w+):(.*?)^\.?\s*\.cfi_endproc", re.M | re.S)
 _TILE = re.compile(r"4tileILi(\d+)ELi(\d+)ELi(\d+)E")
+_CODE_TILE = re.compile(r"5codes4tileILi4E")
 _LABEL = re.compile(r"^(\.L\w+):")
 _BRANCH = re.compile(r"\b(?:b\.\w+|cbn?z|tbn?z|b)\s.*?(\.L\w+)")
 _FMLA = re.compile(r"\bfml[as]\b.*\.4s")
+_DOT = re.compile(r"\b(?:sdot|usdot)\b.*\.4s")
+_WORK = re.compile(f"{_FMLA.pattern}|{_DOT.pattern}")
 _STACK = re.compile(r"\[sp\b")
 
 
 @dataclass(frozen=True)
 class Loop:
-    """The inner loop of one tile: `channels` of a block of `block`, by `vectors` of 4 columns."""
+    """The inner loop of one tile: `channels` of a block of `block`, by `vectors` of 4 columns.
+
+    isa: the kernels of codes that it is of; none: of floats.
+    """
 
     channels: int
     block: int
     vectors: int
     lines: tuple[str, ...]
+    isa: str = ""
 
     @property
     def name(self) -> str:
         """As it stands in the table."""
-        return f"block {self.block}: {self.channels}×{self.vectors}"
+        part_of = self.isa or f"block {self.block}"
+        return f"{part_of}: {self.channels}×{self.vectors}"
 
     @property
-    def fmlas(self) -> int:
-        """Multiply-adds of four floats in one iteration."""
-        return sum(1 for line in self.lines if _FMLA.search(line))
+    def work(self) -> int:
+        """Multiply-adds of four floats, or dot products, in one iteration."""
+        return sum(1 for line in self.lines if _WORK.search(line))
 
     @property
     def spills(self) -> int:
@@ -70,14 +87,14 @@ class Analysis:
     cycles: float
 
     @property
-    def fmlas_per_cycle(self) -> float:
-        """FMLAs that issue in a cycle, on the average."""
-        return self.loop.fmlas / self.cycles
+    def work_per_cycle(self) -> float:
+        """FMLAs or dot products that issue in a cycle, on the average."""
+        return self.loop.work / self.cycles
 
     @property
     def fraction(self) -> float:
         """The same as a share of what the core can issue."""
-        return self.fmlas_per_cycle / ISSUE[self.core]
+        return self.work_per_cycle / ISSUE[self.core]
 
 
 def find_mca() -> str | None:
@@ -85,24 +102,24 @@ def find_mca() -> str | None:
     return next(filter(None, map(shutil.which, ("llvm-mca-19", "llvm-mca"))), None)
 
 
-def assembly() -> str:
-    """AArch64 assembly of the NEON kernels as releases are compiled. Raises ImportError."""
+def assembly(isa: str = "neon") -> str:
+    """AArch64 assembly of kernels in `FEATURES` as releases are compiled. Raises ImportError."""
     zig = files("ziglang") / "zig"
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "kernels.s"
         command = [
-            *(str(zig), "c++", "-target", "aarch64-linux-musl", *FLAGS, "-fno-sanitize=undefined"),
-            *(f"-I{SOURCES / 'include'}", "-S", str(SOURCES / "src" / "kernels_neon.cpp")),
-            *("-o", str(out)),
+            *(str(zig), "c++", "-target", "aarch64-linux-musl", *FLAGS, *FEATURES[isa]),
+            *("-fno-sanitize=undefined", f"-I{SOURCES / 'include'}", "-S"),
+            *(str(SOURCES / "src" / f"kernels_{isa}.cpp"), "-o", str(out)),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise CrispcastError(f"the NEON kernels do not compile: {done.stderr.strip()}")
+            raise CrispcastError(f"the kernels of {isa} do not compile: {done.stderr.strip()}")
         return out.read_text(encoding="utf-8")
 
 
 def inner_loop(body: str) -> tuple[str, ...]:
-    """The loop of a function with the most FMLAs, none if no loop has any.
+    """The loop of a function that multiplies most, none if no loop does.
 
     A loop is what lies between a label and a branch back to it; an inner one holds no other.
     """
@@ -118,9 +135,9 @@ def inner_loop(body: str) -> tuple[str, ...]:
             if any(_LABEL.match(other) for other in inside):
                 continue
             code = tuple(part for part in inside if part and not part.startswith("."))
-            fmlas = sum(1 for part in code if _FMLA.search(part))
-            if fmlas > most:
-                best, most = code, fmlas
+            work = sum(1 for part in code if _WORK.search(part))
+            if work > most:
+                best, most = code, work
     return best
 
 
@@ -136,6 +153,14 @@ def tile_loops(source: str) -> list[Loop]:
             raise CrispcastError(f"no inner loop in {found[1]}; this command must learn its shape")
         loops.append(Loop(int(tile[1]), int(tile[2]), int(tile[3]), lines))
     return sorted(loops, key=lambda loop: (loop.block, -loop.channels, -loop.vectors))
+
+
+def code_loop(isa: str) -> Loop:
+    """The same of the kernel of codes: 4 channels of any block, by 16 columns."""
+    for found in _FUNCTION.finditer(assembly(isa)):
+        if _CODE_TILE.search(found[1]) and (lines := inner_loop(found[2])):
+            return Loop(4, 4, 4, lines, isa)
+    raise CrispcastError(f"no inner loop in the codes of {isa}; this command must learn its shape")
 
 
 def full_width(loops: list[Loop]) -> list[Loop]:
@@ -166,6 +191,22 @@ def analyse(loop: Loop, core: str) -> Analysis:
     return Analysis(loop, core, int(cycles[1]) / ITERATIONS)
 
 
+def report(results: list[Analysis], wide: list[Loop]) -> None:
+    """Print a row a loop and core."""
+    print(f"{'core':12} {'tile':16} {'work':>5} {'cycles':>7} {'a cycle':>8} {'of issue':>9}")
+    for result in results:
+        mark = "" if result.loop in wide else "  (at a row's end)"
+        print(
+            f"{result.core:12} {result.loop.name:16} {result.loop.work:5} {result.cycles:7.2f} "
+            f"{result.work_per_cycle:8.2f} {result.fraction:9.1%}{mark}"
+        )
+
+
+def lowest(results: list[Analysis]) -> dict[str, float]:
+    """The lowest share of issue on each core."""
+    return {core: min(r.fraction for r in results if r.core == core) for core in ISSUE}
+
+
 def main() -> None:
     """Print the table, write the JSON, and fail where a register is spilled."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -173,32 +214,29 @@ def main() -> None:
     arguments = parser.parse_args()
     loops = tile_loops(assembly())
     wide = full_width(loops)
-    results = [analyse(loop, core) for core in ISSUE for loop in loops]
-    print(f"{'core':12} {'tile':16} {'FMLA':>5} {'cycles':>7} {'a cycle':>8} {'of issue':>9}")
-    for result in results:
-        mark = "" if result.loop in wide else "  (at a row's end)"
-        print(
-            f"{result.core:12} {result.loop.name:16} {result.loop.fmlas:5} {result.cycles:7.2f} "
-            f"{result.fmlas_per_cycle:8.2f} {result.fraction:9.1%}{mark}"
-        )
-    lowest = {
-        core: min(r.fraction for r in results if r.core == core and r.loop in wide)
-        for core in ISSUE
-    }
-    for core, fraction in lowest.items():
-        print(f"{core}: {fraction:.1%} of FMLA issue in the full-width tiles")
+    floats = [analyse(loop, core) for core in ISSUE for loop in loops]
+    codes = [analyse(code_loop(isa), core) for core, isa in DOTS.items()]
+    results = floats + codes
+    report(results, wide + [result.loop for result in codes])
+    fmla = lowest([result for result in floats if result.loop in wide])
+    dot = lowest(codes)
+    for core in ISSUE:
+        print(f"{core}: {fmla[core]:.1%} of FMLA issue in the full-width tiles")
+        print(f"{core}: {dot[core]:.1%} of dot-product issue in the tile of codes")
+    spilled = sorted({result.loop.name for result in results if result.loop.spills})
     figures = {
-        "neon_fmla_fraction": min(lowest.values()),
-        "by_core": lowest,
+        "neon_fmla_fraction": min(fmla.values()),
+        "neon_dot_fraction": min(dot.values()),
+        "by_core": fmla,
+        "dot_by_core": dot,
         "tiles": [
             {"core": r.core, "tile": r.loop.name, "fraction": r.fraction, "cycles": r.cycles}
             for r in results
         ],
-        "spills": sum(loop.spills for loop in loops),
+        "spills": len(spilled),
     }
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    spilled = [loop.name for loop in loops if loop.spills]
     if spilled:
         raise SystemExit(f"registers are spilled in the loops of {', '.join(spilled)}")
 

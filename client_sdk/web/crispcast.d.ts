@@ -118,7 +118,7 @@ export class Runtime {
   upscale(picture: Picture, options: UpscaleOptions): HighPicture;
   /** The caller's thread among them. */
   get threads(): number;
-  /** "wasm" or "wasm-relaxed". */
+  /** "wasm", "wasm-relaxed", or "wasm-dot" where that also multiplies four bytes at once. */
   get isa(): string;
   get version(): string;
   /** Bytes of the module's memory, all told. */

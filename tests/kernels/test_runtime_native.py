@@ -14,9 +14,14 @@ import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from kernels.compiler import encode_plan
+from kernels.plan import PlanIR
+from tests.kernels.plans import codes_everywhere
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "kernels" / "runtime"
@@ -25,8 +30,16 @@ FIXTURES = Path(__file__).parent / "fixtures"
 PLANS = [FIXTURES / "every_branch.plan", FIXTURES / "codes.plan"]
 FLAGS = ["-std=c++17", "-ffp-contract=off", "-pthread", f"-I{RUNTIME / 'include'}"]
 AVX2 = ["-mavx2", "-mfma"]
+AVX_VNNI = [*AVX2, "-mavxvnni"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
 VNNI = [*AVX512, "-mavx512vnni"]
+DOTPROD = "-mcpu=generic+dotprod"
+ARM_KERNELS: dict[str, list[str]] = {
+    "portable": [],
+    "neon": [],
+    "neondot": [DOTPROD],
+    "neoni8mm": [f"{DOTPROD}+i8mm"],
+}
 COMMON = sorted(p for p in (RUNTIME / "src").glob("*.cpp") if not p.stem.startswith("kernels_"))
 
 
@@ -79,8 +92,9 @@ def run_plan(command: list[str], plan: Path, *arguments: str) -> list[str]:
 
 def native_kernels() -> dict[str, list[str]]:
     if platform.machine() == "x86_64":
-        return {"portable": [], "avx2": AVX2, "avx512": AVX512, "avx512vnni": VNNI}
-    return {"portable": [], "neon": []}
+        x86 = {"avx2": AVX2, "avxvnni": AVX_VNNI, "avx512": AVX512, "avx512vnni": VNNI}
+        return {"portable": [], **x86}
+    return ARM_KERNELS
 
 
 @functools.cache
@@ -105,32 +119,46 @@ def test_threads_do_not_race() -> None:
 ARM = {
     "cortex-a53": ["portable", "neon"],
     "cortex-a72": ["portable", "neon"],
-    "cortex-a76": ["portable", "neon"],
-    "neoverse-n1": ["portable", "neon"],
-    "max": ["portable", "neon"],
+    "cortex-a76": ["portable", "neon", "neondot"],
+    "neoverse-n1": ["portable", "neon", "neondot"],
+    "max": ["portable", "neon", "neondot", "neoni8mm"],
 }
 
 
 @functools.cache
 def arm_program() -> Path:
-    """The contract for AArch64, the portable and NEON kernels in it."""
+    """The contract for AArch64, all its kernels in it."""
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("ziglang is missing: pip install ziglang")
     target = ["-target", "aarch64-linux-musl", "-static"]
     flags = ["-O2", "-fno-exceptions", "-fno-rtti", "-fno-sanitize=undefined"]
     compiler = [sys.executable, "-m", "ziglang", "c++", *target, *flags]
-    return build("neon", compiler, {"portable": [], "neon": []})
+    return build("neon", compiler, ARM_KERNELS)
+
+
+def emulated(cpu: str) -> list[str]:
+    """The command of the contract on another processor."""
+    qemu = shutil.which("qemu-aarch64")
+    if qemu is None:
+        pytest.skip("qemu-aarch64 is missing: apt-get install qemu-user")
+    return [qemu, "-cpu", cpu, str(arm_program())]
 
 
 @pytest.mark.parametrize("cpu", ARM)
 def test_neon_under_qemu(cpu: str) -> None:
     """Every set that is picked is within a code value of the portable one, and never faults."""
-    qemu = shutil.which("qemu-aarch64")
-    if qemu is None:
-        pytest.skip("qemu-aarch64 is missing: apt-get install qemu-user")
     lies = [] if cpu == "cortex-a53" else ["frames"]
-    *isas, floats, codes = run([qemu, "-cpu", cpu, str(arm_program())], *lies)
+    *isas, floats, codes = run(emulated(cpu), *lies)
     assert isas == ARM[cpu]
     if shutil.which("g++") is not None:
         # The portable kernels round alike on every processor.
         assert [floats, codes] == sanitized("address,undefined")[-2:]
+
+
+def test_codes_give_the_same_bits_on_every_arm_instruction_set(tmp_path: Path) -> None:
+    # Without a base to interpolate, whose multiply-adds may be fused, nothing may differ at all.
+    coded = codes_everywhere()
+    plan = tmp_path / "codes.plan"
+    plan.write_bytes(encode_plan(PlanIR(replace(coded.table, bicubic=False), coded.numbers)))
+    words = run_plan(emulated("max"), plan, "bits")
+    assert words[:-2] == ARM["max"]

@@ -27,8 +27,11 @@ bool pack_quads(Layer& layer, int stride) {
             packed.taps += 1;
         }
         for (uint32_t t = block.first_tap; t < block.first_tap + block.taps; ++t)
-            for (int c = 0; c < block.channels; ++c)
-                layer.weight_sums[block.channel + c] += int(layer.weights[t * layer.block + c]);
+            for (int c = 0; c < block.channels; ++c) {
+                const int weight = int(layer.weights[t * layer.block + c]);
+                layer.weight_sums[block.channel + c] += weight;
+                layer.negative_sums[block.channel + c] += weight < 0 ? weight : 0;
+            }
         if (!layer.quad_blocks.push(packed)) return false;
     }
     for (Tap& tap : layer.quad_taps) {
@@ -69,18 +72,25 @@ crispcast_status lay_out_codes(Plan& plan, int least_columns) {
     }
     layout.network = next;
     next += size_t(plan.output().channels) * layout.columns;
-    layout.bytes = next * sizeof(float);
-    if (layout.bytes > CRISPCAST_MAX_WORKING_BYTES) return CRISPCAST_ERROR_PLAN_WORKING;
 
+    size_t quads = 0, weights = 0;
     for (int l = 0; l < plan.layer_count; ++l) {
         Layer& layer = plan.layers[l];
         const size_t padded = layer.bias.size();
         if (!layer.units.resize(padded) || !layer.nothing.resize(padded) ||
-            !layer.weight_sums.resize(padded) || !pack_quads(layer, layout.stride))
+            !layer.weight_sums.resize(padded) || !layer.negative_sums.resize(padded) ||
+            !pack_quads(layer, layout.stride))
             return CRISPCAST_ERROR_MEMORY;
         const float unit = plan.values[layer.sources[0]].codes.unit;
         for (size_t c = 0; c < padded; ++c) layer.units[c] = layer.scales[c] * unit;
+        quads = quads > layer.quad_taps.size() / 4 ? quads : layer.quad_taps.size() / 4;
+        weights = weights > layer.quad_weights.size() ? weights : layer.quad_weights.size();
     }
+    const size_t aligned = (next * sizeof(float) + kCodeSide - 1) / kCodeSide * kCodeSide;
+    layout.addresses = aligned;
+    layout.scratch = layout.addresses + quads * 4 * sizeof(const uint8_t*);
+    layout.bytes = layout.scratch + weights * kPackedWeight;
+    if (layout.bytes > CRISPCAST_MAX_WORKING_BYTES) return CRISPCAST_ERROR_PLAN_WORKING;
     return CRISPCAST_OK;
 }
 

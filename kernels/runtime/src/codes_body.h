@@ -12,9 +12,8 @@ namespace codes {
 using Bytes = Dots::Bytes;
 using Whole = Dots::Whole;
 using Float = Dots::Float;
-constexpr int kWidth = Dots::kWidth;
-// A vector of bytes becomes four of sums, in an order of columns that only Dots knows.
-constexpr int kParts = 4;
+// A vector of bytes becomes that many of sums, in an order of columns that only Dots knows.
+constexpr int kParts = Dots::kParts;
 
 #define CRISPCAST_PARTS _Pragma("clang loop unroll(full)") for (int j = 0; j < kParts; ++j)
 
@@ -22,7 +21,7 @@ inline __attribute__((always_inline)) void add_residual(const CodeRow& row, int 
                                                         Float (&value)[kParts]) {
     if (row.residual != nullptr) {
         const float* exact = row.residual + channel * row.float_stride + x;
-        CRISPCAST_PARTS value[j] += Dots::load_floats(exact + j * (kWidth / kParts));
+        CRISPCAST_PARTS value[j] += Dots::load_floats(exact, j);
     } else if (row.residual_input != nullptr) {
         const Float zero = Dots::splat(128.0f), unit = Dots::splat(row.steps.residual_unit);
         Whole steps[kParts];
@@ -72,7 +71,7 @@ inline __attribute__((always_inline)) void store_channel(const CodeRow& row, int
     }
     if (row.exact != nullptr) {
         float* exact = row.exact + channel * row.float_stride + x;
-        CRISPCAST_PARTS Dots::store_floats(exact + j * (kWidth / kParts), value[j]);
+        CRISPCAST_PARTS Dots::store_floats(exact, j, value[j]);
     }
     const Float inverse = Dots::splat(row.steps.inverse);
     const Float low = Dots::splat(float(-row.steps.zero));
@@ -86,26 +85,29 @@ inline __attribute__((always_inline)) void store_channel(const CodeRow& row, int
     Dots::store(row.out + channel * row.stride + x, steps);
 }
 
-// kChannels output channels (from `part` on within the block of kBlock) x one vector of columns.
-template <int kChannels, int kBlock>
-__attribute__((noinline)) void tile(const CodeRow& row, const uint8_t* const* rows,
+// kChannels output channels (from `part` on within the block) x one vector of columns.
+template <int kChannels>
+__attribute__((noinline)) void tile(const CodeRow& row, const Dots::Packed* packed,
                                     const Block& block, int part, int x) {
     const int channel = block.channel + part;
     Whole sum[kChannels][kParts];
     _Pragma("clang loop unroll(full)") for (int i = 0; i < kChannels; ++i) {
-        const Whole start = Dots::start(row.zero, row.weight_sums[channel + i]);
+        const Whole start = Dots::start(row, channel + i);
         CRISPCAST_PARTS sum[i][j] = start;
     }
-    const Tap* tap = row.taps + size_t(block.first_tap) * 4;
-    const Tap* const end = tap + size_t(block.taps) * 4;
-    const int8_t* weight = row.weights + (size_t(block.first_tap) * kBlock + part) * 4;
-    for (; tap != end; tap += 4, weight += 4 * kBlock) {
-        Bytes in[4], woven[kParts];
+    const uint8_t* const* tap = row.taps + size_t(block.first_tap) * 4;
+    const uint8_t* const* const end = tap + size_t(block.taps) * 4;
+    const size_t quad = size_t(row.block) * 4;  // its weights
+    const Dots::Packed* weight = packed + block.first_tap * quad + part * 4;
+    for (; tap != end; tap += 4, weight += quad) {
+        Bytes in[4];
+        Dots::Woven woven[kParts];
         _Pragma("clang loop unroll(full)") for (int t = 0; t < 4; ++t) in[t] =
-            Dots::load(rows[tap[t].row] + tap[t].offset);
+            Dots::load(tap[t] + x);
         Dots::weave(in, woven);
+        const Dots::Weights weights = Dots::template weights<kChannels>(weight);
         _Pragma("clang loop unroll(full)") for (int i = 0; i < kChannels; ++i) {
-            const Bytes four = Dots::splat_four(weight + 4 * i);
+            const Dots::Four four = Dots::splat_four(weights, i);
             CRISPCAST_PARTS sum[i][j] = Dots::dot(sum[i][j], woven[j], four);
         }
     }
@@ -114,30 +116,24 @@ __attribute__((noinline)) void tile(const CodeRow& row, const uint8_t* const* ro
         store_channel(row, channel + i, x, sum[i]);
 }
 
-template <int kChannels, int kBlock>
-void convolve_block(const CodeRow& row) {
-    for (int x = 0; x < row.columns; x += kWidth) {
-        const uint8_t* rows[kMaxRowPointers];
-        for (int r = 0; r < row.row_count; ++r) rows[r] = row.rows[r] + x;
+template <int kChannels>
+void convolve_by(const CodeRow& row) {
+    const Dots::Packed* packed = Dots::pack(row);
+    for (int x = 0; x < row.columns; x = Dots::next(x)) {
         for (int b = 0; b < row.block_count; ++b) {
             const Block& block = row.blocks[b];
             for (int part = 0; part < block.channels; part += kChannels)
-                tile<kChannels, kBlock>(row, rows, block, part, x);
+                tile<kChannels>(row, packed, block, part, x);
         }
     }
 }
 
 void convolve(const CodeRow& row) {
-    if (row.block == 8) {
-        convolve_block<4, 8>(row);
-    } else if (row.block == 4) {
-        convolve_block<4, 4>(row);
-    } else {
-        convolve_block<1, 1>(row);
-    }
+    if (row.block == 1) return convolve_by<1>(row);
+    convolve_by<4>(row);
 }
 
-constexpr CodeKernels kKernels = {kWidth, convolve};
+constexpr CodeKernels kKernels = {Dots::kFlip, convolve};
 
 }  // namespace codes
 }  // namespace

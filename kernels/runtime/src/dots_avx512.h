@@ -10,24 +10,37 @@ namespace crispcast {
 namespace {
 
 struct Dots {
-    static constexpr int kWidth = 64;
+    static constexpr int kParts = 4;
+    static constexpr uint8_t kFlip = 0;
     typedef __m512i Bytes;
+    typedef __m512i Woven;
+    typedef int8_t Packed;
+    typedef const int8_t* Weights;
+    typedef __m512i Four;
     typedef int32_t Whole __attribute__((vector_size(64)));
     typedef __m512 Float;
 
     static Bytes load(const uint8_t* p) { return _mm512_loadu_si512(p); }
     static Whole splat(int32_t x) { return Whole(_mm512_set1_epi32(x)); }
     static Float splat(float x) { return _mm512_set1_ps(x); }
-    static Bytes splat_four(const int8_t* p) {
+    static const Packed* pack(const CodeRow& row) { return row.weights; }
+    static int next(int x) { return x + 64; }
+    template <int kChannels>
+    static Weights weights(const int8_t* p) {
+        return p;
+    }
+    static Four splat_four(Weights p, int channel) {
         int32_t four;
-        memcpy(&four, p, 4);
+        memcpy(&four, p + 4 * channel, 4);
         return _mm512_set1_epi32(four);
     }
-    static Whole start(int zero, int32_t weight_sum) { return splat(-zero * weight_sum); }
-    static Whole dot(Whole sum, Bytes codes, Bytes weights) {
+    static Whole start(const CodeRow& row, int channel) {
+        return splat(-row.zero * row.weight_sums[channel]);
+    }
+    static Whole dot(Whole sum, Woven codes, Four weights) {
         return Whole(_mm512_dpbusd_epi32(__m512i(sum), codes, weights));
     }
-    static void weave(const Bytes (&in)[4], Bytes (&out)[4]) {
+    static void weave(const Bytes (&in)[4], Woven (&out)[4]) {
         const Bytes low = _mm512_unpacklo_epi8(in[0], in[1]);
         const Bytes high = _mm512_unpackhi_epi8(in[0], in[1]);
         const Bytes low2 = _mm512_unpacklo_epi8(in[2], in[3]);
@@ -62,8 +75,9 @@ struct Dots {
         _mm512_storeu_ps(p + 32, _mm512_shuffle_f32x4(c, d, 0x88));
         _mm512_storeu_ps(p + 48, _mm512_shuffle_f32x4(c, d, 0xdd));
     }
-    static Float load_floats(const float* p) { return _mm512_loadu_ps(p); }
-    static void store_floats(float* p, Float v) { _mm512_storeu_ps(p, v); }
+    // Part j of a vector, in the order of columns of `weave`.
+    static Float load_floats(const float* p, int j) { return _mm512_loadu_ps(p + 16 * j); }
+    static void store_floats(float* p, int j, Float v) { _mm512_storeu_ps(p + 16 * j, v); }
     static Float to_float(Whole x) { return _mm512_cvtepi32_ps(__m512i(x)); }
     static Whole nearest(Float x) { return Whole(_mm512_cvtps_epi32(x)); }
     static Float greater(Float a, Float b) { return _mm512_max_ps(a, b); }

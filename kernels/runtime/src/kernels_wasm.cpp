@@ -1,6 +1,8 @@
-// clang-format off: the vocabulary comes before the kernels written in it
+// clang-format off: the vocabularies come before the kernels written in them
 #include "simd_wasm.h"
 #include "kernels_body.h"
+#include "dots_wasm.h"
+#include "codes_body.h"
 // clang-format on
 
 namespace crispcast {
@@ -56,8 +58,11 @@ void convolve_resolved(const ConvRow& row) {
 
 extern const RowKernels kWasmKernels;
 #if defined(__wasm_relaxed_simd__)
-const RowKernels kWasmKernels = kernels_called("wasm-relaxed", convolve_resolved);
+const RowKernels kWasmKernels = kernels_called("wasm-relaxed", convolve_resolved, &codes::kKernels);
+extern const CodeKernels kWasmDotCodes;
+extern const RowKernels kWasmDotKernels;
+const RowKernels kWasmDotKernels = kernels_called("wasm-dot", convolve_resolved, &kWasmDotCodes);
 #else
-const RowKernels kWasmKernels = kernels_called("wasm", convolve_resolved);
+const RowKernels kWasmKernels = kernels_called("wasm", convolve_resolved, &codes::kKernels);
 #endif
 }  // namespace crispcast

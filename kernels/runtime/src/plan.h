@@ -50,9 +50,10 @@ struct Layer {
     Array<float> units;    // scale * unit of the sources
     Array<float> nothing;  // zeros: where the sums start
     Array<Block> quad_blocks;
-    Array<Tap> quad_taps;        // [quads][4]
-    Array<int8_t> quad_weights;  // [quads][block][4]
-    Array<int32_t> weight_sums;  // [cout rounded up to block]
+    Array<Tap> quad_taps;          // [quads][4]
+    Array<int8_t> quad_weights;    // [quads][block][4]
+    Array<int32_t> weight_sums;    // [cout rounded up to block]
+    Array<int32_t> negative_sums;  // of the weights below 0
 };
 
 struct Value {
@@ -74,6 +75,8 @@ struct Layout {
     // `columns` floats, and so has the last layer's row.
     size_t exact[kMaxValues] = {};
     size_t network = 0;
+    // Among codes, bytes to where a row's kernel finds its taps' addresses, and to its scratch.
+    size_t addresses = 0, scratch = 0;
     size_t bytes = 0;  // of the arena
 };
 

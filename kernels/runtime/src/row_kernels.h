@@ -79,15 +79,15 @@ struct ConvRow {
 // One output row of one layer of a coded plan, over codes. Each quad of taps is one byte of each of
 // four rows: what a dot-product instruction multiplies and sums.
 struct CodeRow {
-    const uint8_t* rows[kMaxRowPointers];  // as ConvRow's, each kx a byte further
-    int row_count;
     const Block* blocks;  // their taps are quads
     int block_count;
     int block;
-    const Tap* taps;             // [quads][4]
-    const int8_t* weights;       // [quads][block][4]
-    const int32_t* weight_sums;  // of a channel's weights
-    int zero;                    // code of 0 of the sources
+    const uint8_t* const* taps;    // [quads][4]: the byte of column 0
+    const int8_t* weights;         // [quads][block][4]
+    const int32_t* weight_sums;    // of a channel's weights
+    const int32_t* negative_sums;  // of those below 0
+    uint8_t* scratch;              // kPackedWeight bytes a weight
+    int zero;                      // code of 0 of the sources
     const float* bias;
     const float* low;
     const float* high;
@@ -107,12 +107,15 @@ struct CodeRow {
 
 // The instructions that multiply codes, where a processor has them.
 struct CodeKernels {
-    int width;  // columns of a vector
+    uint8_t
+        flip;  // what the bytes of rows are xored with: 0x80 where they are multiplied as signed
     void (*convolve)(const CodeRow& row);
 };
 
 // Columns of the widest vector of codes.
 constexpr int kMaxCodeVector = 64;
+// Bytes of a weight in the form that a kernel makes of a row's for itself.
+constexpr int kPackedWeight = 2;
 
 // One HR row over `count` LR columns: out = u8(base + 128 * network).
 struct BaseRow {
@@ -149,12 +152,16 @@ struct RowKernels {
 extern const RowKernels kPortableKernels;
 #if defined(__x86_64__)
 extern const RowKernels kAvx2Kernels;
+extern const RowKernels kAvxVnniKernels;
 extern const RowKernels kAvx512Kernels;
 extern const RowKernels kAvx512VnniKernels;
 #elif defined(__aarch64__)
 extern const RowKernels kNeonKernels;
+extern const RowKernels kNeonDotKernels;
+extern const RowKernels kNeonI8mmKernels;
 #elif defined(__wasm_simd128__)
 extern const RowKernels kWasmKernels;
+extern const RowKernels kWasmDotKernels;  // relaxed SIMD
 #endif
 
 }  // namespace crispcast

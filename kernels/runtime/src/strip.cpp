@@ -113,14 +113,16 @@ class CodeStrip : public StripWalk<CodeStrip> {
               Arena& arena)
         : StripWalk(plan, frame, strip, plan.codes),
           kernels_(kernels),
+          flip_(kernels.codes->flip),
           arena_(arena),
           rows_(arena.rows.data()),
-          floats_(reinterpret_cast<float*>(arena.rows.data())) {}
+          floats_(reinterpret_cast<float*>(arena.rows.data())),
+          addresses_(reinterpret_cast<const uint8_t**>(rows_ + layout_.addresses)) {}
 
     void clear_row(int v) {
         if (v == plan_.value_count - 1) return;  // no output row lies outside the frame
         const Value& value = plan_.values[v];
-        memset(row_of(v, 0) - plan_.sides, value.codes.zero,
+        memset(row_of(v, 0) - plan_.sides, value.codes.zero ^ flip_,
                size_t(value.channels) * layout_.stride);
     }
 
@@ -145,9 +147,9 @@ class CodeStrip : public StripWalk<CodeStrip> {
         for (int c = 0; c < channels; ++c, row += layout_.stride) {
             const uint8_t* in = frame_.input_row(input, c, y);
             if (in != nullptr) {
-                memcpy(row, in + origin_, size_t(end_));
+                for (int x = 0; x < end_; ++x) row[x] = in[origin_ + x] ^ flip_;
             } else {
-                memset(row, 128, size_t(end_));
+                memset(row, 128 ^ flip_, size_t(end_));
             }
         }
     }
@@ -155,29 +157,40 @@ class CodeStrip : public StripWalk<CodeStrip> {
     // The codes of 0 on both sides of a row.
     void close(int v) {
         const Value& value = plan_.values[v];
+        const uint8_t zero = uint8_t(value.codes.zero) ^ flip_;
         uint8_t* row = row_of(v, 0);
         for (int c = 0; c < value.channels; ++c, row += layout_.stride) {
             for (int i = 1; i <= plan_.sides; ++i) {
-                row[-i] = uint8_t(value.codes.zero);
-                row[end_ + i - 1] = uint8_t(value.codes.zero);
+                row[-i] = zero;
+                row[end_ + i - 1] = zero;
             }
         }
     }
 
-    void convolve(const Layer& layer, int v) {
-        CodeRow row;
-        row.row_count = layer.source_count * layer.kernel * layer.kernel;
+    // Once a row, not once a tile: up to a fifth less time, for a tile has only a few instructions
+    // to each of its taps.
+    void find_taps(const Layer& layer, int v) {
+        const uint8_t* rows[kMaxRowPointers];
         for_each_row(layer, v, [&](int source, int back, int first) {
             const uint8_t* in = row_of(source, back);
             for (int kx = 0; kx < layer.kernel; ++kx)
-                row.rows[first + kx] = in + (kx - layer.kernel / 2);
+                rows[first + kx] = in + (kx - layer.kernel / 2);
         });
+        const uint8_t** address = addresses_;
+        for (const Tap& tap : layer.quad_taps) *address++ = rows[tap.row] + tap.offset;
+    }
+
+    void convolve(const Layer& layer, int v) {
+        find_taps(layer, v);
+        CodeRow row;
         row.blocks = layer.quad_blocks.data();
         row.block_count = int(layer.quad_blocks.size());
         row.block = layer.block;
-        row.taps = layer.quad_taps.data();
+        row.taps = addresses_;
         row.weights = layer.quad_weights.data();
         row.weight_sums = layer.weight_sums.data();
+        row.negative_sums = layer.negative_sums.data();
+        row.scratch = rows_ + layout_.scratch;
         row.zero = plan_.values[layer.sources[0]].codes.zero;
         row.bias = layer.bias.data();
         row.low = layer.low.data();
@@ -214,9 +227,11 @@ class CodeStrip : public StripWalk<CodeStrip> {
     }
 
     const RowKernels& kernels_;
+    const uint8_t flip_;
     Arena& arena_;
     uint8_t* rows_;
     float* floats_;  // the same arena
+    const uint8_t** addresses_;
 };
 
 }  // namespace

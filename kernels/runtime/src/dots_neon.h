@@ -1,0 +1,106 @@
+// Sums of four products of bytes: USDOT where it may be compiled (FEAT_I8MM), else SDOT
+// (FEAT_DotProd), which takes the codes as signed.
+#pragma once
+
+#include <arm_neon.h>
+
+#include "row_kernels.h"
+
+namespace crispcast {
+namespace {
+
+// 16 sums of four channels + 4 vectors that are multiplied + the weights of 32 registers.
+struct Dots {
+    static constexpr int kParts = 4;
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+    static constexpr uint8_t kFlip = 0;
+#else
+    static constexpr uint8_t kFlip = 0x80;
+#endif
+    typedef uint8x16_t Bytes;
+    typedef uint8x16_t Woven;
+    typedef int8_t Packed;
+    typedef int8x16_t Weights;
+    typedef int8x16_t Four;
+    typedef int32x4_t Whole;
+    typedef float32x4_t Float;
+
+    static Bytes load(const uint8_t* p) { return vld1q_u8(p); }
+    static Whole splat(int32_t x) { return vdupq_n_s32(x); }
+    static Float splat(float x) { return vdupq_n_f32(x); }
+    static const Packed* pack(const CodeRow& row) { return row.weights; }
+    static int next(int x) { return x + 16; }
+    template <int kChannels>
+    static Weights weights(const int8_t* p) {
+        if constexpr (kChannels == 4) return vld1q_s8(p);
+        int32_t four;
+        __builtin_memcpy(&four, p, 4);
+        return vreinterpretq_s8_s32(vdupq_n_s32(four));
+    }
+    // The compiler makes them a lane of the instruction that multiplies.
+    static Four splat_four(Weights weights, int channel) {
+        const int32x4_t fours = vreinterpretq_s32_s8(weights);
+        switch (channel) {
+            case 0:
+                return vreinterpretq_s8_s32(vdupq_laneq_s32(fours, 0));
+            case 1:
+                return vreinterpretq_s8_s32(vdupq_laneq_s32(fours, 1));
+            case 2:
+                return vreinterpretq_s8_s32(vdupq_laneq_s32(fours, 2));
+            default:
+                return vreinterpretq_s8_s32(vdupq_laneq_s32(fours, 3));
+        }
+    }
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+    static Whole start(const CodeRow& row, int channel) {
+        return splat(-row.zero * row.weight_sums[channel]);
+    }
+    static Whole dot(Whole sum, Woven codes, Four weights) {
+        return vusdotq_s32(sum, codes, weights);
+    }
+#else
+    static Whole start(const CodeRow& row, int channel) {
+        return splat((128 - row.zero) * row.weight_sums[channel]);
+    }
+    static Whole dot(Whole sum, Woven codes, Four weights) {
+        return vdotq_s32(sum, vreinterpretq_s8_u8(codes), weights);
+    }
+#endif
+    static void weave(const Bytes (&in)[4], Woven (&out)[4]) {
+        const uint16x8_t low = vreinterpretq_u16_u8(vzip1q_u8(in[0], in[1]));
+        const uint16x8_t high = vreinterpretq_u16_u8(vzip2q_u8(in[0], in[1]));
+        const uint16x8_t low2 = vreinterpretq_u16_u8(vzip1q_u8(in[2], in[3]));
+        const uint16x8_t high2 = vreinterpretq_u16_u8(vzip2q_u8(in[2], in[3]));
+        out[0] = vreinterpretq_u8_u16(vzip1q_u16(low, low2));
+        out[1] = vreinterpretq_u8_u16(vzip2q_u16(low, low2));
+        out[2] = vreinterpretq_u8_u16(vzip1q_u16(high, high2));
+        out[3] = vreinterpretq_u8_u16(vzip2q_u16(high, high2));
+    }
+    static void widen(const uint8_t* p, Whole (&out)[4]) {
+        const Bytes in = veorq_u8(load(p), vdupq_n_u8(kFlip));
+        const uint16x8_t low = vmovl_u8(vget_low_u8(in)), high = vmovl_high_u8(in);
+        out[0] = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(low)));
+        out[1] = vreinterpretq_s32_u32(vmovl_high_u16(low));
+        out[2] = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(high)));
+        out[3] = vreinterpretq_s32_u32(vmovl_high_u16(high));
+    }
+    static void store(uint8_t* p, const Whole (&in)[4]) {
+        const uint16x8_t low = vqmovun_high_s32(vqmovun_s32(in[0]), in[1]);
+        const uint16x8_t high = vqmovun_high_s32(vqmovun_s32(in[2]), in[3]);
+        const Bytes codes = vqmovn_high_u16(vqmovn_u16(low), high);
+        vst1q_u8(p, veorq_u8(codes, vdupq_n_u8(kFlip)));
+    }
+    // Parts are in order of columns.
+    static Float load_floats(const float* p, int j) { return vld1q_f32(p + 4 * j); }
+    static void store_floats(float* p, int j, Float v) { vst1q_f32(p + 4 * j, v); }
+    static void store_in_order(float* p, const Float (&in)[4]) {
+        for (int j = 0; j < 4; ++j) store_floats(p, j, in[j]);
+    }
+    static Float to_float(Whole x) { return vcvtq_f32_s32(x); }
+    static Whole nearest(Float x) { return vcvtnq_s32_f32(x); }
+    static Float greater(Float a, Float b) { return vmaxnmq_f32(a, b); }
+    static Float smaller(Float a, Float b) { return vminnmq_f32(a, b); }
+};
+
+}  // namespace
+}  // namespace crispcast
