@@ -35,6 +35,9 @@ SHAPES = (
 )
 
 
+DENSITIES = (1.0, 0.5, 0.25, 0.125)
+"""Shares of the taps that are left, between the first and the last layer."""
+
 # Steps of 1/64 up to 4, of 1/32 from -4 to 4: the values' variance is about 1.
 _RELU_CODES, _SIGNED_CODES = Codes(144, False), Codes(152, True)
 

@@ -23,7 +23,16 @@ import numpy as np
 
 from kernels.compiler.payload import layer_bytes
 from kernels.compiler.wire import decode_plan, encode_plan
-from kernels.plan import Activation, LayerNumbers, LayerSpec, PlanIR, PlanTable, spread
+from kernels.plan import (
+    INPUT_STEP,
+    Activation,
+    Codes,
+    LayerNumbers,
+    LayerSpec,
+    PlanIR,
+    PlanTable,
+    spread,
+)
 from kernels.runtime import Engine, Plan, Plate
 
 WIDTH, HEIGHT = 480, 270
@@ -35,7 +44,10 @@ _PROBE_UNITS, _PROBE_LAYERS = 16, 4
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One layer. `value` is its output's id; sources and residual are value ids."""
+    """One layer. `value` is its output's id; sources and residual are value ids.
+
+    codes: what its output is, "f32", or "u8" or "s8" (codes less 128) and the step.
+    """
 
     value: int
     kernel: int
@@ -46,6 +58,7 @@ class LayerReport:
     activation: str
     residual: int | None
     bits: int
+    codes: str
     taps: int
     taps_dense: int
     macs_per_pixel: int
@@ -92,7 +105,7 @@ class PlanReport:
             f"plan {self.sha256[:16]}: {self.bytes} bytes, scale {self.scale}, base {self.base}, "
             f"radius {self.radius}, inputs {values}",
             f"{'value':>5} {'conv':>13} {'block':>5} {'act':>5} {'from':>11} {'taps':>13} "
-            f"{'density':>7} {'bits':>4} {'bytes':>6} {'MACs/px':>8} {'ms':>6}",
+            f"{'density':>7} {'bits':>4} {'codes':>10} {'bytes':>6} {'MACs/px':>8} {'ms':>6}",
         ]
         for layer in self.layers:
             sources = ",".join(map(str, layer.sources))
@@ -101,11 +114,12 @@ class PlanReport:
             lines.append(
                 f"{layer.value:5} {shape:>13} {layer.block:5} {layer.activation:>5} {sources:>11} "
                 f"{f'{layer.taps}/{layer.taps_dense}':>13} {layer.density:7.1%} {layer.bits:4} "
+                f"{layer.codes:>10} "
                 f"{layer.bytes:6} {layer.macs_per_pixel:8} {layer.predicted_ms:6.2f}"
             )
         lines.append(
             f"{self.macs_per_pixel} MACs a pixel, density {self.density:.1%}, "
-            f"{self.working_bytes / 2**20:.2f} MiB of rows a thread; {WIDTH}×{HEIGHT} with chroma "
+            f"{self.working_bytes / 2**20:.2f} MiB of working memory; {WIDTH}×{HEIGHT} with chroma "
             f"on {self.isa}, threads: {self.threads}: {self.measured_ms:.2f} ms measured, "
             f"{self.predicted_ms:.2f} ms predicted ({self.interpolation_ms:.2f} interpolation)"
         )
@@ -121,11 +135,12 @@ def inspect_plan(wire: bytes, threads: int = 1) -> PlanReport:
     engine = Engine(threads)
     interpolation = _frame_seconds(engine, plan.scale, None)
     rates = {
-        block: _rate(engine, plan.scale, block, interpolation)
+        block: _rate(engine, plan, block, interpolation)
         for block in {layer.block for layer in plan.table.layers}
     }
     layers = tuple(_layers(plan, rates))
     prepared = Plan(wire)
+    measured = _frame_seconds(engine, plan.scale, prepared)
     return PlanReport(
         sha256=hashlib.sha256(wire).hexdigest(),
         bytes=len(wire),
@@ -135,13 +150,13 @@ def inspect_plan(wire: bytes, threads: int = 1) -> PlanReport:
         radius=plan.radius,
         density=plan.density,
         macs_per_pixel=plan.weights,
-        working_bytes=prepared.working_bytes,
+        working_bytes=engine.bytes,
         isa=engine.isa,
         threads=engine.threads,
         layers=layers,
         interpolation_ms=1000 * interpolation,
         predicted_ms=1000 * interpolation + sum(layer.predicted_ms for layer in layers),
-        measured_ms=1000 * _frame_seconds(engine, plan.scale, prepared),
+        measured_ms=1000 * measured,
     )
 
 
@@ -161,6 +176,7 @@ def _layers(plan: PlanIR, rates: dict[int, float]) -> list[LayerReport]:
                 activation=spec.activation.name.lower(),
                 residual=spec.residual,
                 bits=spec.bits,
+                codes=_described(spec.codes),
                 taps=int(numbers.taps.sum()),
                 taps_dense=numbers.taps.size,
                 macs_per_pixel=macs,
@@ -171,17 +187,33 @@ def _layers(plan: PlanIR, rates: dict[int, float]) -> list[LayerReport]:
     return found
 
 
-def _rate(engine: Engine, scale: int, block: int, interpolation: float) -> float:
-    """Multiply-adds a second of a small dense plan of one block size."""
-    probe = _probe(scale, block)
-    seconds = _frame_seconds(engine, scale, Plan(encode_plan(probe))) - interpolation
+def _described(codes: Codes | None) -> str:
+    return "f32" if codes is None else f"{'s' if codes.signed else 'u'}8 {codes.unit:.2g}"
+
+
+def _rate(engine: Engine, plan: PlanIR, block: int, interpolation: float) -> float:
+    """Multiply-adds a second of a small dense plan of one block size, coded as `plan` is."""
+    probe = _probe(plan.scale, block, plan.table.coded)
+    seconds = _frame_seconds(engine, plan.scale, Plan(encode_plan(probe))) - interpolation
     return probe.weights * WIDTH * HEIGHT / max(seconds, 1e-6)
 
 
-def _probe(scale: int, block: int) -> PlanIR:
+def _probe(scale: int, block: int, coded: bool) -> PlanIR:
     widths = [_PROBE_UNITS] * (_PROBE_LAYERS - 1) + [scale**2]
+    last = len(widths) - 1
     layers = [
-        LayerSpec(3, (index,), width, block, Activation.RELU, None, False, True, 8)
+        LayerSpec(
+            3,
+            (index,),
+            width,
+            block,
+            Activation.RELU,
+            residual=None,
+            residual_after=False,
+            dense=True,
+            bits=8,
+            codes=Codes(INPUT_STEP, True) if coded and index < last else None,
+        )
         for index, width in enumerate(widths)
     ]
     table = PlanTable(scale, ("luma",), True, tuple(layers))

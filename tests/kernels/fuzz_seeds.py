@@ -14,7 +14,7 @@ import numpy as np
 
 from client_sdk.contract.patch_map import Cell, Grid, PatchMap, encode_record
 from kernels.compiler.wire import encode_plan
-from kernels.plan import Activation, PlanTable
+from kernels.plan import INPUT_CODES, Activation, PlanTable
 from tests.kernels.plans import codes_everywhere, every_branch, plan_for, spec
 
 CORPUS = Path(__file__).parents[2] / "kernels" / "runtime" / "fuzz" / "corpus"
@@ -28,6 +28,10 @@ def plan_seeds() -> Iterator[tuple[str, bytes]]:
     yield "one_layer", encode_plan(plan_for(one_layer, 2))
     empty = plan_for(one_layer, 3, density=0.0)
     yield "no_taps", encode_plan(empty)
+    for name, codes in (("no_taps_of_8", None), ("no_codes_of_8", INPUT_CODES)):
+        layers = (spec(16, 0, block=8, codes=codes), spec(4, 1, block=8))
+        table = PlanTable(2, ("luma",), True, layers)
+        yield name, encode_plan(plan_for(table, 3, density=0.0))
     pointwise = spec(16, 0, 1, kernel=1, block=8, dense=True, bits=4)
     x4 = PlanTable(4, ("luma", "plate"), False, (pointwise, spec(16, 2, kernel=5, block=8, bits=3)))
     yield "x4_plate", encode_plan(plan_for(x4, 4, density=0.2))

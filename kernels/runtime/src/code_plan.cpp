@@ -16,6 +16,7 @@ bool push_quad(Layer& layer, const Tap* taps, const float* weights, int count) {
 }
 
 bool pack_quads(Layer& layer, int stride) {
+    if (!layer.quad_taps.reserve(4) || !layer.quad_weights.reserve(32)) return false;
     for (const Block& block : layer.blocks) {
         Block packed = {uint32_t(layer.quad_taps.size() / 4), 0, block.channel, block.channels};
         for (uint32_t t = 0; t < block.taps; t += 4) {
@@ -51,7 +52,7 @@ crispcast_status lay_out_codes(Plan& plan, int least_columns) {
         codes += ring_column(plan.values[v]);
         if (plan.values[v].exact) floats += ring_column(plan.values[v]);
     }
-    const size_t most = kCacheBytes / (codes + sizeof(float) * floats);
+    const size_t most = kCodeCacheBytes / (codes + sizeof(float) * floats);
     const int least = (least_columns + layout.unit - 1) / layout.unit * layout.unit;
     layout.columns = int(most) / layout.unit * layout.unit - kCodeSide;
     layout.columns = layout.columns > least ? layout.columns : least;

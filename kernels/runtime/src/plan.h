@@ -104,6 +104,8 @@ struct Plan {
 
 // Rows of one strip should stay in a core's second-level cache.
 constexpr size_t kCacheBytes = 992u << 10;
+// Codes are a quarter as large: strips as wide as anybody wants take no more than this.
+constexpr size_t kCodeCacheBytes = 640u << 10;
 constexpr int kMaxColumns = 1024;
 
 // Bytes of codes on each side of a row.

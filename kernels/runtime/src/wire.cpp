@@ -254,6 +254,8 @@ class PayloadReader {
         if (!layer.bias.resize(padded) || !layer.low.resize(padded) || !layer.high.resize(padded) ||
             !layer.scales.resize(padded) || !list_places(layer))
             return CRISPCAST_ERROR_MEMORY;
+        // A layer may have no tap; offsets from its first one are taken all the same.
+        if (!layer.taps.reserve(1) || !layer.weights.reserve(8)) return CRISPCAST_ERROR_MEMORY;
         for (int c = 0; c < layer.cout; ++c)
             layer.scales[c] = grid_value(in_.tree(contexts_.scale));
         bool finite = true;
