@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import resource
 import signal
 import time
 from collections.abc import Callable
@@ -146,7 +145,7 @@ def _serve(pipe: Connection, module: str, precision: str, threads: int) -> None:
                 before = _resident()
                 run = rival.prepare(plan, planes, threads, precision)
                 run()
-                growth = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+                growth = _peak() - before
             for _ in range(_WARM_UP):
                 output = run()
             pipe.send(Prepared(np.array(output), growth))
@@ -182,3 +181,9 @@ def _resident() -> int:
     """Bytes of this process in memory."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _peak() -> int:
+    """The most bytes that this process ever had in memory; getrusage counts its parent's too."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])

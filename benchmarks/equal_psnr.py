@@ -33,10 +33,10 @@ from overfit.training_data import TrainingData, previous_frames
 from overfit.video import RungConfig, downscale, pad, probe, read_frames, read_rung, write_rung
 
 SCALE, SECONDS, CRF = 2, 4.0, 30.0
-STEPS = 1500
+STEPS = 1000
 ROUNDS = 15
 DENSE_UNITS = (4, 8, 12, 16)
-PRUNED_UNITS = (8, 16, 24)
+PRUNED_UNITS = (8, 16)
 
 
 @dataclass(frozen=True)

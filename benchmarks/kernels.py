@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures there, and a plot beside")
     arguments = parser.parse_args()
     pairs = QUICK if arguments.quick else [(shape, scale) for shape in SHAPES for scale in SIZES]
-    rounds = 5 if arguments.quick else 11
+    rounds = 5 if arguments.quick else 7
     missing: list[Missing] = []
     cases = [Case(shape, scale, threads) for threads in (1, 2) for shape, scale in pairs]
     console = Console(width=max(200, Console().width))
