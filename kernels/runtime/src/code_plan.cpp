@@ -34,10 +34,7 @@ bool pack_quads(Layer& layer, int stride) {
             }
         if (!layer.quad_blocks.push(packed)) return false;
     }
-    for (Tap& tap : layer.quad_taps) {
-        tap.row = tap.row * uint32_t(layer.kernel) + uint32_t(tap.offset & 7);
-        tap.offset = (tap.offset >> 3) * stride;
-    }
+    for (Tap& tap : layer.quad_taps) tap = resolved(tap, layer.kernel, stride);
     return true;
 }
 

@@ -83,10 +83,7 @@ void find_rings(Plan& plan) {
 void resolve_offsets(Plan& plan) {
     for (int l = 0; l < plan.layer_count; ++l) {
         Layer& layer = plan.layers[l];
-        for (Tap& tap : layer.taps) {
-            tap.row = tap.row * uint32_t(layer.kernel) + uint32_t(tap.offset & 7);
-            tap.offset = (tap.offset >> 3) * plan.floats.stride;
-        }
+        for (Tap& tap : layer.taps) tap = resolved(tap, layer.kernel, plan.floats.stride);
     }
 }
 

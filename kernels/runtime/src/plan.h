@@ -118,6 +118,12 @@ crispcast_status lay_out(Plan& plan);
 // The part of it that dot products need: quads of taps, rings of codes.
 crispcast_status lay_out_codes(Plan& plan, int least_columns);
 
+// A tap as it is run: the wire's (source and ky, channel * 8 + kx) as a row pointer's number and an
+// offset from it.
+inline Tap resolved(Tap tap, int kernel, int stride) {
+    return {tap.row * uint32_t(kernel) + uint32_t(tap.offset & 7), (tap.offset >> 3) * stride};
+}
+
 // Samples of a column of a value's ring.
 inline size_t ring_column(const Value& value) {
     return size_t(value.channels) * size_t(value.rows);

@@ -68,16 +68,10 @@ class FloatStrip : public StripWalk<FloatStrip> {
         });
         row.blocks = layer.blocks.data();
         row.block_count = int(layer.blocks.size());
-        row.block = layer.block;
         row.taps = layer.taps.data();
         row.weights = layer.weights.data();
         row.start = plan_.coded ? layer.nothing.data() : layer.bias.data();
-        row.bias = layer.bias.data();
-        row.low = layer.low.data();
-        row.high = layer.high.data();
-        row.activation = layer.activation;
-        row.residual_after = layer.residual_after;
-        row.steps = steps_of(layer, v);
+        describe(row, layer, v);
         row.residual = nullptr;
         if (layer.has_residual) {
             const int back = residual_back(layer, v);
@@ -185,19 +179,13 @@ class CodeStrip : public StripWalk<CodeStrip> {
         CodeRow row;
         row.blocks = layer.quad_blocks.data();
         row.block_count = int(layer.quad_blocks.size());
-        row.block = layer.block;
         row.taps = addresses_;
         row.weights = layer.quad_weights.data();
         row.weight_sums = layer.weight_sums.data();
         row.negative_sums = layer.negative_sums.data();
         row.scratch = rows_ + layout_.scratch;
         row.zero = plan_.values[layer.sources[0]].codes.zero;
-        row.bias = layer.bias.data();
-        row.low = layer.low.data();
-        row.high = layer.high.data();
-        row.activation = layer.activation;
-        row.residual_after = layer.residual_after;
-        row.steps = steps_of(layer, v);
+        describe(row, layer, v);
         row.residual = nullptr;
         row.residual_input = nullptr;
         if (layer.has_residual) {

@@ -57,6 +57,18 @@ class StripWalk {
         return plan_.values[v].lag - plan_.values[layer.residual].lag;
     }
 
+    // What rows of floats and of codes say alike of the layer that makes value v.
+    template <class Row>
+    void describe(Row& row, const Layer& layer, int v) const {
+        row.block = layer.block;
+        row.bias = layer.bias.data();
+        row.low = layer.low.data();
+        row.high = layer.high.data();
+        row.activation = layer.activation;
+        row.residual_after = layer.residual_after;
+        row.steps = steps_of(layer, v);
+    }
+
     Steps steps_of(const Layer& layer, int v) const {
         Steps steps = {};
         if (!plan_.coded) return steps;
