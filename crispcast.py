@@ -111,7 +111,9 @@ def _crispcast(
 def _encode(
     video: Annotated[Path, typer.Argument(help="Any video that FFmpeg reads.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The package: NAME.crisp.")],
-    scale: Annotated[int, typer.Option(help="How much smaller the rung is: 2, 3 or 4.")] = 2,
+    scale: Annotated[
+        int | None, typer.Option(help="How much smaller the rung is: 2, 3 or 4; 2 if unset.")
+    ] = None,
     method: Annotated[str, typer.Option(help="stdo, or none: interpolation only.")] = "stdo",
     chunks: Annotated[int | None, typer.Option(help="Experts by difficulty of patch.")] = None,
     plates: Annotated[str, typer.Option(help="auto, or off: no pictures of places.")] = "auto",
@@ -122,6 +124,17 @@ def _encode(
     ] = None,
     lr_crf: Annotated[float | None, typer.Option(help="The rung's x264 CRF; 30 if unset.")] = None,
     lr_bitrate: Annotated[str | None, typer.Option(help="Or its bit rate, as 250k.")] = None,
+    target_kbps: Annotated[
+        float | None, typer.Option(help="Bytes of it all; scale, rate and plates are chosen.")
+    ] = None,
+    target_psnr: Annotated[float | None, typer.Option(help="Or its PSNR of the luma, dB.")] = None,
+    plate_quality: Annotated[int | None, typer.Option(help="AVIF's, 1 to 100; 70.")] = None,
+    max_compute: Annotated[
+        str | None,
+        typer.Option(
+            help="Multiply-adds a frame that clients can run, or phone-low, phone, laptop."
+        ),
+    ] = None,
     max_segment: Annotated[float, typer.Option(help="Longest segment, 2 to 4 seconds.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
@@ -149,6 +162,10 @@ def _encode(
             steps=steps,
             lr_crf=lr_crf,
             lr_bitrate=None if lr_bitrate is None else parse_bitrate(lr_bitrate),
+            target_kbps=target_kbps,
+            target_psnr=target_psnr,
+            plate_quality=plate_quality,
+            max_compute=max_compute,
             max_segment=max_segment,
             seed=seed,
             threads=threads,

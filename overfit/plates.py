@@ -4,7 +4,7 @@ For each shot (a range of frames between scene cuts):
 
     LR frames --global motion--> does the camera stand still? --no--> no plate
     HR luma --temporal median--> the place --AVIF--> bytes --decoded--> what experts train with
-    interpolation or plate, the better per block --> a gain worth its bytes? --no--> no plate
+    interpolation, or plate where the LR agrees --> a gain worth its bytes? --no--> no plate
     an earlier plate of the same place --> reused, the same bytes
 
 The median of 47 samples of a shot is a fair clean plate for what covers a place less than half the
@@ -34,8 +34,8 @@ _STRIPE = 64
 """Rows of HR whose median is taken at once: 47 x 64 x 7680 samples are 23 MB."""
 _FEWEST_CORNERS = 12
 """With fewer a fit says nothing."""
-_BLOCK = 16
-"""Side in HR pixels of the blocks that choose between interpolation and plate."""
+_BLOCK = 24
+"""Side in HR pixels of the blocks that choose; every scale divides it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class PlateConfig:
     samples: int = 47
     still: float = 0.5
     least_gain: float = 0.7
-    db_per_doubling: float = 1.5
+    db_per_doubling: float = 2.0
     speed: int = 4
 
     def __post_init__(self) -> None:
@@ -108,6 +108,7 @@ def make_plates(
     lr: U8,
     scale: int,
     shots: Sequence[tuple[int, int]],
+    motions: Sequence[float],
     config: PlateConfig,
     *,
     video_bytes: int,
@@ -115,13 +116,12 @@ def make_plates(
     """Plates for the shots whose camera stands still, where they pay.
 
     `hr` u8 [T, s*h, s*w] and `lr` u8 [T, h, w] are luma (may be memory maps); `shots` are (start,
-    stop) frame numbers; `video_bytes` is the size of the rung, for the decision.
+    stop) frame numbers and `motions` their `shot_motion`; `video_bytes` is the size of the rung,
+    for the decision.
     """
     plates: list[Plate] = []
     decided: list[Shot] = []
-    for start, stop in shots:
-        numbers = _spread(start, stop, config.samples)
-        motion = global_motion(lr, numbers)
+    for (start, stop), motion in zip(shots, motions, strict=True):
         if motion > config.still:
             decided.append(Shot(start, stop, -1, motion, 0.0))
             continue
@@ -131,6 +131,7 @@ def make_plates(
             default=(0.0, -1),
         )
         # An earlier plate is free; a new one must beat it by what its bytes are worth.
+        numbers = _spread(start, stop, config.samples)
         plate = encode_plate(temporal_median(hr, numbers), config)
         gain = promise(hr, lr, scale, tested, plate.luma)
         share = video_bytes * (stop - start) / len(lr)
@@ -145,6 +146,27 @@ def make_plates(
     return Plates(tuple(plates), tuple(decided))
 
 
+def shot_motion(hr: U8, scale: int, start: int, stop: int, config: PlateConfig) -> float:
+    """`global_motion` of a shot of u8 [T, s*h, s*w], in LR pixels."""
+    return global_motion(_shrunk(hr, scale, _spread(start, stop, config.samples)))
+
+
+def stillness(hr: U8, scale: int, start: int, stop: int, config: PlateConfig) -> float:
+    """dB that the shot's median promises beside its LR before that is coded."""
+    numbers = _spread(start, stop, config.samples)
+    tested = _spread(start, stop, 5)
+    median = temporal_median(hr, numbers)
+    low = _shrunk(hr, scale, tested)
+    return promise(hr[tested], low, scale, range(len(tested)), median)
+
+
+def _shrunk(hr: U8, scale: int, numbers: Sequence[int]) -> U8:
+    """Some frames of u8 [T, s*h, s*w] at the LR's size, u8 [n, h, w]."""
+    size = (hr.shape[2] // scale, hr.shape[1] // scale)
+    area = cv2.INTER_AREA
+    return np.stack([np.asarray(cv2.resize(hr[n], size, interpolation=area)) for n in numbers])
+
+
 def temporal_median(frames: U8, numbers: Sequence[int]) -> U8:
     """Per-pixel median u8 [H, W] of the frames `numbers` of u8 [T, H, W], stripe by stripe."""
     odd = list(numbers) if len(numbers) % 2 else list(numbers)[:-1]
@@ -157,8 +179,8 @@ def temporal_median(frames: U8, numbers: Sequence[int]) -> U8:
     return result
 
 
-def global_motion(lr: U8, numbers: Sequence[int]) -> float:
-    """How far the camera moves over the frames `numbers` of u8 [T, h, w], in LR pixels.
+def global_motion(frames: U8) -> float:
+    """How far the camera moves over these samples of a shot, u8 [n, h, w], in pixels.
 
     Corners of the temporal median (where the camera stands still, a picture without what moves) are
     followed into nine frames and back (pyramidal Lucas-Kanade, forward-backward check of Kalal et
@@ -166,15 +188,15 @@ def global_motion(lr: U8, numbers: Sequence[int]) -> float:
     percentile over frames of the largest shift at the corners of the picture; infinite where too
     little can be followed to tell, as in the blurred median of a pan.
     """
-    reference = temporal_median(lr, numbers)
+    reference = temporal_median(frames, range(len(frames)))
     height, width = reference.shape
     corners = cv2.goodFeaturesToTrack(reference, 400, 0.01, 7)
     if corners is None or len(corners) < _FEWEST_CORNERS:
         return math.inf
     ends = np.array([(0, 0), (width, 0), (0, height), (width, height)], np.float64)
     shifts = []
-    for index in _spread(0, len(numbers), 9):
-        frame = np.ascontiguousarray(lr[numbers[index]])
+    for index in _spread(0, len(frames), 9):
+        frame = np.ascontiguousarray(frames[index])
         there, found, _ = cv2.calcOpticalFlowPyrLK(reference, frame, corners, corners.copy())
         back, again, _ = cv2.calcOpticalFlowPyrLK(frame, reference, there, there.copy())
         returned = np.abs(back - corners).max(axis=(1, 2)) < 0.5
@@ -193,18 +215,25 @@ def global_motion(lr: U8, numbers: Sequence[int]) -> float:
 
 
 def promise(hr: U8, lr: U8, scale: int, numbers: Sequence[int], plate: U8) -> float:
-    """dB over interpolation if each block took the better of interpolation and plate.
+    """dB over interpolation if blocks took the plate where the LR agrees with it.
 
-    A bound that needs no training; experts come near it or above, as they mix the two finer.
+    What a client's network can see is the difference of the LR from the shrunk plate: each block
+    takes the plate where that is below a threshold, the one threshold that serves all best.
     """
-    before = after = 0.0
+    small = _shrunk(plate[None], scale, [0])[0].astype(np.float32)
+    plain, pasted, seen = [], [], []
     for number in numbers:
         truth = hr[number].astype(np.float32)
-        plain = _blocks((interpolate(np.asarray(lr[number]), scale) - truth) ** 2)
-        pasted = _blocks((plate - truth) ** 2)
-        before += float(plain.sum())
-        after += float(np.minimum(plain, pasted).sum())
-    return 10 * math.log10(max(before, 1e-9) / max(after, 1e-9))
+        low = np.asarray(lr[number])
+        plain.append(_blocks((interpolate(low, scale) - truth) ** 2, _BLOCK).ravel())
+        pasted.append(_blocks((plate - truth) ** 2, _BLOCK).ravel())
+        seen.append(_blocks((low - small) ** 2, _BLOCK // scale).ravel())
+    order = np.argsort(np.concatenate(seen), kind="stable")
+    without = np.concatenate(plain)[order].astype(np.float64)
+    saved = np.cumsum(without - np.concatenate(pasted)[order])
+    before = max(float(without.sum()), 1e-9)
+    after = before - max(0.0, float(saved.max()))
+    return 10 * math.log10(before / max(after, 1e-9))
 
 
 def encode_plate(luma: U8, config: PlateConfig) -> Plate:
@@ -229,9 +258,9 @@ def _spread(start: int, stop: int, count: int) -> list[int]:
     return sorted(set(numbers.round().astype(int).tolist()))
 
 
-def _blocks(squares: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sums over blocks of a picture of squared errors; a remainder at the edges joins no block."""
-    rows, columns = squares.shape[0] // _BLOCK, squares.shape[1] // _BLOCK
-    whole = squares[: rows * _BLOCK, : columns * _BLOCK]
-    sums: NDArray[np.float32] = whole.reshape(rows, _BLOCK, columns, _BLOCK).sum((1, 3))
+def _blocks(squares: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Sums over square blocks of a picture; a remainder at the edges joins no block."""
+    rows, columns = squares.shape[0] // side, squares.shape[1] // side
+    whole = squares[: rows * side, : columns * side]
+    sums: NDArray[np.float32] = whole.reshape(rows, side, columns, side).sum((1, 3))
     return sums

@@ -108,7 +108,7 @@ def test_wrong_usage_is_exit_code_two(run, small_video: Path) -> None:
         (["--preset", "slowest"], "balanced"),
         (["--chunks", "0"], "chunks"),
         (["--lr-bitrate", "fast"], "250k"),
-        (["--lr-crf", "30", "--lr-bitrate", "200k"], "not both"),
+        (["--lr-crf", "30", "--lr-bitrate", "200k"], "choose one"),
         (["--max-segment", "1.9"], "segments"),
         (["--max-segment", "4.1"], "segments"),
         (["--lr-crf", "99"], "CRF"),

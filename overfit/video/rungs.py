@@ -87,11 +87,15 @@ def downscale(frame: Frame, scale: int) -> Planes:
 
 @dataclass(frozen=True)
 class RungConfig:
-    """How a rung is encoded: either `crf` (0-51) or `bitrate` (bits a second) is set."""
+    """How a rung is encoded: either `crf` (0-51) or `bitrate` (bits a second) is set.
+
+    `still`: what stands still has a plate, so the bits belong to what moves.
+    """
 
     crf: float | None = 28.0
     bitrate: int | None = None
     preset: Literal["fast", "medium", "slow", "slower", "veryslow"] = "slow"
+    still: bool = False
 
     def __post_init__(self) -> None:
         if (self.crf is None) == (self.bitrate is None):
@@ -126,11 +130,16 @@ def _x264_params(config: RungConfig, extra: str) -> str:
         # What is shown is a network's output, trained to the least squared error: bits that
         # psycho-visual tuning spends on grain are lost to it.
         "psy": "0",
+        # Nor does the least squared error gain by bits moved from busy blocks to flat ones.
+        "aq-mode": "0",
         "threads": str(_THREADS),
         "lookahead-threads": "1",
         "sliced-threads": "0",
         "force-cfr": "1",
     }
+    if config.still:
+        # Blocks that are often referred to are those that stand still: they are not coded finer.
+        params["mbtree"] = "0"
     if "avx512" in available_isas():
         # Of libx264 165's code for AVX-512, some reads memory it never wrote: on small pictures
         # up to one encode in sixty came out different. Without it 5500 came out the same.

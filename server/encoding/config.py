@@ -20,7 +20,7 @@ class Preset:
     `units` and `blocks` shape an expert, `plate_units` one that has a plate in most segments,
     where more units add nothing; `density` is the share of taps that survive pruning; `chunks`
     is the number of experts where none is asked for: at minutes of training several are level
-    with one, which is 1/k of the bytes.
+    with one, which is 1/k of the bytes; `scales` are those that a target chooses from.
     """
 
     steps: int
@@ -30,18 +30,29 @@ class Preset:
     density: float
     chunks: int
     rung_preset: Literal["fast", "medium", "slow", "slower", "veryslow"]
+    scales: tuple[int, ...]
 
 
 PRESETS: dict[str, Preset] = {
-    "fast": Preset(1500, 16, 8, 3, 0.25, 1, "slow"),
-    "balanced": Preset(5000, 16, 8, 3, 0.25, 1, "slower"),
-    "best": Preset(20000, 24, 16, 4, 0.25, 2, "veryslow"),
+    "fast": Preset(1500, 16, 8, 3, 0.25, 1, "slow", (2,)),
+    "balanced": Preset(5000, 16, 8, 3, 0.25, 1, "slower", (2, 4)),
+    "best": Preset(20000, 24, 16, 4, 0.25, 2, "veryslow", (2, 3, 4)),
 }
+
+DEVICES: dict[str, float] = {"phone-low": 0.6e9, "phone": 2e9, "laptop": 8e9}
+"""Multiply-adds a frame that a class of device is taken to run at 30 frames a second."""
 
 
 @dataclass(frozen=True)
 class EncodeConfig:
-    """One encode. `lr_crf` (x264's, up to 51) or `lr_bitrate` (b/s) sets the size of the rung.
+    """One encode.
+
+    `lr_crf` (x264's, up to 51) or `lr_bitrate` (b/s) sets the size of the rung. Or a target is set,
+    `target_kbps` for all that a viewer downloads but audio, or `target_psnr` (of the luma, in dB):
+    then a survey chooses the rate, the plates' quality, the networks' size and, where `scale` is
+    None, the scale. Without a target a `scale` of None is 2. `plate_quality` is AVIF's, 1 to 100.
+    `max_compute` bounds the multiply-adds a frame of what a client must run: a number, or a name
+    of `DEVICES`. `network` is set by what was decided, and is the preset's otherwise.
 
     `precision` is of the values between an expert's layers: int8 takes half the time of fp32, for a
     few hundredths of a dB; `max_segment` is in seconds, 2 to 4; `chunks` and `steps` None are the
@@ -50,7 +61,7 @@ class EncodeConfig:
 
     source: Path
     output: Path
-    scale: int = 2
+    scale: int | None = None
     method: str = "stdo"
     chunks: int | None = None
     plates: str = "auto"
@@ -59,6 +70,11 @@ class EncodeConfig:
     steps: int | None = None
     lr_crf: float | None = None
     lr_bitrate: int | None = None
+    target_kbps: float | None = None
+    target_psnr: float | None = None
+    plate_quality: int | None = None
+    max_compute: str | float | None = None
+    network: Preset | None = None
     max_segment: float = 2.0
     seed: int = 0
     threads: int = 0
@@ -68,7 +84,7 @@ class EncodeConfig:
     force: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("scale", self.scale, (2, 3, 4))
+        _one_of("scale", self.scale, (None, 2, 3, 4))
         _one_of("method", self.method, ("stdo", "none"))
         _one_of("plates", self.plates, ("auto", "off"))
         _one_of("precision", self.precision, ("int8", "fp32"))
@@ -78,8 +94,15 @@ class EncodeConfig:
             raise CrispcastError(f"chunks {self.chunks}: choose 1 to {MAX_CHUNKS}")
         if self.steps is not None and not 1 <= self.steps <= MAX_STEPS:
             raise CrispcastError(f"{self.steps} steps: choose 1 to {MAX_STEPS}")
-        if self.lr_crf is not None and self.lr_bitrate is not None:
-            raise CrispcastError("choose either a CRF or a bit rate for the rung, not both")
+        rates = (self.lr_crf, self.lr_bitrate, self.target_kbps, self.target_psnr)
+        if sum(rate is not None for rate in rates) > 1:
+            raise CrispcastError(
+                "choose one of the rung's CRF, the rung's bit rate, a target in kb/s or one in dB"
+            )
+        _within("target_kbps", self.target_kbps, 5, 1_000_000)
+        _within("target_psnr", self.target_psnr, 10, 60)
+        _within("plate_quality", self.plate_quality, 1, 100)
+        _within("max_compute", self.compute, 1e5, 1e15)
         if not 2.0 <= self.max_segment <= 4.0:
             raise CrispcastError(f"segments of {self.max_segment:g} s: choose 2 to 4 seconds")
         for name, count in (("threads", self.threads), ("workers", self.workers)):
@@ -92,9 +115,29 @@ class EncodeConfig:
 
     @property
     def work(self) -> Preset:
-        """What the preset's name means, with the steps that were asked for."""
-        preset = PRESETS[self.preset]
+        """What the preset's name means, with the steps and the sizes that were asked for."""
+        preset = self.network or PRESETS[self.preset]
         return preset if self.steps is None else replace(preset, steps=self.steps)
+
+    @property
+    def targeted(self) -> bool:
+        """Whether a survey must choose the rate."""
+        return self.target_kbps is not None or self.target_psnr is not None
+
+    @property
+    def compute(self) -> float | None:
+        """`max_compute` as multiply-adds a frame."""
+        if self.max_compute is None or isinstance(self.max_compute, float | int):
+            return self.max_compute
+        if self.max_compute in DEVICES:
+            return DEVICES[self.max_compute]
+        try:
+            return float(self.max_compute)
+        except ValueError:
+            raise CrispcastError(
+                f"max_compute {self.max_compute!r} is neither a number of multiply-adds a frame "
+                f"nor one of {_listed(tuple(DEVICES))}"
+            ) from None
 
     @property
     def crf(self) -> float | None:
@@ -114,13 +157,17 @@ class EncodeConfig:
     def canonical(self) -> dict[str, object]:
         """The settings that shape the package, as JSON: what its identity is made of."""
         return {
-            "scale": self.scale,
+            "scale": self.scale or 2,
             "method": self.method,
             "chunks": self.experts,
             "plates": self.plates if self.method != "none" else "off",
             "precision": self.precision,
             "preset": self.preset,
             "steps": self.work.steps,
+            "units": self.work.units,
+            "plate_units": self.work.plate_units,
+            "blocks": self.work.blocks,
+            "plate_quality": self.plate_quality or 70,
             "lr_crf": self.crf,
             "lr_bitrate": self.lr_bitrate,
             "max_segment": self.max_segment,
@@ -141,10 +188,15 @@ def parse_bitrate(text: str) -> int:
     return bitrate
 
 
+def _within(name: str, value: float | None, least: float, most: float) -> None:
+    if value is not None and not least <= value <= most:  # NaN is in no range
+        raise CrispcastError(f"{name} {value:g}: choose {least:g} to {most:g}")
+
+
 def _one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
     if value not in choices:
         raise CrispcastError(f"{name} {value} is unknown; choose from {_listed(choices)}")
 
 
 def _listed(choices: tuple[object, ...]) -> str:
-    return ", ".join(str(choice) for choice in choices)
+    return ", ".join(str(choice) for choice in choices if choice is not None)

@@ -1,15 +1,16 @@
 """The jobs of an encode. Each is a pure function of its inputs and the settings it is given.
 
-    source ─► probe ─► segments ─┬─► rung ──► low ───┐
-                │                ├─► truth ──────────┼─► chunks ─┐
-                │                └───────────────────┴─► plates ─┼─► expert 1 … k ─► trial
-                └─► audio                                        └──────────────────► (package)
+    source ─► probe ─► segments ─► truth ─► still ─► rung ─► low ─┬─► chunks ─┐
+                │                                                 └─► plates ─┴─► expert 1 … k
+                └─► audio                                                              │
+                                                          (package) ◄── trial ◄────────┘
 
 Artefacts hold JSON, .npy arrays, MP4, Ogg, AVIF and plans; the next job reads them from there.
 """
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -92,7 +93,10 @@ def encode_audio(task: Task) -> None:
 
 @job_function("overfit.video")
 def encode_rung(task: Task) -> None:
-    """→ rung.mp4 and rung.json, the H.264 that viewers get."""
+    """→ rung.mp4 and rung.json, the H.264 that viewers get.
+
+    With a `still` input, most of a video that stands still is encoded as plates ask for.
+    """
     info = load_info(task.inputs["probe"], task.inputs["source"])
     scale = task.config["scale"]
     facts = write_rung(
@@ -104,10 +108,20 @@ def encode_rung(task: Task) -> None:
             crf=task.config["crf"],
             bitrate=task.config["bitrate"],
             preset=task.config["preset"],
+            still=still_share(task.inputs) > 0.5,
         ),
         on_progress=task.report,
     )
     write_json(task.out / "rung.json", asdict(facts))
+
+
+def still_share(inputs: Mapping[str, Path]) -> float:
+    """Share of the training frames in shots that stand still; 0 where nobody looked."""
+    if "still" not in inputs:
+        return 0.0
+    shots = read_json(inputs["still"] / "still.json")
+    still = sum(shot["stop"] - shot["start"] for shot in shots if shot["still"])
+    return float(still / max(1, sum(shot["stop"] - shot["start"] for shot in shots)))
 
 
 def training_segments(starts: list[int], info: VideoInfo) -> list[int]:

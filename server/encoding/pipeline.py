@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,7 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     store.tidy()
     try:
         source = SourceFile(config.source, hash_file(config.source))
+        config = _settled(config, source, store, on_progress)
         graph = build_graph(config, source)
         tracker = _Tracker(in_order([graph]), on_progress)
         artefacts = _engine(config).run([graph], store, tracker)
@@ -120,6 +121,24 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     )
 
 
+def _settled(
+    config: EncodeConfig, source: SourceFile, store: Store, on_progress: OnProgress | None
+) -> EncodeConfig:
+    """The configuration with everything decided that it left open."""
+    from overfit.video import probe
+    from server.encoding.decision import decided, sized, survey_job
+
+    if config.targeted:
+        job = survey_job(config, source)
+        tracker = _Tracker(in_order([job]), on_progress)
+        return decided(config, _engine(config).run([job], store, tracker)["survey"].folder)
+    config = replace(config, scale=config.scale or 2)
+    if config.max_compute is None:
+        return config
+    info = probe(config.source)
+    return sized(config, info.width * info.height)
+
+
 def _engine(config: EncodeConfig) -> Engine:
     return LocalEngine(config.workers)
 
@@ -132,7 +151,10 @@ def _assembly_config(config: EncodeConfig) -> dict[str, Any]:
 
 
 def build_graph(config: EncodeConfig, source: SourceFile) -> Job:
-    """The trial job, with all that it needs; each job is given only the settings it reads."""
+    """The trial job, with all that it needs; each job is given only the settings it reads.
+
+    `config` is settled: it has a scale and no target.
+    """
     from server.encoding import jobs, training_jobs
 
     scale = {"scale": config.scale}
@@ -140,6 +162,14 @@ def build_graph(config: EncodeConfig, source: SourceFile) -> Job:
     known: dict[str, Job | SourceFile] = {"source": source, "probe": probe}
     segments = Job("segments", jobs.cut_segments, {"max_segment": config.max_segment}, known, 2)
     audio = Job("audio", jobs.encode_audio, {}, known, 0.5)
+    source_parts = {**known, "segments": segments}
+    learning: dict[str, Job | SourceFile] = {}
+    if config.experts:
+        learning["truth"] = Job("truth", jobs.collect_truth, scale, source_parts, 2)
+    still: dict[str, Job | SourceFile] = {}
+    if config.experts and config.plates == "auto":
+        looked_at = {"truth": learning["truth"], "segments": segments}
+        still["still"] = Job("still", training_jobs.find_still, scale, looked_at, 2)
     rung = Job(
         "rung",
         jobs.encode_rung,
@@ -149,12 +179,12 @@ def build_graph(config: EncodeConfig, source: SourceFile) -> Job:
             "bitrate": config.lr_bitrate,
             "preset": config.work.rung_preset,
         },
-        {**known, "segments": segments},
+        {**source_parts, **still},
         6,
     )
-    parts = {**known, "segments": segments, "audio": audio, "rung": rung}
+    parts = {**source_parts, "audio": audio, "rung": rung, **learning}
     if config.experts:
-        parts |= _learned(config, known, segments, rung)
+        parts |= _learned(config, learning["truth"], still, rung)
     # Nobody sees the trial's package, so its name is fixed: a new name reruns nothing.
     trial = {**scale, "method": config.method, "name": "trial", "threads": config.threads}
     return Job("trial", training_jobs.try_all, trial, parts, 12)
@@ -162,20 +192,17 @@ def build_graph(config: EncodeConfig, source: SourceFile) -> Job:
 
 def _learned(
     config: EncodeConfig,
-    known: dict[str, Job | SourceFile],
-    segments: Job,
+    truth: Job | SourceFile,
+    still: dict[str, Job | SourceFile],
     rung: Job,
-) -> dict[str, Job]:
-    """The jobs that experts need, and the experts."""
+) -> dict[str, Job | SourceFile]:
+    """The jobs that experts need of the rung, and the experts."""
     from server.encoding import jobs, training_jobs
 
     work = config.work
     runs = {"seed": config.seed, "threads": config.threads}
-    truth = Job(
-        "truth", jobs.collect_truth, {"scale": config.scale}, {**known, "segments": segments}, 2
-    )
     low = Job("low", jobs.collect_low, {}, {"truth": truth, "rung": rung}, 1)
-    footage = {"truth": truth, "low": low}
+    footage: dict[str, Job | SourceFile] = {"truth": truth, "low": low}
     chunks = Job(
         "chunks",
         training_jobs.find_chunks,
@@ -186,12 +213,12 @@ def _learned(
     plates = Job(
         "plates",
         training_jobs.find_plates,
-        {"plates": config.plates},
-        {**footage, "segments": segments, "rung": rung},
+        {"plates": config.plates, "quality": config.plate_quality or 70},
+        {**footage, "rung": rung, **still},
         4 if config.plates == "auto" else 0.1,
     )
-    experts = [
-        Job(
+    experts: dict[str, Job | SourceFile] = {
+        f"expert-{index}": Job(
             f"expert-{index}",
             training_jobs.train_expert,
             {
@@ -208,9 +235,8 @@ def _learned(
             60 / config.experts,
         )
         for index in range(config.experts)
-    ]
-    named = {"truth": truth, "low": low, "chunks": chunks, "plates": plates}
-    return named | {expert.name: expert for expert in experts}
+    }
+    return {"low": low, "chunks": chunks, "plates": plates, **experts}
 
 
 class _Tracker:

@@ -25,7 +25,7 @@ from overfit.chunking import (
 )
 from overfit.networks import NetworkConfig
 from overfit.package import write_package
-from overfit.plates import PlateConfig, make_plates
+from overfit.plates import PlateConfig, make_plates, shot_motion, stillness
 from overfit.training import TrainingConfig, train
 from overfit.training_data import Int, TrainingData, previous_frames
 from overfit.trial import try_experts
@@ -87,19 +87,6 @@ class Footage:
             self.low, self.truth, self.scale, previous, samples, plates.lumas, plate_of
         )
 
-    def shots(self, task: Task) -> list[tuple[int, int]]:
-        """(start, stop) of each scene, in training frames."""
-        kept = read_json(task.inputs["truth"] / "frames.json")["segments"]
-        starts = read_json(task.inputs["segments"] / "starts.json")
-        cuts = read_json(task.inputs["segments"] / "shots.json")
-        scenes = [sum(cut <= starts[index] for cut in cuts) for index in kept]
-        edges = [
-            segment.start
-            for number, segment in enumerate(self.segments)
-            if number == 0 or scenes[number] != scenes[number - 1]
-        ]
-        return list(itertools.pairwise([*edges, len(self.low)]))
-
     def everywhere(self) -> Int:
         """Samples of all patches of all frames."""
         rectangles = self.grid.rectangles()
@@ -159,6 +146,37 @@ def find_chunks(task: Task) -> None:
     np.save(task.out / "chunks.npy", chunks)
 
 
+def shots_of(task: Task) -> list[tuple[int, int]]:
+    """(start, stop) of each scene, in training frames."""
+    facts = read_json(task.inputs["truth"] / "frames.json")
+    starts = read_json(task.inputs["segments"] / "starts.json")
+    cuts = read_json(task.inputs["segments"] / "shots.json")
+    scenes = [sum(cut <= starts[index] for cut in cuts) for index in facts["segments"]]
+    edges = np.cumsum([0, *facts["lengths"]]).tolist()
+    begun = [n for n in range(len(scenes)) if n == 0 or scenes[n] != scenes[n - 1]]
+    return list(itertools.pairwise([*(edges[n] for n in begun), edges[-1]]))
+
+
+@job_function("overfit.plates", "overfit.inference")
+def find_still(task: Task) -> None:
+    """→ still.json: of each shot its frames, its camera's motion, and if plates suit it.
+
+    The rung is not there yet, so the LR is taken as it is before coding, which promises plates
+    least.
+    """
+    truth: U8 = np.load(task.inputs["truth"] / "truth.npy", mmap_mode="c")
+    scale, config = task.config["scale"], PlateConfig()
+    shots = []
+    for start, stop in shots_of(task):
+        motion = shot_motion(truth, scale, start, stop, config)
+        still = motion <= config.still and (
+            stillness(truth, scale, start, stop, config) >= config.least_gain
+        )
+        # JSON has no infinity.
+        shots.append({"start": start, "stop": stop, "motion": min(motion, 1e9), "still": still})
+    write_json(task.out / "still.json", shots)
+
+
 @job_function("overfit.plates", "overfit.video", "client_sdk.contract.plate")
 def find_plates(task: Task) -> None:
     """→ plate-N.avif where the camera stands still, and plates.json: which segment has which."""
@@ -166,12 +184,14 @@ def find_plates(task: Task) -> None:
     if task.config["plates"] == "off":
         write_json(task.out / "plates.json", {"files": [], "of_segment": []})
         return
+    shots = read_json(task.inputs["still"] / "still.json")
     made = make_plates(
         footage.truth,
         footage.low,
         footage.scale,
-        footage.shots(task),
-        PlateConfig(),
+        [(shot["start"], shot["stop"]) for shot in shots],
+        [shot["motion"] for shot in shots],
+        PlateConfig(quality=task.config["quality"]),
         video_bytes=read_json(task.inputs["rung"] / "rung.json")["bytes"],
     )
     files = [f"plate-{index}.avif" for index in range(len(made.plates))]

@@ -10,9 +10,11 @@ from client_sdk.contract.plate import decode_plate
 from kernels.errors import CrispcastError
 from overfit.plates import (
     PlateConfig,
+    Plates,
     encode_plate,
     global_motion,
     make_plates,
+    shot_motion,
     temporal_median,
 )
 
@@ -45,6 +47,11 @@ def low(hr: np.ndarray) -> np.ndarray:
     )
 
 
+def made_of(hr: np.ndarray, shots: list[tuple[int, int]], video_bytes: int) -> Plates:
+    motions = [shot_motion(hr, 2, start, stop, CONFIG) for start, stop in shots]
+    return make_plates(hr, low(hr), 2, shots, motions, CONFIG, video_bytes=video_bytes)
+
+
 def test_the_median_takes_away_what_moves() -> None:
     still = place(1)
     assert np.array_equal(temporal_median(shot(still, 21), range(21)), still)
@@ -52,7 +59,7 @@ def test_the_median_takes_away_what_moves() -> None:
 
 def test_a_still_camera_gets_one_plate_for_the_shot() -> None:
     hr = shot(place(1), 21)
-    made = make_plates(hr, low(hr), 2, [(0, 21)], CONFIG, video_bytes=100_000)
+    made = made_of(hr, [(0, 21)], video_bytes=100_000)
     assert len(made.plates) == 1
     assert made.shots[0].motion < 0.2
     assert made.shots[0].gain > 3
@@ -63,7 +70,7 @@ def test_a_still_camera_gets_one_plate_for_the_shot() -> None:
 def test_a_panning_camera_gets_none() -> None:
     wide = place(2, width=400)
     hr = np.stack([wide[:, 4 * n : 4 * n + 240] for n in range(21)])
-    made = make_plates(hr, low(hr), 2, [(0, 21)], CONFIG, video_bytes=100_000)
+    made = made_of(hr, [(0, 21)], video_bytes=100_000)
     assert made.shots[0].motion > CONFIG.still
     assert (made.plates, made.of_frames(21).max()) == ((), -1)
 
@@ -74,24 +81,24 @@ def test_a_zooming_camera_moves() -> None:
         np.asarray(picture.resize((240, 160), 3, box=(n, n * 2 / 3, 240 - n, 160 - n * 2 / 3)))
         for n in range(12)
     ]
-    assert global_motion(np.stack(frames), range(12)) > CONFIG.still
+    assert global_motion(np.stack(frames)) > CONFIG.still
 
 
 def test_a_picture_of_nothing_cannot_be_followed() -> None:
-    assert global_motion(np.full((5, 60, 80), 90, np.uint8), range(5)) == np.inf
+    assert global_motion(np.full((5, 60, 80), 90, np.uint8)) == np.inf
 
 
 def test_returning_to_a_place_costs_no_second_plate() -> None:
     hr = np.concatenate((shot(place(1), 9), shot(place(4), 9), shot(place(1), 9, moving=False)))
     shots = [(0, 9), (9, 18), (18, 27)]
-    made = make_plates(hr, low(hr), 2, shots, CONFIG, video_bytes=200_000)
+    made = made_of(hr, shots, video_bytes=200_000)
     assert [s.plate for s in made.shots] == [0, 1, 0]
     assert len({plate.sha256 for plate in made.plates}) == 2
 
 
 def test_a_plate_that_costs_more_than_the_video_is_not_worth_it() -> None:
     hr = shot(place(1), 9)
-    made = make_plates(hr, low(hr), 2, [(0, 9)], CONFIG, video_bytes=50)
+    made = made_of(hr, [(0, 9)], video_bytes=50)
     assert made.plates == ()
 
 

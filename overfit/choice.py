@@ -1,0 +1,126 @@
+"""Chooses one way to encode a video from the points of a survey.
+
+For each scale and plate quality, the surveyed CRFs make a curve: PSNR and CRF over the logarithm of
+the video's bytes. A target then picks the best point among all curves. Nothing is trained here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernels.errors import CrispcastError
+from overfit.survey import SurveyPoint
+
+LARGEST_CRF = 51.0
+SMALLEST_CRF = 14.0
+EXPECTED = 0.4
+"""dB that experts come out above the survey's network, in the mean (docs/benchmarks.md)."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A way to encode: scale, CRF, AVIF quality of the plates (0: none), and what it should give.
+
+    Bytes are of the whole video; psnr_y in dB.
+    """
+
+    scale: int
+    crf: float
+    quality: int
+    video_bytes: int
+    plate_bytes: int
+    psnr_y: float
+
+
+class _Curve:
+    """What one scale and plate quality give at every CRF from SMALLEST_CRF to LARGEST_CRF."""
+
+    def __init__(self, points: Sequence[SurveyPoint]) -> None:
+        ordered = sorted(points, key=lambda point: -point.crf)
+        self._first = ordered[0]
+        crf = np.array([point.crf for point in ordered])
+        size = np.array([math.log(max(point.video_bytes, 1)) for point in ordered])
+        psnr = np.array([point.psnr_y for point in ordered])
+        self._crf = np.array([LARGEST_CRF, *crf, SMALLEST_CRF])
+        self._size = self._extended(crf, size, last=True)
+        # Above the range more bytes buy less and less: nothing is promised for them.
+        self._psnr = self._extended(crf, psnr, last=False)
+        self._size = np.maximum.accumulate(self._size + np.arange(len(self._size)) * 1e-9)
+
+    def _extended(
+        self, crf: np.ndarray[tuple[int], np.dtype[np.float64]], values: np.ndarray, *, last: bool
+    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        if len(crf) == 1:
+            return np.array([values[0]] * 3)
+        low = values[0] + (values[1] - values[0]) * (LARGEST_CRF - crf[0]) / (crf[1] - crf[0])
+        slope = (values[-1] - values[-2]) / (crf[-1] - crf[-2]) if last else 0.0
+        return np.array([low, *values, values[-1] + slope * (SMALLEST_CRF - crf[-1])])
+
+    @property
+    def least(self) -> float:
+        """The smallest total that is possible, in bytes of video and plates."""
+        return math.exp(self._size[0]) + self._first.plate_bytes
+
+    def at_bytes(self, size: float) -> Choice:
+        """The point whose video and plates take `size` bytes together, or the largest."""
+        logarithm = math.log(max(size - self._first.plate_bytes, 1.0))
+        return self._at(min(max(logarithm, self._size[0]), self._size[-1]))
+
+    def at_psnr(self, psnr: float) -> Choice | None:
+        """The smallest point of this quality; None where it is out of reach."""
+        reached = np.maximum.accumulate(self._psnr)
+        if psnr > reached[-1]:
+            return None
+        return self._at(float(np.interp(psnr, reached, self._size)))
+
+    def _at(self, logarithm: float) -> Choice:
+        first = self._first
+        return Choice(
+            first.scale,
+            round(float(np.interp(logarithm, self._size, self._crf)), 2),
+            first.quality,
+            round(math.exp(logarithm)),
+            first.plate_bytes,
+            float(np.interp(logarithm, self._size, self._psnr)),
+        )
+
+
+def _curves(points: Sequence[SurveyPoint]) -> list[_Curve]:
+    kinds = sorted({(point.scale, point.quality) for point in points})
+    return [_Curve([p for p in points if (p.scale, p.quality) == kind]) for kind in kinds]
+
+
+def choose_by_bytes(points: Sequence[SurveyPoint], budget: float, what: str) -> Choice:
+    """The best quality for `budget` bytes of video and plates.
+
+    Raises CrispcastError where even the smallest rung is larger; `what` names the target in it.
+    """
+    curves = _curves(points)
+    possible = [curve for curve in curves if curve.least <= budget]
+    if not possible:
+        least = min(curve.least for curve in curves)
+        raise CrispcastError(
+            f"{what} cannot be met: at the coarsest the video and its plates take "
+            f"{math.ceil(least)} bytes of the {max(0, math.floor(budget))} there are; ask for more"
+        )
+    return max((curve.at_bytes(budget) for curve in possible), key=lambda choice: choice.psnr_y)
+
+
+def choose_by_psnr(points: Sequence[SurveyPoint], psnr: float) -> Choice:
+    """The fewest bytes for a PSNR-Y of `psnr` dB.
+
+    Raises CrispcastError where no surveyed point comes near it.
+    """
+    found = [curve.at_psnr(psnr - EXPECTED) for curve in _curves(points)]
+    possible = [choice for choice in found if choice is not None]
+    if not possible:
+        best = max(point.psnr_y for point in points) + EXPECTED
+        raise CrispcastError(
+            f"a PSNR of {psnr:g} dB is out of reach: about {best:.1f} dB is the most that the "
+            "surveyed scales give; ask for less, or for a smaller --scale"
+        )
+    return min(possible, key=lambda choice: choice.video_bytes + choice.plate_bytes)

@@ -1,0 +1,235 @@
+"""Surveys what rates, scales and plates would give, before the work itself is begun.
+
+    some segments --> rung at several CRFs --> bytes, decoded LR --+
+    their still shots --> plates at several qualities --> bytes ---+--> one small network, trained
+                                                                        briefly on all of them
+                                                                    --> PSNR of each combination
+
+The network is no expert that anybody will get: its PSNR ranks the combinations, and experts come
+out a little above it. One network for all of them is what makes the survey cheap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from client_sdk.contract import Grid
+from overfit.chunking import Segment, choose_patch_size, chunk_samples
+from overfit.inference import upscale
+from overfit.metrics import psnr_y
+from overfit.networks import Expert, NetworkConfig
+from overfit.plates import Plate, PlateConfig, encode_plate, global_motion, temporal_median
+from overfit.training import TrainingConfig, train
+from overfit.training_data import TrainingData
+from overfit.video import RungConfig, VideoInfo, downscale, pad, padded_size, read_frames, read_rung
+from overfit.video.frames import U8, Planes
+from overfit.video.rungs import write_rung
+
+_HR_BYTES = 64 << 20
+"""HR luma that is kept; training holds it once per CRF."""
+
+
+@dataclass(frozen=True)
+class SurveyConfig:
+    """How much is surveyed.
+
+    crfs: x264 CRFs of the rung. qualities: AVIF qualities of the plates, none for no plates.
+    segments: how many are looked at, spread over the video. pictures: HR frames kept of them, at
+    most. compared: of those, how many each combination is measured on. steps: updates of the
+    network.
+    """
+
+    crfs: tuple[float, ...] = (24, 30, 36, 42)
+    qualities: tuple[int, ...] = (40, 60, 80)
+    segments: int = 4
+    pictures: int = 24
+    compared: int = 5
+    steps: int = 300
+    seed: int = 0
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class SurveyPoint:
+    """One combination: bytes for the whole video, and what quality they would give.
+
+    quality: of the plates, or 0 without any. psnr_y: dB, mean over the frames compared.
+    """
+
+    scale: int
+    crf: float
+    quality: int
+    video_bytes: int
+    plate_bytes: int
+    psnr_y: float
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Some segments of a video: LR planes of all their frames, HR luma of a few."""
+
+    starts: tuple[int, ...]
+    """Of each segment, in the sample's own numbers."""
+    lr: tuple[Planes, ...]
+    hr: U8
+    kept: tuple[int, ...]
+    """Which frames of the sample `hr` has."""
+    shots: tuple[int, ...]
+    """Index of the shot of each frame in `hr`."""
+
+
+def survey(
+    info: VideoInfo,
+    segments: Sequence[Segment],
+    shots: Sequence[int],
+    scale: int,
+    config: SurveyConfig,
+) -> tuple[SurveyPoint, ...]:
+    """The points of one scale. `shots` are the frame numbers at which scenes start, 0 first."""
+    chosen = np.linspace(0, len(segments) - 1, min(config.segments, len(segments)))
+    sampled = [segments[index] for index in sorted(set(chosen.round().astype(int).tolist()))]
+    sample = _read(info, sampled, shots, scale, config)
+    share = len(sample.lr) / info.frames
+    rungs = [_encode(sample, info, crf) for crf in config.crfs]
+    plates = _plates(sample, scale, config) if config.qualities else {}
+    surveyed = sum(
+        stop - start
+        for index, (start, stop) in enumerate(zip(shots, [*shots[1:], info.frames], strict=True))
+        if index in set(sample.shots)
+    )
+    expert = _train(sample, [low for low, _ in rungs], plates, scale, config)
+    points = []
+    for crf, (low, size) in zip(config.crfs, rungs, strict=True):
+        for variant, quality in enumerate((0, *config.qualities) if plates else (0,)):
+            used = {shot: made[variant - 1] for shot, made in plates.items()} if quality else {}
+            points.append(
+                SurveyPoint(
+                    scale,
+                    crf,
+                    quality,
+                    round(size / share),
+                    round(sum(len(p.data) for p in used.values()) * info.frames / surveyed),
+                    _quality(sample, low, used, expert, config.compared),
+                )
+            )
+    return tuple(points)
+
+
+def _read(
+    info: VideoInfo,
+    sampled: Sequence[Segment],
+    shots: Sequence[int],
+    scale: int,
+    config: SurveyConfig,
+) -> _Sample:
+    size = padded_size(info.width, info.height, scale)
+    numbers = [number for segment in sampled for number in range(segment.start, segment.stop)]
+    budget = max(config.compared, _HR_BYTES // (size.hr_width * size.hr_height))
+    spread = np.linspace(0, len(numbers) - 1, min(config.pictures, budget, len(numbers)))
+    kept = sorted(set(spread.round().astype(int).tolist()))
+    place = {number: index for index, number in enumerate(numbers)}
+    lr: list[Planes] = []
+    hr: list[U8] = []
+    for frame in read_frames(info.path, info):
+        if frame.number not in place:
+            continue
+        lr.append(downscale(frame, scale))
+        if place[frame.number] in kept:
+            hr.append(pad(frame.y, size.hr_height, size.hr_width))
+        if frame.number == numbers[-1]:
+            break
+    shot_of = (np.searchsorted(shots, [numbers[k] for k in kept], side="right") - 1).tolist()
+    starts = tuple(place[segment.start] for segment in sampled)
+    return _Sample(starts, tuple(lr), np.stack(hr), tuple(kept), tuple(shot_of))
+
+
+def _encode(sample: _Sample, info: VideoInfo, crf: float) -> tuple[U8, int]:
+    """The decoded LR luma [frames in hr, h, w] of a rung at this CRF, and the rung's bytes."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "rung.mp4")
+        size = write_rung(
+            lambda: sample.lr,
+            path,
+            info=replace(info, frames=len(sample.lr), fps=Fraction(info.fps)),
+            starts=sample.starts,
+            config=RungConfig(crf=crf, preset="fast"),
+        ).bytes
+        wanted = set(sample.kept)
+        low = [frame.y for frame in read_rung(path) if frame.number in wanted]
+    return np.stack(low), size
+
+
+def _plates(sample: _Sample, scale: int, config: SurveyConfig) -> dict[int, list[Plate]]:
+    """Plates of each quality for the sampled shots whose camera stands still."""
+    made = {}
+    for shot in sorted(set(sample.shots)):
+        rows = [row for row, index in enumerate(sample.shots) if index == shot]
+        small = np.stack([sample.lr[sample.kept[row]][0] for row in rows])
+        if len(rows) < 3 or global_motion(small) > PlateConfig().still:
+            continue
+        median = temporal_median(sample.hr, rows)
+        made[shot] = [encode_plate(median, PlateConfig(quality=q)) for q in config.qualities]
+    return made
+
+
+def _train(
+    sample: _Sample,
+    lows: Sequence[U8],
+    plates: dict[int, list[Plate]],
+    scale: int,
+    config: SurveyConfig,
+) -> Expert:
+    """One small network for every CRF, plate quality, and no plate."""
+    count = len(sample.hr)
+    lr = np.concatenate(lows)
+    hr = np.concatenate([sample.hr] * len(lows))
+    height, width = lr.shape[1:]
+    pictures: list[U8] = []
+    plate_of = np.full(len(lr), -1, np.int32)
+    first = {}
+    for shot, made in plates.items():
+        first[shot] = len(pictures)
+        pictures += [plate.luma for plate in made]
+    for row in range(len(lr)):
+        shot = sample.shots[row % count]
+        if shot in first:  # qualities take turns
+            plate_of[row] = first[shot] + (row + row // count) % len(config.qualities)
+    patches = Grid(width, height, *choose_patch_size(width, height)).rectangles()
+    everywhere = np.zeros((1, len(patches)), np.int32)
+    samples = chunk_samples(everywhere, 0, [Segment(0, len(lr))], patches)
+    data = TrainingData(
+        lr, hr, scale, np.arange(len(lr), dtype=np.int32), samples, tuple(pictures), plate_of
+    )
+    inputs = ("luma", "plate") if pictures else ("luma",)
+    network = NetworkConfig(scale=scale, units=8, blocks=2, inputs=inputs)
+    training = TrainingConfig(
+        steps=config.steps,
+        density=1.0,
+        codes=False,
+        round_begin=1.0,
+        plate_dropout=0.2,
+        seed=config.seed,
+        threads=config.threads,
+    )
+    return train(data, network, training).network
+
+
+def _quality(
+    sample: _Sample, low: U8, plates: dict[int, Plate], expert: Expert, compared: int
+) -> float:
+    """PSNR-Y in dB, mean over some frames."""
+    rows = np.linspace(0, len(low) - 1, min(compared, len(low))).round().astype(int).tolist()
+    found = []
+    for row in rows:
+        plate = plates.get(sample.shots[row])
+        luma = np.asarray(low[row])
+        picture = upscale(expert, luma, luma, None if plate is None else plate.luma)
+        found.append(psnr_y(sample.hr[row], picture))
+    return math.fsum(found) / len(found)

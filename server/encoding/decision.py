@@ -1,0 +1,180 @@
+"""What an encode with a target decides before it begins: scale, rate, plates, network.
+
+source -> survey (a job, so found done the next time) -> choice -> the settings of the encode
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from kernels.errors import CrispcastError
+from server.encoding.config import EncodeConfig, Preset
+from server.encoding.graph import Job, SourceFile, Task, job_function
+from server.encoding.jobs import cores, cut_segments, load_info, probe_source, read_json, write_json
+
+_SIZES = ((48, 4), (32, 4), (24, 4), (16, 3), (8, 3), (8, 2), (8, 1), (4, 1))
+"""(units, blocks) of experts, the largest first."""
+_BYTES_PER_WEIGHT = 0.95
+"""Of a plan, for each weight that survives (docs/benchmarks.md)."""
+_SIZE_GAIN = 0.21
+"""dB that twice the weights gain where there is no plate (measured, 7 to 63 thousand weights)."""
+_RATE_GAIN = 1.5
+"""dB that twice the bytes gain."""
+
+
+def survey_job(config: EncodeConfig, source: SourceFile) -> Job:
+    """The job that surveys; it reads the source itself, as its scale is not chosen yet."""
+    scales = list(config.work.scales) if config.scale is None else [config.scale]
+    probe = Job("survey-probe", probe_source, {"scale": min(scales)}, {"source": source}, 1)
+    known: dict[str, Job | SourceFile] = {"source": source, "probe": probe}
+    segments = Job("survey-segments", cut_segments, {"max_segment": config.max_segment}, known, 2)
+    settings = {
+        "scales": scales,
+        "qualities": _qualities(config),
+        "seed": config.seed,
+        "threads": config.threads,
+    }
+    return Job("survey", survey_source, settings, {**known, "segments": segments}, 10)
+
+
+def _qualities(config: EncodeConfig) -> list[int]:
+    if config.plates == "off":
+        return []
+    return [40, 60, 80] if config.plate_quality is None else [config.plate_quality]
+
+
+@job_function(
+    "overfit.survey",
+    "overfit.chunking",
+    "overfit.inference",
+    "overfit.metrics",
+    "overfit.networks",
+    "overfit.plates",
+    "overfit.pruning",
+    "overfit.training",
+    "overfit.training_data",
+    "overfit.video",
+)
+def survey_source(task: Task) -> None:
+    """→ survey.json: the points of every scale, and the facts that a choice needs."""
+    from overfit.chunking import Segment
+    from overfit.survey import SurveyConfig, survey
+    from overfit.video import check_scale
+
+    info = load_info(task.inputs["probe"], task.inputs["source"])
+    starts = read_json(task.inputs["segments"] / "starts.json")
+    shots = read_json(task.inputs["segments"] / "shots.json")
+    ends = [*starts[1:], info.frames]
+    segments = [Segment(start, stop - start) for start, stop in zip(starts, ends, strict=True)]
+    settings = SurveyConfig(
+        qualities=tuple(task.config["qualities"]),
+        seed=task.config["seed"],
+        threads=cores(task.config["threads"]),
+    )
+    points = []
+    scales: list[int] = task.config["scales"]
+    for done, scale in enumerate(scales):
+        try:
+            check_scale(info, scale)
+        except CrispcastError:
+            continue  # the first, which is the smallest, has passed
+        points += [asdict(point) for point in survey(info, segments, shots, scale, settings)]
+        task.report((done + 1) / len(scales))
+    facts = {
+        "points": points,
+        "seconds": float(info.frames / info.fps),
+        "segments": len(segments),
+        "samples": info.width * info.height,
+    }
+    write_json(task.out / "survey.json", facts)
+
+
+def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
+    """The settings that meet the target of `config`, by what the survey job left in `survey`.
+
+    Raises CrispcastError where no surveyed combination meets it.
+    """
+    from overfit.choice import choose_by_bytes, choose_by_psnr
+    from overfit.survey import SurveyPoint
+
+    facts: Mapping[str, Any] = read_json(survey / "survey.json")
+    points = [SurveyPoint(**point) for point in facts["points"]]
+    plans = plan_bytes(config.work, plate=any(point.quality for point in points))
+    # The manifest and the maps: a few hundred bytes a segment.
+    fixed = 1500 + 250 * facts["segments"] + plans * config.experts
+    if config.target_kbps is not None:
+        total = config.target_kbps * 125 * facts["seconds"]
+        choice = choose_by_bytes(points, total - fixed, f"{config.target_kbps:g} kb/s")
+        bits = 8 * choice.video_bytes / facts["seconds"]
+        rate: dict[str, Any] = {"lr_bitrate": max(10_000, round(bits)), "lr_crf": None}
+    else:
+        assert config.target_psnr is not None
+        choice = choose_by_psnr(points, config.target_psnr)
+        rate = {"lr_crf": choice.crf, "lr_bitrate": None}
+    settled = replace(
+        config,
+        scale=choice.scale,
+        plates="auto" if choice.quality else "off",
+        plate_quality=choice.quality or None,
+        target_kbps=None,
+        target_psnr=None,
+        **rate,
+    )
+    return sized(settled, facts["samples"], choice.video_bytes + choice.plate_bytes + fixed)
+
+
+def sized(config: EncodeConfig, samples: int, total_bytes: float | None = None) -> EncodeConfig:
+    """`config` with experts that pay for their bytes and that the client can run.
+
+    `samples` are the luma samples of an HR frame; `total_bytes` are those of the whole package,
+    where they are known. Sizes only shrink from the preset's. Raises CrispcastError where even the
+    smallest network takes more multiply-adds a frame than `max_compute`.
+    """
+    work, compute = config.work, config.compute
+    if config.experts == 0 or (compute is None and total_bytes is None):
+        return config
+    scale = config.scale or 2
+
+    def best(units: int, planes: int, gain: float) -> tuple[int, int]:
+        found = []
+        for size in _SIZES:
+            count = weights(*size, planes, scale, work.density)
+            if size[0] > units or size[1] > work.blocks:
+                continue
+            if compute is None or count * samples / scale**2 <= compute:
+                plans = _BYTES_PER_WEIGHT * count * config.experts
+                share = plans / total_bytes if total_bytes else 0.0
+                found.append((gain * math.log2(count) - _RATE_GAIN * math.log2(1 + share), size))
+        if not found:
+            least = weights(*_SIZES[-1], planes, scale, work.density) * samples / scale**2
+            raise CrispcastError(
+                f"{compute:.3g} multiply-adds a frame are too few for any network: the smallest "
+                f"takes {least:.3g}; allow more, choose a larger --scale, or --method none"
+            )
+        return max(found)[1]
+
+    units, blocks = best(work.units, 2, _SIZE_GAIN)
+    plate_units, plate_blocks = work.plate_units, blocks
+    if config.plates == "auto":
+        # Beside a plate a larger network gains nothing: only what the client can run counts.
+        plate_units, plate_blocks = best(work.plate_units, 2 + scale**2, _RATE_GAIN)
+    return replace(
+        config,
+        network=replace(
+            work, units=units, plate_units=plate_units, blocks=min(blocks, plate_blocks)
+        ),
+    )
+
+
+def weights(units: int, blocks: int, planes: int, scale: int, density: float) -> float:
+    """Weights that survive in an expert, each a multiply-add for each LR pixel."""
+    ends = 9 * units * (planes + scale**2)
+    return ends + density * blocks * 2 * 9 * units * 2 * units
+
+
+def plan_bytes(work: Preset, *, plate: bool) -> int:
+    """About how long a plan of the preset becomes."""
+    units, planes = (work.plate_units, 6) if plate else (work.units, 2)
+    return round(_BYTES_PER_WEIGHT * weights(units, work.blocks, planes, 2, work.density))

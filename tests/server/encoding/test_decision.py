@@ -1,0 +1,123 @@
+"""What an encode with a target or a bound on compute settles before it begins."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client_sdk.contract import open_package
+from kernels.errors import CrispcastError
+from overfit.survey import SurveyPoint
+from server.encoding import EncodeConfig, encode
+from server.encoding.config import DEVICES
+from server.encoding.decision import decided, sized, weights
+
+
+def config(**settings: Any) -> EncodeConfig:
+    return EncodeConfig(Path("a.mp4"), Path("a.crisp"), **settings)
+
+
+@pytest.fixture
+def survey(tmp_path: Path) -> Path:
+    points = [
+        SurveyPoint(2, 30 - 6 * n, q, round(4e5 * 2.0**n), 150_000 * (q > 0), 30 + 2 * n + q / 20)
+        for q in (0, 60)
+        for n in (-1, 0, 1)
+    ]
+    facts = {"points": [asdict(p) for p in points], "seconds": 10.0, "segments": 5}
+    (tmp_path / "survey.json").write_text(json.dumps({**facts, "samples": 1280 * 720}))
+    return tmp_path
+
+
+def test_a_target_in_kbps_becomes_a_bit_rate_that_leaves_room_for_the_rest(survey: Path) -> None:
+    settled = decided(config(target_kbps=500), survey)
+    assert (settled.scale, settled.plates, settled.plate_quality) == (2, "auto", 60)
+    assert not settled.targeted
+    assert settled.lr_bitrate is not None
+    video = settled.lr_bitrate * 10 / 8
+    assert 625_000 - 150_000 - 15_000 < video < 625_000 - 150_000 - 3_000
+
+
+def test_a_target_in_db_becomes_a_crf(survey: Path) -> None:
+    settled = decided(config(target_psnr=31.4, plates="off"), survey)
+    assert settled.lr_bitrate is None
+    assert settled.lr_crf is not None
+    assert 14 <= settled.lr_crf <= 51
+
+
+def test_few_bytes_take_a_smaller_network(survey: Path) -> None:
+    points = json.loads((survey / "survey.json").read_text())
+    for point in points["points"]:
+        point["video_bytes"] //= 50
+        point["plate_bytes"] //= 50
+    (survey / "survey.json").write_text(json.dumps(points))
+    assert decided(config(target_kbps=11), survey).work.units < 16
+    assert config().work.units == 16
+
+
+@pytest.mark.parametrize("device", list(DEVICES))
+def test_no_network_passes_the_bound(device: str) -> None:
+    bounded = sized(config(max_compute=device, scale=2, preset="best"), 1920 * 1080)
+    work = bounded.work
+    for units, planes in ((work.units, 2), (work.plate_units, 6)):
+        macs = weights(units, work.blocks, planes, 2, work.density) * 1920 * 1080 / 4
+        assert macs <= DEVICES[device]
+
+
+def test_the_bound_shrinks_nothing_that_fits() -> None:
+    work = sized(config(max_compute=1e12, scale=2), 1280 * 720).work
+    assert (work.units, work.blocks, work.plate_units) == (16, 3, 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"target_kbps": 300, "lr_crf": 30}, "choose one of"),
+        ({"target_kbps": 300, "target_psnr": 30}, "choose one of"),
+        ({"target_kbps": float("nan")}, "choose 5 to"),
+        ({"target_psnr": 99}, "choose 10 to 60"),
+        ({"plate_quality": 0}, "choose 1 to 100"),
+        ({"max_compute": "toaster"}, "phone-low"),
+        ({"max_compute": -1.0}, "max_compute"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(CrispcastError, match=message):
+        config(**settings)
+
+
+def test_a_bound_that_no_network_meets_is_refused() -> None:
+    with pytest.raises(CrispcastError, match="too few for any network"):
+        sized(config(max_compute=1e6, scale=2), 1280 * 720)
+
+
+def test_an_encode_keeps_to_its_target(small_video: Path, tmp_path: Path) -> None:
+    video = {}
+    for target in (100.0, 240.0):
+        result = encode(
+            EncodeConfig(
+                small_video,
+                tmp_path / f"{target}.crisp",
+                preset="fast",
+                steps=30,
+                threads=1,
+                target_kbps=target,
+            )
+        )
+        manifest = open_package(result.package).manifest
+        assert result.sizes.kbps(result.sizes.total, manifest) < 1.1 * target
+        video[target] = result.sizes.video
+    assert video[240.0] > 1.2 * video[100.0]
+
+
+def test_a_target_that_no_rate_meets_is_refused(small_video: Path, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"preset": "fast", "steps": 30, "threads": 1}
+    with pytest.raises(CrispcastError, match="cannot be met"):
+        encode(EncodeConfig(small_video, tmp_path / "a.crisp", target_kbps=5, **settings))
+    with pytest.raises(CrispcastError, match="out of reach"):
+        encode(EncodeConfig(small_video, tmp_path / "a.crisp", target_psnr=60, **settings))
+    assert list(tmp_path.glob("*.crisp")) == []
