@@ -45,6 +45,7 @@ class Run:
     points: tuple[OperatingPoint, ...]
     rivals: tuple[Rival, ...]
     quant_point: OperatingPoint | None
+    quick: bool
     console: Console
 
     def curves(self, clip: Clip) -> ClipCurves:
@@ -54,9 +55,8 @@ class Run:
             ours.append(self.bench.ours(clip, point))
             self._say(clip, "ours", ours[-1].total)
         plain = self.bench.plain_curve(clip, ours)
-        return ClipCurves(
-            clip, ours, self.natives(clip, _cover(clip, ours)), plain, self._quant_loss(clip)
-        )
+        cover = _around(ours) if self.quick else _around(ours).joined(_whole_range(clip))
+        return ClipCurves(clip, ours, self.natives(clip, cover), plain, self._quant_loss(clip))
 
     def natives(self, clip: Clip, cover: Cover) -> dict[str, list[RdPoint]]:
         """The rivals' curves by name."""
@@ -86,13 +86,15 @@ class Run:
         )
 
 
-def _cover(clip: Clip, ours: Sequence[OursPoint] = ()) -> Cover:
-    """What natives must enclose: the low and middle range, and all of ours."""
+def _whole_range(clip: Clip) -> Cover:
+    """The low and middle range of rates."""
     samples = clip.info.width * clip.info.height * clip.info.frames
-    sizes = [LOWEST_RATE * samples / 8, HIGHEST_RATE * samples / 8]
-    if not ours:
-        return Cover(*sizes)
-    sizes += [point.total.size for point in ours]
+    return Cover(LOWEST_RATE * samples / 8, HIGHEST_RATE * samples / 8)
+
+
+def _around(ours: Sequence[OursPoint]) -> Cover:
+    """The rates and the qualities of our points."""
+    sizes = [point.total.size for point in ours]
     qualities = [point.total.psnr_y for point in ours]
     return Cover(min(sizes), max(sizes), min(qualities), max(qualities))
 
@@ -140,6 +142,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, object]:
         points,
         rivals,
         None if options.quick else points[len(points) // 2],
+        options.quick,
         console,
     )
     console.print(f"clips: {', '.join(clip.name for clip in clips)}; rung CRFs: {crfs}; {settings}")
@@ -169,7 +172,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, object]:
 
 
 def _natives(measured: Run, clip: Clip) -> dict[str, object]:
-    curves = measured.natives(clip, _cover(clip))
+    curves = measured.natives(clip, _whole_range(clip))
     return {name: [vars(point) for point in points] for name, points in curves.items()}
 
 
@@ -226,7 +229,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, help="of our encodes; 0 for all")
     parser.add_argument("--work", type=Path, default=default_work(), help="where results are kept")
     parser.add_argument("--store", type=Path, help="jobs of our encodes (default WORK/store)")
-    parser.add_argument("--quick", action="store_true", help="one clip, three rates, 600 steps")
+    parser.add_argument("--quick", action="store_true", help="one clip, few rates and steps")
     parser.add_argument("--natives", action="store_true", help="only encode and measure the rivals")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="write a plot of each clip")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")

@@ -281,6 +281,15 @@ class Cover:
     worst: float = math.inf
     best: float = -math.inf
 
+    def joined(self, other: "Cover") -> "Cover":
+        """What encloses both."""
+        return Cover(
+            min(self.smallest, other.smallest),
+            max(self.largest, other.largest),
+            min(self.worst, other.worst),
+            max(self.best, other.best),
+        )
+
     def below(self, point: RdPoint) -> bool:
         """Whether the point is at or below all of it."""
         return point.size <= self.smallest and point.psnr_y <= self.worst

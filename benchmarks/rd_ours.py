@@ -26,6 +26,7 @@ from server.encoding import EncodeConfig, EncodeResult, encode
 from server.encoding.graph import hash_file
 
 PLAIN_STEP = 3
+FIRST_PLAIN_CRF = 33
 LOWEST_PLAIN_CRF = 11
 
 
@@ -150,10 +151,11 @@ class Bench:
         """
         curve = [point.video for point in points]
         wanted = max(point.total.size for point in points)
-        best = min(points, key=lambda point: -point.video.rate)
-        crf = best.point.settings["lr_crf"] - PLAIN_STEP
+        known = [point.point.settings.get("lr_crf", FIRST_PLAIN_CRF) for point in points]
+        crf = min(known) - PLAIN_STEP
+        alike = {k: v for k, v in points[0].point.settings.items() if k in ("scale", "preset")}
         while max(point.rate for point in curve) < wanted and crf >= LOWEST_PLAIN_CRF:
-            plain = best.point.but(method="none", lr_crf=crf)
+            plain = OperatingPoint({**alike, "method": "none", "lr_crf": crf})
             curve.append(self.ours(clip, plain, vmaf=False).video)
             crf -= PLAIN_STEP
         return curve
