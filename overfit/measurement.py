@@ -10,19 +10,20 @@ Frames stream: memory holds a handful of them, however long the video.
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from client_sdk.contract import Package
 from client_sdk.upscaler import Upscaler
 from kernels.errors import PackageError
-from overfit.metrics import Planes, RgbConversion, SsimReference, lanczos_planes, psnr_rgb, psnr_y
+from overfit.metrics import Planes, RgbConversion, lanczos_planes, seam_mask
+from overfit.scoring import ClipScorer, Scores, Scoring
 from overfit.video import Frame, VideoInfo, probe, read_frames, read_rung
-from overfit.vmaf import VmafNeg, find_ffmpeg
 
 METHODS = ("network", "bicubic", "lanczos")
-METRICS = ("psnr_y", "psnr_rgb", "ssim", "vmaf_neg")
 
 OnFrame = Callable[[int, int], None]
 """Called with the number of frames done and of all frames."""
@@ -39,15 +40,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Figures of every frame.
+    """Figures of every frame of `METHODS`.
 
-    `figures[method][metric]` has one number per frame, in dB for PSNR; `vmaf_neg` is None where
-    there is no libvmaf, and `vmaf_missing` says why. `frame_sha256` are the hashes of the network's
-    HR planes (Y, then U, then V, rows without padding).
+    `frame_sha256` are the hashes of the network's HR planes (Y, then U, then V, rows without
+    padding).
     """
 
-    figures: dict[str, dict[str, list[float] | None]]
-    vmaf_missing: str | None
+    scores: Scores
     frame_sha256: list[str]
     pictures: tuple[Picture, ...]
 
@@ -84,25 +83,6 @@ def paired_frames(
         yield truth, low
 
 
-@dataclass(frozen=True)
-class _Scores:
-    psnr_y: float
-    psnr_rgb: float
-    ssim: float
-
-
-def _score(truth: Planes, made: dict[str, Planes], to_rgb: RgbConversion) -> dict[str, _Scores]:
-    reference, rgb = SsimReference.of(truth[0]), to_rgb(truth)
-    return {
-        method: _Scores(
-            psnr_y(truth[0], planes[0]),
-            psnr_rgb(rgb, to_rgb(planes)),
-            reference.ssim(planes[0]),
-        )
-        for method, planes in made.items()
-    }
-
-
 def measure(
     package: Package,
     source: Path,
@@ -118,51 +98,51 @@ def measure(
     Raises PackageError: another source, a damaged package.
     """
     info = check_source(package, source)
-    manifest = package.manifest
-    scale = manifest.rungs[rung_index].scale
+    colour, scale = package.manifest.source.colour, package.manifest.rungs[rung_index].scale
     network = Upscaler.of_package(package, rung_index, threads)
-    size = (manifest.source.width, manifest.source.height)
-    scorers = {method: VmafNeg(*size, threads) for method in METHODS} if vmaf else {}
-    to_rgb = RgbConversion(manifest.source.colour.matrix, manifest.source.colour.range == "full")
-    pending: list[Future[dict[str, _Scores]]] = []
-    scores: list[dict[str, _Scores]] = []
+    size = info.width, info.height
+    to_rgb = RgbConversion(colour.matrix, colour.range == "full")
+    scoring = Scoring(*size, info.fps, scale, to_rgb, vmaf, threads)
+    masks = _SeamMasks(package, rung_index)
     hashes: list[str] = []
     pictures = []
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            for truth, low in paired_frames(package, rung_index, info):
-                made = {
-                    "network": network.upscale(truth.number, low.planes).planes,
-                    "bicubic": _crop(network.engine.upscale(low.planes, scale), *size),
-                    "lanczos": _crop(lanczos_planes(low.planes, scale), *size),
-                }
-                hashes.append(frame_hash(made["network"]))
-                if truth.number in shown:
-                    pictures.append(Picture(truth.number, truth.planes, made))
-                for method, scorer in scorers.items():
-                    scorer.add(truth.planes, made[method])
-                pending.append(pool.submit(_score, truth.planes, made, to_rgb))
-                if len(pending) > 2 * threads:  # bounds the frames held in memory
-                    scores.append(pending.pop(0).result())
-                if on_frame is not None:
-                    on_frame(truth.number + 1, info.frames)
-            scores += [future.result() for future in pending]
-        figures: dict[str, dict[str, list[float] | None]] = {
-            method: {
-                metric: [getattr(frame[method], metric) for frame in scores]
-                for metric in ("psnr_y", "psnr_rgb", "ssim")
+    with ClipScorer(METHODS, scoring) as scorer:
+        for truth, low in paired_frames(package, rung_index, info):
+            made = {
+                "network": network.upscale(truth.number, low.planes).planes,
+                "bicubic": _crop(network.engine.upscale(low.planes, scale), *size),
+                "lanczos": _crop(lanczos_planes(low.planes, scale), *size),
             }
-            for method in METHODS
-        }
-        for method in METHODS:
-            figures[method]["vmaf_neg"] = scorers[method].scores() if vmaf else None
-    finally:
-        for scorer in scorers.values():
-            scorer.close()
-    missing = None
-    if figures["network"]["vmaf_neg"] is None:
-        missing = (find_ffmpeg().reason or "libvmaf failed") if vmaf else "not asked for"
-    return Measurement(figures, missing, hashes, tuple(pictures))
+            hashes.append(frame_hash(made["network"]))
+            if truth.number in shown:
+                pictures.append(Picture(truth.number, truth.planes, made))
+            scorer.add(truth.planes, made, masks.of_frame(truth.number))
+            if on_frame is not None:
+                on_frame(truth.number + 1, info.frames)
+        scores = scorer.finish()
+    return Measurement(scores, hashes, tuple(pictures))
+
+
+class _SeamMasks:
+    """Where the frames of a rung lie beside seams; kept for as long as the patches are the same."""
+
+    def __init__(self, package: Package, rung_index: int) -> None:
+        self._package = package
+        self._rung_index = rung_index
+        self._known: dict[bytes, npt.NDArray[np.bool_]] = {}
+
+    def of_frame(self, frame_number: int) -> npt.NDArray[np.bool_]:
+        """`[height, width]` of a frame of the source."""
+        manifest = self._package.manifest
+        segment = manifest.segment_of(frame_number)
+        scale = manifest.rungs[self._rung_index].scale
+        boxes = self._package.patch_map(self._rung_index, segment).patches()[:, :4] * scale
+        key = boxes.tobytes()
+        if key not in self._known:
+            rectangles = [(x, y, w, h) for x, y, w, h in boxes.tolist()]
+            size = manifest.source.height, manifest.source.width
+            self._known = {key: seam_mask(rectangles, *size)}
+        return self._known[key]
 
 
 def _crop(planes: Planes, width: int, height: int) -> Planes:

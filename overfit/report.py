@@ -14,10 +14,11 @@ from typing import Any
 
 from client_sdk.contract import Package, open_package
 from kernels.errors import PackageError
-from overfit.measurement import METHODS, METRICS, Measurement, OnFrame, measure
-from overfit.metrics import pooled_psnr
+from overfit.measurement import METHODS, Measurement, OnFrame, measure
+from overfit.metrics import pooled_psnr, seam_gap
 from overfit.package import Ledger, ledger
 from overfit.report_page import render_page
+from overfit.scoring import METRICS, Scores
 
 Numbers = dict[str, float | None]
 
@@ -103,45 +104,55 @@ def _shown_frames(package: Package) -> tuple[int, ...]:
 
 
 def _document(package: Package, rung_index: int, measured: Measurement) -> dict[str, Any]:
-    manifest = package.manifest
-    frames = manifest.source.frames
+    manifest, scores = package.manifest, measured.scores
     sizes: Ledger = ledger(manifest, rung_index)
-    whole = {method: _means(measured, method, 0, frames) for method in METHODS}
-    pooled = {m: pooled_psnr(measured.figures[m]["psnr_y"] or [0.0]) for m in METHODS}
+    methods = {method: _whole(scores, method) for method in METHODS}
     return {
         "format": "crispcast-report",
-        "version": "1.0",
+        "version": "1.1",
         "package": manifest.id,
         "name": manifest.name,
         "rung": manifest.rungs[rung_index].name,
-        "frames": frames,
-        "psnr_y": whole["network"]["psnr_y"],
-        "psnr_y_bicubic": whole["bicubic"]["psnr_y"],
-        "psnr_y_lanczos": whole["lanczos"]["psnr_y"],
+        "frames": manifest.source.frames,
+        "psnr_y": methods["network"]["psnr_y"],
+        "psnr_y_bicubic": methods["bicubic"]["psnr_y"],
+        "psnr_y_lanczos": methods["lanczos"]["psnr_y"],
         "kbps_video": sizes.kbps(sizes.video, manifest),
         "kbps_total": sizes.kbps(sizes.total, manifest),
         "bytes": asdict(sizes),
-        "methods": {m: {**whole[m], "psnr_y_pooled": pooled[m]} for m in METHODS},
-        "vmaf_missing": measured.vmaf_missing,
+        "methods": methods,
+        "still_share": scores.still_share,
+        "vmaf_missing": scores.vmaf_missing,
         "segments": [
             {
                 "start": segment.start,
                 "frames": segment.frames,
-                **{m: _means(measured, m, segment.start, segment.end) for m in METHODS},
+                **{m: _means(scores, m, segment.start, segment.end) for m in METHODS},
             }
             for segment in manifest.segments
         ],
-        "per_frame": measured.figures,
+        "per_frame": scores.figures,
         "frame_sha256": measured.frame_sha256,
     }
 
 
-def _means(measured: Measurement, method: str, start: int, end: int) -> Numbers:
-    means: Numbers = {}
-    for metric in METRICS:
-        values = measured.figures[method][metric]
-        means[metric] = None if values is None else sum(values[start:end]) / (end - start)
-    return means
+def _whole(scores: Scores, method: str) -> dict[str, Any]:
+    """The figures of the whole video, with those that no frame has by itself."""
+    lumas = [value for value in scores.figures[method]["psnr_y"] or () if value is not None]
+    seams = scores.seams
+    return {
+        **_means(scores, method),
+        "psnr_y_pooled": pooled_psnr(lumas),
+        "seam_gap": seam_gap(seams[method], seams["bicubic"]) if seams else None,
+        "protocols": {
+            name: {"luma": luma, "rgb": rgb}
+            for name, (luma, rgb) in scores.protocols[method].items()
+        },
+    }
+
+
+def _means(scores: Scores, method: str, start: int = 0, end: int | None = None) -> Numbers:
+    return {metric: scores.mean(method, metric, start, end) for metric in METRICS}
 
 
 def _write(path: Path, text: str) -> None:

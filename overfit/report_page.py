@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from client_sdk.contract import Package
-from overfit.measurement import METHODS, METRICS, Measurement, Picture
-from overfit.metrics import U8, Planes, RgbConversion
+from overfit.measurement import METHODS, Measurement, Picture
+from overfit.metrics import PROTOCOLS, U8, Planes, RgbConversion
 
 _COLOURS = {"network": "#d6336c", "bicubic": "#1c7ed6", "lanczos": "#868e96"}
 # Expert 0 stays uncoloured; the rest go round.
@@ -41,6 +41,7 @@ def render_page(
         "<p>Whole frames, every frame, nothing shaved; on the decoded low-resolution video. "
         "PSNR in dB. Network: bit for bit what a viewer sees.</p>",
         _quality_table(document),
+        _protocol_table(document),
         _bytes_table(document),
         "<h2>Over time</h2>",
         _plot(document),
@@ -69,15 +70,34 @@ def _number(value: float | None, digits: int = 2) -> str:
 
 
 def _quality_table(document: dict[str, Any]) -> str:
-    head = ("", "PSNR-Y", "PSNR-RGB", "SSIM", "VMAF-NEG")
+    head = ("", "PSNR-Y", "PSNR-RGB", "SSIM", "XPSNR", "flicker", "VMAF-NEG", "seam gap")
+    columns = ("psnr_y", "psnr_rgb", "ssim", "xpsnr", "flicker", "vmaf_neg", "seam_gap")
+    digits = {"ssim": 4, "seam_gap": 3}
     rows = [
-        (method, *(_number(figures[m], 4 if m == "ssim" else 2) for m in METRICS))
+        (method, *(_number(figures[column], digits.get(column, 2)) for column in columns))
         for method, figures in document["methods"].items()
     ]
     note = ""
     if document["vmaf_missing"]:
         note = f"<p>No VMAF-NEG: {html.escape(document['vmaf_missing'])}.</p>"
-    return _table(head, rows) + note
+    meanings = (
+        "<p>Flicker: RMS change of the error from frame to frame where the source stands still "
+        f"({100 * document['still_share']:.0f} % of the picture), in codes of 8 bits; less is "
+        "better. Seam gap: PSNR inside patches less PSNR within two samples of a seam, less the "
+        "same of bicubic, in dB; above 0, seams.</p>"
+    )
+    return _table(head, rows) + meanings + note
+
+
+def _protocol_table(document: dict[str, Any]) -> str:
+    """PSNR by the protocols of papers; figures of different columns do not compare."""
+    kinds = [(name, colour) for name in PROTOCOLS for colour in ("luma", "rgb")]
+    head = ("PSNR by protocol", *(f"{name} {colour}" for name, colour in kinds))
+    rows = [
+        (method, *(_number(figures["protocols"][name][colour]) for name, colour in kinds))
+        for method, figures in document["methods"].items()
+    ]
+    return _table(head, rows)
 
 
 def _bytes_table(document: dict[str, Any]) -> str:

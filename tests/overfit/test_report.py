@@ -33,6 +33,24 @@ def test_every_frame_is_measured(document: dict) -> None:
     assert sum(segment["frames"] for segment in document["segments"]) == 30
 
 
+def test_figures_of_the_whole_video(document: dict) -> None:
+    for method in ("network", "bicubic", "lanczos"):
+        figures = document["methods"][method]
+        assert {*figures["protocols"]} == {"stdo", "cafm", "whole_frame"}
+        whole = figures["protocols"]["whole_frame"]
+        assert whole == {
+            "luma": pytest.approx(figures["psnr_y"]),
+            "rgb": pytest.approx(figures["psnr_rgb"]),
+        }
+        assert figures["protocols"]["stdo"] != figures["protocols"]["cafm"]
+        xpsnr = document["per_frame"][method]["xpsnr"]
+        assert min(xpsnr) <= figures["xpsnr"] <= max(xpsnr)
+        assert document["per_frame"][method]["flicker"][0] is None
+    # Four patches: there are seams, and bicubic is what the others are measured by.
+    assert document["methods"]["bicubic"]["seam_gap"] == 0
+    assert isinstance(document["methods"]["network"]["seam_gap"], float)
+
+
 def test_vmaf_is_there_or_its_absence_explained(document: dict) -> None:
     scores = document["per_frame"]["network"]["vmaf_neg"]
     assert (scores is None) == (document["vmaf_missing"] is not None)
@@ -54,6 +72,8 @@ def test_the_page_needs_nothing_else(document: dict, small_package: Path) -> Non
     assert "data:image/png;base64," in page
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
     assert f"{document['psnr_y']:.2f}" in page
+    for column in ("XPSNR", "flicker", "seam gap", "cafm luma"):
+        assert column in page
 
 
 def test_a_report_is_no_part_of_a_package(document: dict, small_package: Path) -> None:

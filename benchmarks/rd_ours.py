@@ -1,0 +1,171 @@
+"""Our side: operating points, each encoded whole, measured as a viewer sees it.
+
+    clip, OperatingPoint ──encode, jobs kept in a store──► package ──measure──► OursPoint
+                                                              └─ same bytes as before? kept figures
+
+Encodes are never kept by name: the store finds what is unchanged, so a change of the encoder shows.
+Figures are kept by the package's content.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.rd_cache import Cache, Clip, Json
+from benchmarks.rd_point import RdPoint, clip_figures
+from client_sdk.contract import open_package
+from client_sdk.contract.package import MANIFEST_FILE
+from kernels.compiler import decode_plan
+from overfit.measurement import METHODS, Measurement, measure
+from overfit.metrics import RatePoint, seam_gap
+from overfit.package import ledger
+from overfit.scoring import VERSION as SCORES_VERSION
+from server.encoding import EncodeConfig, EncodeResult, encode
+from server.encoding.graph import hash_file
+
+PLAIN_STEP = 3
+FIRST_PLAIN_CRF = 33
+LOWEST_PLAIN_CRF = 11
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One way to encode a clip: what is set in `EncodeConfig`, apart from files and threads."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """`lr_crf 33, scale 2`."""
+        return ", ".join(f"{key} {value}" for key, value in self.settings.items())
+
+    def but(self, **settings: Any) -> "OperatingPoint":
+        """The same with other settings."""
+        return OperatingPoint({**self.settings, **settings})
+
+
+def ladder(crfs: Sequence[int], **settings: Any) -> tuple[OperatingPoint, ...]:
+    """Points that differ in the rung's CRF."""
+    return tuple(OperatingPoint({"lr_crf": crf, **settings}) for crf in crfs)
+
+
+@dataclass(frozen=True)
+class OursPoint:
+    """One encode of ours.
+
+    `total` counts all that a viewer downloads for the picture; `video` is its rung alone, with
+    the PSNR-Y of the better of bicubic and Lanczos. `dense_bytes` are those of the
+    plans' weights in fp32, none pruned. `seconds` is what the encode took from nothing, None where
+    any of its training was found in the store.
+    """
+
+    point: OperatingPoint
+    total: RdPoint
+    video: RatePoint
+    plates: int
+    plan_bytes: int
+    dense_bytes: int
+    seam_gap: float | None
+    still_share: float
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where encodes and figures are kept, and how much of the machine they take."""
+
+    cache: Cache
+    store: Path
+    threads: int = 0
+
+    def ours(self, clip: Clip, point: OperatingPoint, *, vmaf: bool = True) -> OursPoint:
+        """Encode and measure one point, or find what has not changed."""
+        result, seconds = self._encode(clip, point)
+        package = result.package
+        facts = {
+            "clip": clip.sha256,
+            "manifest": hash_file(package / MANIFEST_FILE),
+            "scores": SCORES_VERSION,
+            "vmaf": vmaf,
+        }
+
+        def make() -> Json:
+            opened = open_package(package)
+            return _figures(measure(opened, clip.path, vmaf=vmaf, threads=self.threads or 2))
+
+        kept = self.cache.get("ours", facts, make)
+        sizes = ledger(result.manifest)
+        plans = [
+            package / "plans" / f"{sha}.plan"
+            for sha, asset in result.manifest.assets.items()
+            if asset.kind == "plan"
+        ]
+        return OursPoint(
+            point=point,
+            total=RdPoint.of(clip, point.name, sizes.total, kept["network"]),
+            video=RatePoint(sizes.video, max(kept[m]["psnr_y"] for m in ("bicubic", "lanczos"))),
+            plates=sum(asset.kind == "plate" for asset in result.manifest.assets.values()),
+            plan_bytes=sizes.plans,
+            dense_bytes=sum(
+                4 * decode_plan(plan.read_bytes()).table.dense_weights for plan in plans
+            ),
+            seam_gap=kept["seam_gap"],
+            still_share=kept["still_share"],
+            seconds=seconds,
+        )
+
+    def _encode(self, clip: Clip, point: OperatingPoint) -> tuple[EncodeResult, float | None]:
+        """The encode, and the seconds of one from nothing."""
+        facts = {"clip": clip.sha256, "settings": point.settings}
+        output = self.cache.path("packages", facts, ".crisp")
+        # A killed encode goes on from its checkpoint: the time of the rest is not that of all.
+        begun = output.with_suffix(".begun")
+        resumed = begun.exists()
+        begun.touch()
+        config = EncodeConfig(
+            clip.path,
+            output,
+            store=self.store,
+            threads=self.threads,
+            force=True,
+            **point.settings,
+        )
+        started = time.monotonic()
+        result = encode(config)
+        seconds = time.monotonic() - started
+        begun.unlink()
+        learned = {"rung", "trial", *(f"expert-{index}" for index in range(config.experts))}
+        timed = {**facts, "manifest": hash_file(output / MANIFEST_FILE)}
+        if not resumed and not learned & set(result.reused):
+            kept = self.cache.get("seconds", timed, lambda: {"seconds": seconds})
+        else:
+            kept = self.cache.find("seconds", timed) or {"seconds": None}
+        return result, kept["seconds"]
+
+    def plain_curve(self, clip: Clip, points: Sequence[OursPoint]) -> list[RatePoint]:
+        """The small video with the best interpolation and no network, to our largest total.
+
+        It pays for its video alone. Beside the rungs of our own points it has better ones.
+        """
+        curve = [point.video for point in points]
+        wanted = max(point.total.size for point in points)
+        known = [point.point.settings.get("lr_crf", FIRST_PLAIN_CRF) for point in points]
+        crf = min(known) - PLAIN_STEP
+        alike = {k: v for k, v in points[0].point.settings.items() if k in ("scale", "preset")}
+        while max(point.rate for point in curve) < wanted and crf >= LOWEST_PLAIN_CRF:
+            plain = OperatingPoint({**alike, "method": "none", "lr_crf": crf})
+            curve.append(self.ours(clip, plain, vmaf=False).video)
+            crf -= PLAIN_STEP
+        return curve
+
+
+def _figures(measured: Measurement) -> Json:
+    scores = measured.scores
+    seams = scores.seams
+    return {
+        **{method: clip_figures(scores, method) for method in METHODS},
+        "seam_gap": seam_gap(seams["network"], seams["bicubic"]) if seams else None,
+        "still_share": scores.still_share,
+    }
