@@ -1,13 +1,12 @@
 """What a plan holds and what it costs here: the figures behind `crispcast inspect PLAN`.
 
-    wire ──► op table, taps, bytes a layer
-      │
-      └────► Engine ──► measured ms of a frame          small plans ──► MACs a second of each block
-                            │                                                      │
-                            └── beside the predicted ms: interpolation + MACs / rate ──┘
+    wire ──► op table, taps, bytes a layer ──► steps of the kernels × constants × factor
+      │                                                                              │
+      └────► Engine ──► measured ms of a frame, beside the predicted: interpolation + that
 
-The model has two measured terms, both of this machine, instruction set and number of threads:
-interpolation of the frame, and the rate at which a small dense plan of the same block works.
+The model is the compiler's (`kernels.compiler.cost`): counts of the kernels' steps times the
+table's constants, times one factor, by which a small plan takes longer here than the table says. So
+it is of this machine, instruction set and number of threads. Interpolation is measured.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from kernels.compiler import cost
 from kernels.compiler.payload import layer_bytes
 from kernels.compiler.wire import decode_plan, encode_plan
 from kernels.plan import (
@@ -73,7 +73,11 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class PlanReport:
-    """A plan: its inputs by value id, its layers, and its cost on a frame of WIDTH x HEIGHT."""
+    """A plan: its inputs by value id, its layers, and its cost on a frame of WIDTH x HEIGHT.
+
+    predicted_other_ms: the same taps in int8 (codes between layers) where the plan is in fp32, and
+    in fp32 where it is in int8.
+    """
 
     sha256: str
     bytes: int
@@ -89,11 +93,20 @@ class PlanReport:
     layers: tuple[LayerReport, ...]
     interpolation_ms: float
     predicted_ms: float
+    predicted_other_ms: float
     measured_ms: float
+
+    @property
+    def other_precision(self) -> str:
+        """What `predicted_other_ms` is of."""
+        return "int8" if self.layers[0].codes == "f32" else "fp32"
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as JSON has it."""
-        found = asdict(self) | {"frame": [WIDTH, HEIGHT]}
+        found = asdict(self) | {
+            "frame": [WIDTH, HEIGHT],
+            "other_precision": self.other_precision,
+        }
         for entry, layer in zip(found["layers"], self.layers, strict=True):
             entry["density"] = layer.density
         return found
@@ -121,7 +134,8 @@ class PlanReport:
             f"{self.macs_per_pixel} MACs a pixel, density {self.density:.1%}, "
             f"{self.working_bytes / 2**20:.2f} MiB of working memory; {WIDTH}×{HEIGHT} with chroma "
             f"on {self.isa}, threads: {self.threads}: {self.measured_ms:.2f} ms measured, "
-            f"{self.predicted_ms:.2f} ms predicted ({self.interpolation_ms:.2f} interpolation)"
+            f"{self.predicted_ms:.2f} ms predicted ({self.interpolation_ms:.2f} interpolation), "
+            f"{self.predicted_other_ms:.2f} ms in {self.other_precision}"
         )
         return "\n".join(lines)
 
@@ -134,11 +148,11 @@ def inspect_plan(wire: bytes, threads: int = 1) -> PlanReport:
     plan = decode_plan(wire)
     engine = Engine(threads)
     interpolation = _frame_seconds(engine, plan.scale, None)
-    rates = {
-        block: _rate(engine, plan, block, interpolation)
-        for block in {layer.block for layer in plan.table.layers}
-    }
-    layers = tuple(_layers(plan, rates))
+    factors = {coded: _factor(engine, plan.scale, interpolation, coded) for coded in (False, True)}
+    coded = plan.table.coded
+    times = _layer_ms(plan, engine.isa, factors[coded], coded)
+    layers = tuple(_layers(plan, times))
+    other = _layer_ms(plan, engine.isa, factors[not coded], not coded)
     prepared = Plan(wire)
     measured = _frame_seconds(engine, plan.scale, prepared)
     return PlanReport(
@@ -155,12 +169,20 @@ def inspect_plan(wire: bytes, threads: int = 1) -> PlanReport:
         threads=engine.threads,
         layers=layers,
         interpolation_ms=1000 * interpolation,
-        predicted_ms=1000 * interpolation + sum(layer.predicted_ms for layer in layers),
+        predicted_ms=1000 * interpolation + sum(times),
+        predicted_other_ms=1000 * interpolation + sum(other),
         measured_ms=1000 * measured,
     )
 
 
-def _layers(plan: PlanIR, rates: dict[int, float]) -> list[LayerReport]:
+def _layer_ms(plan: PlanIR, isa: str, factor: float, coded: bool) -> list[float]:
+    """Milliseconds of each layer, coded or not, on a frame."""
+    share = 1e-6 * factor * WIDTH * HEIGHT
+    steps = cost.layers_work(plan, isa, coded=coded)
+    return [share * cost.nanoseconds(work, isa, coded=coded) for work in steps]
+
+
+def _layers(plan: PlanIR, times: list[float]) -> list[LayerReport]:
     found = []
     sizes = layer_bytes(plan.table, plan.numbers)
     for index, (spec, numbers) in enumerate(zip(plan.table.layers, plan.numbers, strict=True)):
@@ -181,7 +203,7 @@ def _layers(plan: PlanIR, rates: dict[int, float]) -> list[LayerReport]:
                 taps_dense=numbers.taps.size,
                 macs_per_pixel=macs,
                 bytes=sizes[index],
-                predicted_ms=1000 * macs * WIDTH * HEIGHT / rates[spec.block],
+                predicted_ms=times[index],
             )
         )
     return found
@@ -191,14 +213,14 @@ def _described(codes: Codes | None) -> str:
     return "f32" if codes is None else f"{'s' if codes.signed else 'u'}8 {codes.unit:.2g}"
 
 
-def _rate(engine: Engine, plan: PlanIR, block: int, interpolation: float) -> float:
-    """Multiply-adds a second of a small dense plan of one block size, coded as `plan` is."""
-    probe = _probe(plan.scale, block, plan.table.coded)
-    seconds = _frame_seconds(engine, plan.scale, Plan(encode_plan(probe))) - interpolation
-    return probe.weights * WIDTH * HEIGHT / max(seconds, 1e-6)
+def _factor(engine: Engine, scale: int, interpolation: float, coded: bool) -> float:
+    """How much longer than the table says a small plan takes here."""
+    probe = _probe(scale, coded)
+    seconds = _frame_seconds(engine, scale, Plan(encode_plan(probe))) - interpolation
+    return 1000 * max(seconds, 1e-6) / sum(_layer_ms(probe, engine.isa, 1.0, coded))
 
 
-def _probe(scale: int, block: int, coded: bool) -> PlanIR:
+def _probe(scale: int, coded: bool) -> PlanIR:
     widths = [_PROBE_UNITS] * (_PROBE_LAYERS - 1) + [scale**2]
     last = len(widths) - 1
     layers = [
@@ -206,7 +228,7 @@ def _probe(scale: int, block: int, coded: bool) -> PlanIR:
             3,
             (index,),
             width,
-            block,
+            4,
             Activation.RELU,
             residual=None,
             residual_after=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels.compiler.choice import choose_taps
 from kernels.compiler.passes.tail import tail_of
 from kernels.compiler.quantise import quantise_weights, to_half
 from kernels.errors import PlanError
@@ -12,9 +13,7 @@ from kernels.plan import (
     MAX_SOURCES,
     PLANES,
     Activation,
-    Bool,
     Half,
-    Int8,
     LayerNumbers,
     LayerSpec,
     PlanIR,
@@ -25,6 +24,8 @@ from kernels.plan import (
 def lower_graph(graph: Graph, bits: int = 8, block: int = 4) -> PlanIR:
     """The plan of a graph that `passes.fuse_layers` made.
 
+    block: what taps were pruned by; each layer's is chosen by predicted time (`choice`).
+
     Raises PlanError where the graph is not fused or is beyond a limit of the format.
     """
     used = {node.op.plane for node in graph.nodes if isinstance(node.op, Input)} | {"luma"}
@@ -32,6 +33,7 @@ def lower_graph(graph: Graph, bits: int = 8, block: int = 4) -> PlanIR:
     values: dict[int, tuple[int, ...]] = {}  # value ids that a node stands for
     layers: list[LayerSpec] = []
     numbers: list[LayerNumbers] = []
+    coded = any(isinstance(n.op, FusedConv) and n.op.codes is not None for n in graph.nodes)
     for number, node in enumerate(graph.nodes):
         if isinstance(node.op, Input):
             values[number] = (inputs.index(node.op.plane),)
@@ -40,7 +42,7 @@ def lower_graph(graph: Graph, bits: int = 8, block: int = 4) -> PlanIR:
         elif isinstance(node.op, FusedConv):
             sources = values[node.inputs[0]]
             residual = values[node.inputs[1]] if len(node.inputs) == 2 else ()
-            layer, found = _lower_layer(node.op, sources, residual, bits, block)
+            layer, found = _lower_layer(node.op, sources, residual, bits, block, coded=coded)
             values[number] = (len(inputs) + len(layers),)
             layers.append(layer)
             numbers.append(found)
@@ -51,7 +53,13 @@ def lower_graph(graph: Graph, bits: int = 8, block: int = 4) -> PlanIR:
 
 
 def _lower_layer(
-    op: FusedConv, sources: tuple[int, ...], residual: tuple[int, ...], bits: int, block: int
+    op: FusedConv,
+    sources: tuple[int, ...],
+    residual: tuple[int, ...],
+    bits: int,
+    block: int,
+    *,
+    coded: bool,
 ) -> tuple[LayerSpec, LayerNumbers]:
     if len(sources) > MAX_SOURCES or len(residual) > 1:
         raise PlanError(
@@ -60,41 +68,21 @@ def _lower_layer(
             "convolution"
         )
     weights, codes = quantise_weights(op.weight, bits)
-    block = _fitting_block(weights, block)
-    taps = shared_taps(weights, block)
+    chosen = choose_taps(weights, block, coded=coded)
     activation, numbers = _activation(op)
     spec = LayerSpec(
         kernel=weights.shape[-1],
         sources=sources,
         cout=len(weights),
-        block=block,
+        block=chosen.block,
         activation=activation,
         residual=residual[0] if residual else None,
         residual_after=op.residual == "after",
-        dense=bool(taps.all()),
+        dense=chosen.dense,
         bits=bits,
         codes=op.codes,
     )
-    return spec, LayerNumbers(codes, to_half(op.bias, "bias"), numbers, taps, weights)
-
-
-def shared_taps(weights: Int8, block: int) -> Bool:
-    """bool [blocks, cin, k, k]: taps at which any channel of the block has a weight."""
-    cout = len(weights)
-    starts = range(0, cout, block)
-    return np.array([(weights[start : start + block] != 0).any(axis=0) for start in starts])
-
-
-def _fitting_block(weights: Int8, block: int) -> int:
-    """`block`, or 1 where taps are so little shared that single channels cost less.
-
-    A tap of one channel costs about as much as half a tap of four (unshared taps lose to dense
-    ones until about 60 % of them are gone), which copying and depthwise convolutions reach.
-    """
-    if block == 1:
-        return 1
-    shared = int(shared_taps(weights, block).sum()) * block
-    return 1 if shared > 2 * int((weights != 0).sum()) > 0 else block
+    return spec, LayerNumbers(codes, to_half(op.bias, "bias"), numbers, chosen.taps, weights)
 
 
 def _activation(op: FusedConv) -> tuple[Activation, Half]:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels.compiler.lower import lower_graph, shared_taps
+from kernels.compiler.choice import shared_taps
+from kernels.compiler.lower import lower_graph
 from kernels.compiler.passes import simplify
 from kernels.compiler.quantise import quantise_weights, to_half
 from kernels.errors import PlanError

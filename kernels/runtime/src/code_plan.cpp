@@ -4,38 +4,55 @@
 namespace crispcast {
 namespace {
 
-bool push_quad(Layer& layer, const Tap* taps, const float* weights, int count) {
+// Taps `first` ... `first` + `count` - 1 of each of the blocks, which have the same.
+bool push_quad(Layer& layer, const Block* blocks, size_t block_count, uint32_t first, int count) {
     for (int t = 0; t < 4; ++t)  // what fills the last quad has weight 0
-        if (!layer.quad_taps.push(taps[t < count ? t : 0])) return false;
-    for (int c = 0; c < layer.block; ++c)
-        for (int t = 0; t < 4; ++t) {
-            const int8_t weight = t < count ? int8_t(weights[t * layer.block + c]) : int8_t(0);
-            if (!layer.quad_weights.push(weight)) return false;
-        }
+        if (!layer.quad_taps.push(layer.taps[blocks->first_tap + first + (t < count ? t : 0)]))
+            return false;
+    for (size_t b = 0; b < block_count; ++b) {
+        const float* weights = &layer.weights[size_t(blocks[b].first_tap + first) * layer.block];
+        for (int c = 0; c < blocks[b].channels; ++c)
+            for (int t = 0; t < 4; ++t) {
+                const int8_t weight = t < count ? int8_t(weights[t * layer.block + c]) : int8_t(0);
+                if (!layer.quad_weights.push(weight)) return false;
+            }
+    }
     return true;
+}
+
+// One block of quads of `block_count` blocks of the same taps.
+bool push_blocks(Layer& layer, const Block* blocks, size_t block_count) {
+    QuadBlock packed = {uint32_t(layer.quad_taps.size() / 4), 0,
+                        uint32_t(layer.quad_weights.size() / 4), blocks->channel, 0};
+    for (size_t b = 0; b < block_count; ++b) packed.channels += blocks[b].channels;
+    for (uint32_t t = 0; t < blocks->taps; t += 4) {
+        const int count = blocks->taps - t < 4 ? int(blocks->taps - t) : 4;
+        if (!push_quad(layer, blocks, block_count, t, count)) return false;
+        packed.quads += 1;
+    }
+    return layer.quad_blocks.push(packed);
+}
+
+void sum_weights(Layer& layer) {
+    for (const Block& block : layer.blocks)
+        for (uint32_t t = block.first_tap; t < block.first_tap + block.taps; ++t)
+            for (int c = 0; c < block.channels; ++c) {
+                const int weight = int(layer.weights[size_t(t) * layer.block + c]);
+                layer.weight_sums[block.channel + c] += weight;
+                layer.negative_sums[block.channel + c] += weight < 0 ? weight : 0;
+            }
 }
 
 bool pack_quads(Layer& layer, int stride) {
     if (!layer.quad_taps.reserve(4) || !layer.quad_weights.reserve(32)) return false;
-    for (const Block& block : layer.blocks) {
-        Block packed = {uint32_t(layer.quad_taps.size() / 4), 0, block.channel, block.channels};
-        for (uint32_t t = 0; t < block.taps; t += 4) {
-            const size_t first = block.first_tap + t;
-            const int count = block.taps - t < 4 ? int(block.taps - t) : 4;
-            if (!push_quad(layer, &layer.taps[first], &layer.weights[first * layer.block], count))
-                return false;
-            packed.taps += 1;
-        }
-        for (uint32_t t = block.first_tap; t < block.first_tap + block.taps; ++t)
-            for (int c = 0; c < block.channels; ++c) {
-                const int weight = int(layer.weights[t * layer.block + c]);
-                layer.weight_sums[block.channel + c] += weight;
-                layer.negative_sums[block.channel + c] += weight < 0 ? weight : 0;
-            }
-        if (!layer.quad_blocks.push(packed)) return false;
+    const size_t count = layer.blocks.size();
+    for (size_t b = 0; b < count;) {
+        const size_t first = b++;
+        while (b < count && layer.same_taps(layer.blocks[first], layer.blocks[b])) ++b;
+        if (!push_blocks(layer, &layer.blocks[first], b - first)) return false;
     }
     for (Tap& tap : layer.quad_taps) tap = resolved(tap, layer.kernel, stride);
-    return true;
+    return layer.quad_weights.resize(layer.quad_weights.size() + kPaddingWeights);
 }
 
 }  // namespace
@@ -81,6 +98,7 @@ crispcast_status lay_out_codes(Plan& plan, int least_columns) {
             !layer.weight_sums.resize(padded) || !layer.negative_sums.resize(padded) ||
             !pack_quads(layer, layout.stride))
             return CRISPCAST_ERROR_MEMORY;
+        sum_weights(layer);
         const float unit = plan.values[layer.sources[0]].codes.unit;
         for (size_t c = 0; c < padded; ++c) layer.units[c] = layer.scales[c] * unit;
         quads = quads > layer.quad_taps.size() / 4 ? quads : layer.quad_taps.size() / 4;

@@ -35,10 +35,16 @@ inline __attribute__((always_inline)) void add_residual(const CodeRow& row, int 
     }
 }
 
+// Whether codes, none below 0, are all that becomes of a layer's values: then they are its ReLU.
+inline bool rectified(const CodeRow& row) {
+    return row.steps.zero == 0 && !row.steps.last && row.exact == nullptr && !row.residual_after;
+}
+
 inline __attribute__((always_inline)) void activate(const CodeRow& row, int channel,
                                                     Float (&value)[kParts]) {
     const Float zero = Dots::splat(0.0f);
     if (row.activation == Activation::relu) {
+        if (rectified(row)) return;
         CRISPCAST_PARTS value[j] = Dots::greater(value[j], zero);
     } else if (row.activation == Activation::prelu) {
         const Float slope = Dots::splat(row.low[channel]);
@@ -50,6 +56,27 @@ inline __attribute__((always_inline)) void activate(const CodeRow& row, int chan
     } else if (row.activation == Activation::clip) {
         const Float low = Dots::splat(row.low[channel]), high = Dots::splat(row.high[channel]);
         CRISPCAST_PARTS value[j] = Dots::smaller(Dots::greater(value[j], low), high);
+    }
+}
+
+// The nearest codes of values. Where packing saturates by itself, most clamping is left to it.
+template <class Some>
+inline __attribute__((always_inline)) void store_codes(const CodeRow& row, uint8_t* out,
+                                                       const Float (&value)[kParts]) {
+    const Float inverse = Dots::splat(row.steps.inverse);
+    const Float high = Dots::splat(float(255 - row.steps.zero));
+    Whole steps[kParts];
+    if constexpr (Some::kSaturates) {
+        CRISPCAST_PARTS steps[j] = Dots::nearest(Dots::smaller(high, value[j] * inverse));
+        Some::store_steps(out, steps, row.steps.zero != 0);
+    } else {
+        const Float low = Dots::splat(float(-row.steps.zero));
+        CRISPCAST_PARTS {
+            const Float scaled = Dots::greater(value[j] * inverse, low);
+            steps[j] = Dots::nearest(Dots::smaller(scaled, high));
+            steps[j] += Dots::splat(int32_t(row.steps.zero));
+        }
+        Some::store(out, steps);
     }
 }
 
@@ -74,63 +101,60 @@ inline __attribute__((always_inline)) void store_channel(const CodeRow& row, int
         float* exact = row.exact + channel * row.float_stride + x;
         CRISPCAST_PARTS Dots::store_floats(exact, j, value[j]);
     }
-    const Float inverse = Dots::splat(row.steps.inverse);
-    const Float low = Dots::splat(float(-row.steps.zero));
-    const Float high = Dots::splat(float(255 - row.steps.zero));
-    Whole steps[kParts];
-    CRISPCAST_PARTS {
-        Float scaled = value[j] * inverse;
-        scaled = Dots::smaller(Dots::greater(scaled, low), high);
-        steps[j] = Dots::nearest(scaled) + Dots::splat(int32_t(row.steps.zero));
-    }
-    Dots::store(row.out + channel * row.stride + x, steps);
+    store_codes<Dots>(row, row.out + channel * row.stride + x, value);
 }
 
 // kChannels output channels (from `part` on within the block) x one vector of columns.
 template <int kChannels>
 __attribute__((noinline)) void tile(const CodeRow& row, const Dots::Packed* packed,
-                                    const Block& block, int part, int x) {
+                                    const QuadBlock& block, int part, int x) {
     const int channel = block.channel + part;
     Whole sum[kChannels][kParts];
     CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
         const Whole start = Dots::start(row, channel + i);
         CRISPCAST_PARTS sum[i][j] = start;
     }
-    const uint8_t* const* tap = row.taps + size_t(block.first_tap) * 4;
-    const uint8_t* const* const end = tap + size_t(block.taps) * 4;
-    const size_t quad = size_t(row.block) * 4;  // its weights
-    const Dots::Packed* weight = packed + block.first_tap * quad + part * 4;
+    const uint8_t* const* tap = row.taps + size_t(block.first_quad) * 4;
+    const uint8_t* const* const end = tap + size_t(block.quads) * 4;
+    const size_t quad = size_t(block.channels) * 4;  // its weights
+    const Dots::Packed* weight = packed + size_t(block.first_four) * 4 + part * 4;
     for (; tap != end; tap += 4, weight += quad) {
         Bytes in[4];
         Dots::Woven woven[kParts];
         CRISPCAST_UNROLL for (int t = 0; t < 4; ++t) in[t] = Dots::load(tap[t] + x);
         Dots::weave(in, woven);
-        const Dots::Weights weights = Dots::template weights<kChannels>(weight);
+        const auto weights = Dots::template weights<kChannels>(weight);
         CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
             const Dots::Four four = Dots::splat_four(weights, i);
             CRISPCAST_PARTS sum[i][j] = Dots::dot(sum[i][j], woven[j], four);
         }
     }
-    const int channels = block.channels - part;
-    CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) if (i < channels)
-        store_channel(row, channel + i, x, sum[i]);
+    CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) store_channel(row, channel + i, x, sum[i]);
 }
 
 template <int kChannels>
-void convolve_by(const CodeRow& row) {
-    const Dots::Packed* packed = Dots::pack(row);
-    for (int x = 0; x < row.columns; x = Dots::next(x)) {
-        for (int b = 0; b < row.block_count; ++b) {
-            const Block& block = row.blocks[b];
-            for (int part = 0; part < block.channels; part += kChannels)
-                tile<kChannels>(row, packed, block, part, x);
-        }
+void tile_of(int channels, const CodeRow& row, const Dots::Packed* packed, const QuadBlock& block,
+             int part, int x) {
+    if (channels == kChannels) return tile<kChannels>(row, packed, block, part, x);
+    if constexpr (kChannels > 1) tile_of<kChannels - 1>(channels, row, packed, block, part, x);
+}
+
+// A block's channels in parts as even as they come, for a part shares one weaving: 16 channels at
+// most 6 at a time are 6 + 5 + 5.
+void block_of(const CodeRow& row, const Dots::Packed* packed, const QuadBlock& block, int x) {
+    constexpr int kMost = Dots::kMostChannels;
+    int left = block.channels;
+    for (int parts = (left + kMost - 1) / kMost; parts > 0; --parts) {
+        const int channels = (left + parts - 1) / parts;
+        tile_of<kMost>(channels, row, packed, block, block.channels - left, x);
+        left -= channels;
     }
 }
 
 void convolve(const CodeRow& row) {
-    if (row.block == 1) return convolve_by<1>(row);
-    convolve_by<4>(row);
+    const Dots::Packed* packed = Dots::pack(row);
+    for (int x = 0; x < row.columns; x = Dots::next(x))
+        for (int b = 0; b < row.block_count; ++b) block_of(row, packed, row.blocks[b], x);
 }
 
 constexpr CodeKernels kKernels = {Dots::kFlip, convolve};

@@ -10,10 +10,12 @@ namespace crispcast {
 namespace {
 
 // Sixteen registers: of a vector only the lower half of each lane is multiplied, columns 0 ... 7
-// and 16 ... 23, for then the sums of four channels take eight. A vector eight columns further has
+// and 16 ... 23, for then the sums of six channels take twelve. A vector eight columns further has
 // the rest.
 struct Dots {
     static constexpr int kParts = 2;
+    static constexpr int kMostChannels = 6;
+    static constexpr bool kSaturates = true;
     static constexpr uint8_t kFlip = 0;
     typedef __m256i Bytes;
     typedef __m256i Woven;
@@ -58,11 +60,14 @@ struct Dots {
         out[0] = Whole(_mm256_unpacklo_epi16(wide, zero));
         out[1] = Whole(_mm256_unpackhi_epi16(wide, zero));
     }
-    static void store(uint8_t* p, const Whole (&in)[2]) {
-        const Bytes words = _mm256_packus_epi32(__m256i(in[0]), __m256i(in[1]));
-        const Bytes bytes = _mm256_packus_epi16(words, words);
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(bytes));
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(p + 16), _mm256_extracti128_si256(bytes, 1));
+    // The codes of whole numbers, signed ones plus 128; what is beyond saturates.
+    static void store_steps(uint8_t* p, const Whole (&in)[2], bool is_signed) {
+        const Bytes words = _mm256_packs_epi32(__m256i(in[0]), __m256i(in[1]));
+        Bytes codes = _mm256_packus_epi16(words, words);
+        if (is_signed)
+            codes = _mm256_xor_si256(_mm256_packs_epi16(words, words), _mm256_set1_epi8(-128));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(codes));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(p + 16), _mm256_extracti128_si256(codes, 1));
     }
     // A part's lanes are columns 4 * j ... + 3 and 16 further.
     static Float load_floats(const float* p, int j) {
@@ -76,8 +81,10 @@ struct Dots {
         store_floats(p, 1, in[1]);
     }
     static Float to_float(Whole x) { return _mm256_cvtepi32_ps(__m256i(x)); }
+    // What is no number or beyond 2^31 gives -2^31.
     static Whole nearest(Float x) { return Whole(_mm256_cvtps_epi32(x)); }
     static Float greater(Float a, Float b) { return _mm256_max_ps(a, b); }
+    // The second where one is no number.
     static Float smaller(Float a, Float b) { return _mm256_min_ps(a, b); }
 };
 

@@ -11,6 +11,9 @@ namespace {
 
 struct Dots {
     static constexpr int kParts = 4;
+    // 24 sums + 4 vectors that are multiplied + the weights of 32 registers.
+    static constexpr int kMostChannels = 6;
+    static constexpr bool kSaturates = true;
     static constexpr uint8_t kFlip = 0;
     typedef __m512i Bytes;
     typedef __m512i Woven;
@@ -59,10 +62,16 @@ struct Dots {
         out[2] = Whole(_mm512_unpacklo_epi16(high, zero));
         out[3] = Whole(_mm512_unpackhi_epi16(high, zero));
     }
-    static void store(uint8_t* p, const Whole (&in)[4]) {
-        const Bytes low = _mm512_packus_epi32(__m512i(in[0]), __m512i(in[1]));
-        const Bytes high = _mm512_packus_epi32(__m512i(in[2]), __m512i(in[3]));
-        _mm512_storeu_si512(p, _mm512_packus_epi16(low, high));
+    // The codes of whole numbers, signed ones plus 128; what is beyond saturates.
+    static void store_steps(uint8_t* p, const Whole (&in)[4], bool is_signed) {
+        const Bytes low = _mm512_packs_epi32(__m512i(in[0]), __m512i(in[1]));
+        const Bytes high = _mm512_packs_epi32(__m512i(in[2]), __m512i(in[3]));
+        if (is_signed) {
+            const Bytes codes = _mm512_packs_epi16(low, high);
+            _mm512_storeu_si512(p, _mm512_xor_si512(codes, _mm512_set1_epi8(-128)));
+        } else {
+            _mm512_storeu_si512(p, _mm512_packus_epi16(low, high));
+        }
     }
     // In order of columns: quarter q of part j holds columns 16 * q + 4 * j ... + 3.
     static void store_in_order(float* p, const Float (&in)[4]) {
@@ -79,8 +88,10 @@ struct Dots {
     static Float load_floats(const float* p, int j) { return _mm512_loadu_ps(p + 16 * j); }
     static void store_floats(float* p, int j, Float v) { _mm512_storeu_ps(p + 16 * j, v); }
     static Float to_float(Whole x) { return _mm512_cvtepi32_ps(__m512i(x)); }
+    // What is no number or beyond 2^31 gives -2^31.
     static Whole nearest(Float x) { return Whole(_mm512_cvtps_epi32(x)); }
     static Float greater(Float a, Float b) { return _mm512_max_ps(a, b); }
+    // The second where one is no number.
     static Float smaller(Float a, Float b) { return _mm512_min_ps(a, b); }
 };
 

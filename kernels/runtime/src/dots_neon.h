@@ -9,9 +9,16 @@
 namespace crispcast {
 namespace {
 
-// 16 sums of four channels + 4 vectors that are multiplied + the weights of 32 registers.
+// The weights of up to eight channels.
+struct TwiceWeights {
+    int8x16_t first, second;
+};
+
+// 24 sums of six channels + 4 vectors that are multiplied + their weights of 32 registers.
 struct Dots {
     static constexpr int kParts = 4;
+    static constexpr int kMostChannels = 6;
+    static constexpr bool kSaturates = false;
 #if defined(__ARM_FEATURE_MATMUL_INT8)
     static constexpr uint8_t kFlip = 0;
 #else
@@ -20,7 +27,7 @@ struct Dots {
     typedef uint8x16_t Bytes;
     typedef uint8x16_t Woven;
     typedef int8_t Packed;
-    typedef int8x16_t Weights;
+    typedef TwiceWeights Weights;
     typedef int8x16_t Four;
     typedef int32x4_t Whole;
     typedef float32x4_t Float;
@@ -32,23 +39,27 @@ struct Dots {
     static int next(int x) { return x + 16; }
     template <int kChannels>
     static Weights weights(const int8_t* p) {
-        if constexpr (kChannels == 4) return vld1q_s8(p);
-        int32_t four;
-        __builtin_memcpy(&four, p, 4);
-        return vreinterpretq_s8_s32(vdupq_n_s32(four));
+        if constexpr (kChannels > 4)
+            return {vld1q_s8(p), vcombine_s8(vld1_s8(p + 16), vdup_n_s8(0))};
+        return {vld1q_s8(p), vdupq_n_s8(0)};
     }
     // The compiler makes them a lane of the instruction that multiplies.
     static Four splat_four(Weights weights, int channel) {
-        const int32x4_t fours = vreinterpretq_s32_s8(weights);
+        const int32x4_t first = vreinterpretq_s32_s8(weights.first);
+        const int32x4_t second = vreinterpretq_s32_s8(weights.second);
         switch (channel) {
             case 0:
-                return vreinterpretq_s8_s32(vdupq_laneq_s32(fours, 0));
+                return vreinterpretq_s8_s32(vdupq_laneq_s32(first, 0));
             case 1:
-                return vreinterpretq_s8_s32(vdupq_laneq_s32(fours, 1));
+                return vreinterpretq_s8_s32(vdupq_laneq_s32(first, 1));
             case 2:
-                return vreinterpretq_s8_s32(vdupq_laneq_s32(fours, 2));
+                return vreinterpretq_s8_s32(vdupq_laneq_s32(first, 2));
+            case 3:
+                return vreinterpretq_s8_s32(vdupq_laneq_s32(first, 3));
+            case 4:
+                return vreinterpretq_s8_s32(vdupq_laneq_s32(second, 0));
             default:
-                return vreinterpretq_s8_s32(vdupq_laneq_s32(fours, 3));
+                return vreinterpretq_s8_s32(vdupq_laneq_s32(second, 1));
         }
     }
 #if defined(__ARM_FEATURE_MATMUL_INT8)

@@ -18,6 +18,8 @@ struct Twice {
 // take 8 then.
 struct WasmDots {
     static constexpr int kParts = 2;
+    static constexpr int kMostChannels = 4;
+    static constexpr bool kSaturates = false;
     typedef v128_t Bytes;
     typedef Twice Woven;
     typedef Twice Four;
@@ -68,10 +70,6 @@ struct WasmDots {
         const v128_t bytes = wasm_u8x16_narrow_i16x8(words, words);
         wasm_v128_store64_lane(p, wasm_v128_xor(bytes, wasm_u8x16_splat(flip)), 0);
     }
-    static size_t weight_count(const CodeRow& row) {
-        const Block& newest = row.blocks[row.block_count - 1];
-        return (size_t(newest.first_tap) + newest.taps) * size_t(row.block) * 4;
-    }
 };
 
 #if !defined(CRISPCAST_WASM_DOT)
@@ -82,8 +80,7 @@ struct Dots : WasmDots {
     static Bytes load(const uint8_t* p) { return wasm_u16x8_load8x8(p); }
     static const Packed* pack(const CodeRow& row) {
         Packed* packed = reinterpret_cast<Packed*>(row.scratch);
-        const size_t count = weight_count(row);
-        for (size_t i = 0; i < count; ++i) packed[i] = row.weights[i];
+        for (size_t i = 0; i < row.weight_count; ++i) packed[i] = row.weights[i];
         return packed;
     }
     static Whole start(const CodeRow& row, int channel) {
@@ -111,8 +108,7 @@ struct Dots : WasmDots {
     static Bytes load(const uint8_t* p) { return wasm_v128_load64_zero(p); }
     // Of each four, the bytes above 0, then those below.
     static const Packed* pack(const CodeRow& row) {
-        const size_t count = weight_count(row);
-        for (size_t i = 0; i < count; ++i) {
+        for (size_t i = 0; i < row.weight_count; ++i) {
             const int weight = row.weights[i];
             uint8_t* four = row.scratch + i / 4 * 8 + i % 4;
             four[0] = uint8_t(weight > 0 ? weight : 0);

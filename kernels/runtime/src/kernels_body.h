@@ -126,6 +126,7 @@ __attribute__((noinline)) void tile(const ConvRow& row, const float* const* rows
             const V w = Simd::splat(weight[i]);
             CRISPCAST_UNROLL for (int j = 0; j < kVectors; ++j) sum[i][j] =
                 Simd::fma(w, column[j], sum[i][j]);
+            CRISPCAST_UNROLL for (int j = 0; j < kVectors; ++j) Simd::settle(sum[i][j]);
         }
     }
     store_tile<kChannels, kVectors>(row, channel, block.channels - part, x, sum);

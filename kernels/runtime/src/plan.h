@@ -9,6 +9,8 @@
 // a coded plan on a processor with dot products.
 #pragma once
 
+#include <string.h>
+
 #include "array.h"
 #include "crispcast.h"
 #include "row_kernels.h"
@@ -49,11 +51,17 @@ struct Layer {
     Array<float> scales;   // [cout rounded up to block] of the weights
     Array<float> units;    // scale * unit of the sources
     Array<float> nothing;  // zeros: where the sums start
-    Array<Block> quad_blocks;
+    Array<QuadBlock> quad_blocks;
     Array<Tap> quad_taps;          // [quads][4]
-    Array<int8_t> quad_weights;    // [quads][block][4]
+    Array<int8_t> quad_weights;    // of each quad block [quads][channels][4], then padding
     Array<int32_t> weight_sums;    // [cout rounded up to block]
     Array<int32_t> negative_sums;  // of the weights below 0
+
+    bool same_taps(const Block& a, const Block& b) const {
+        if (a.taps != b.taps) return false;
+        return a.taps == 0 ||
+               memcmp(&taps[a.first_tap], &taps[b.first_tap], a.taps * sizeof(Tap)) == 0;
+    }
 };
 
 struct Value {
@@ -102,8 +110,10 @@ struct Plan {
     const Layout& layout(bool of_codes) const { return of_codes ? codes : floats; }
 };
 
-// Rows of one strip should stay in a core's second-level cache.
-constexpr size_t kCacheBytes = 992u << 10;
+// Rows of one strip: half as much again as a second-level cache of 1 MiB. Wider strips compute
+// fewer halos twice, which pays (by up to a tenth at 32 channels) for what comes from the third
+// level.
+constexpr size_t kCacheBytes = 1472u << 10;
 // Codes are a quarter as large: strips as wide as anybody wants take no more than this.
 constexpr size_t kCodeCacheBytes = 640u << 10;
 constexpr int kMaxColumns = 1024;

@@ -76,14 +76,24 @@ struct ConvRow {
     int vectors;
 };
 
+// Output channels of a coded plan's layer that share a list of quads of taps: a block, or several
+// with the same taps, as all of a dense layer are.
+struct QuadBlock {
+    uint32_t first_quad;
+    uint32_t quads;
+    uint32_t first_four;  // of its weights: [quads][channels] fours
+    int32_t channel;
+    int32_t channels;
+};
+
 // One output row of one layer of a coded plan, over codes. Each quad of taps is one byte of each of
 // four rows: what a dot-product instruction multiplies and sums.
 struct CodeRow {
-    const Block* blocks;  // their taps are quads
+    const QuadBlock* blocks;
     int block_count;
-    int block;
     const uint8_t* const* taps;    // [quads][4]: the byte of column 0
-    const int8_t* weights;         // [quads][block][4]
+    const int8_t* weights;         // fours, and kPaddingWeights bytes that may be read, not used
+    size_t weight_count;           // without those
     const int32_t* weight_sums;    // of a channel's weights
     const int32_t* negative_sums;  // of those below 0
     uint8_t* scratch;              // kPackedWeight bytes a weight
@@ -116,6 +126,8 @@ struct CodeKernels {
 constexpr int kMaxCodeVector = 64;
 // Bytes of a weight in the form that a kernel makes of a row's for itself.
 constexpr int kPackedWeight = 2;
+// Bytes behind the last weight that may be read, for whole vectors of them to be.
+constexpr int kPaddingWeights = 16;
 
 // One HR row over `count` LR columns: out = u8(base + 128 * network).
 struct BaseRow {

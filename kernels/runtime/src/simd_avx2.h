@@ -18,6 +18,9 @@ struct Simd {
     static void store(float* p, V v) { _mm256_storeu_ps(p, v); }
     static V splat(float x) { return _mm256_set1_ps(x); }
     static V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+    // Has a sum made before anything that follows: else the compiler fetches all weights of a tap
+    // first, and spills a sum, whose way through memory takes as long as twelve multiply-adds.
+    static void settle(V& sum) { __asm__ volatile("" : "+x"(sum)); }
     static V greater(V a, V b) { return _mm256_max_ps(a, b); }
     static V smaller(V a, V b) { return _mm256_min_ps(a, b); }
     static V load_u8(const uint8_t* p) {

@@ -18,6 +18,7 @@ struct Simd {
     static void store(float* p, V v) { _mm512_storeu_ps(p, v); }
     static V splat(float x) { return _mm512_set1_ps(x); }
     static V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+    static void settle(V&) {}  // see simd_avx2.h
     static V greater(V a, V b) { return _mm512_max_ps(a, b); }
     static V smaller(V a, V b) { return _mm512_min_ps(a, b); }
     static V load_u8(const uint8_t* p) {

@@ -18,6 +18,7 @@ struct Simd {
     static void store(float* p, V v) { vst1q_f32(p, v); }
     static V splat(float x) { return vdupq_n_f32(x); }
     static V fma(V a, V b, V c) { return vfmaq_f32(c, a, b); }
+    static void settle(V&) {}  // see simd_avx2.h
     static V greater(V a, V b) { return vmaxnmq_f32(a, b); }
     static V smaller(V a, V b) { return vminnmq_f32(a, b); }
     static V load_u8(const uint8_t* p) {

@@ -18,6 +18,7 @@ struct Simd {
     static void store(float* p, V v) { *reinterpret_cast<Unaligned*>(p) = v; }
     static V splat(float x) { return V{x, x, x, x}; }
     static V fma(V a, V b, V c) { return a * b + c; }
+    static void settle(V&) {}                             // see simd_avx2.h
     static V greater(V a, V b) { return a > b ? a : b; }  // b where a is no number
     static V smaller(V a, V b) { return a < b ? a : b; }
     static V load_u8(const uint8_t* p) {

@@ -25,6 +25,7 @@ struct Simd {
 #endif
     }
     // The second where the first is no number.
+    static void settle(V&) {}  // see simd_avx2.h
     static V greater(V a, V b) { return V(wasm_f32x4_pmax(v128_t(b), v128_t(a))); }
     static V smaller(V a, V b) { return V(wasm_f32x4_pmin(v128_t(b), v128_t(a))); }
     static V load_u8(const uint8_t* p) {

@@ -70,6 +70,7 @@ class FloatStrip : public StripWalk<FloatStrip> {
         row.block_count = int(layer.blocks.size());
         row.taps = layer.taps.data();
         row.weights = layer.weights.data();
+        row.block = layer.block;
         row.start = plan_.coded ? layer.nothing.data() : layer.bias.data();
         describe(row, layer, v);
         row.residual = nullptr;
@@ -181,6 +182,7 @@ class CodeStrip : public StripWalk<CodeStrip> {
         row.block_count = int(layer.quad_blocks.size());
         row.taps = addresses_;
         row.weights = layer.quad_weights.data();
+        row.weight_count = layer.quad_weights.size() - kPaddingWeights;
         row.weight_sums = layer.weight_sums.data();
         row.negative_sums = layer.negative_sums.data();
         row.scratch = rows_ + layout_.scratch;

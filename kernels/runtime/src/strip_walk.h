@@ -60,7 +60,6 @@ class StripWalk {
     // What rows of floats and of codes say alike of the layer that makes value v.
     template <class Row>
     void describe(Row& row, const Layer& layer, int v) const {
-        row.block = layer.block;
         row.bias = layer.bias.data();
         row.low = layer.low.data();
         row.high = layer.high.data();
