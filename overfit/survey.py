@@ -175,7 +175,9 @@ def _plates(sample: _Sample, scale: int, config: SurveyConfig) -> dict[int, list
         if len(rows) < 3 or global_motion(small) > PlateConfig().still:
             continue
         median = temporal_median(sample.hr, rows)
-        made[shot] = [encode_plate(median, PlateConfig(quality=q, speed=6)) for q in config.qualities]
+        made[shot] = [
+            encode_plate(median, PlateConfig(quality=q, speed=6)) for q in config.qualities
+        ]
     return made
 
 
