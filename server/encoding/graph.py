@@ -118,12 +118,16 @@ def hash_file(path: Path) -> str:
 
 @cache
 def code_hash(modules: tuple[str, ...]) -> str:
-    """SHA-256 (hex) of the sources of modules and packages, without importing them."""
+    """SHA-256 (hex) of the sources of modules and packages, without importing them.
+
+    A package's sources are its Python files and the tables beside them (JSON).
+    """
     digest = hashlib.sha256()
     root = Path(__file__).parents[2]
     for module in modules:
         path = root.joinpath(*module.split("."))
-        sources = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        within = [file for file in path.rglob("*") if file.suffix in (".py", ".json")]
+        sources = sorted(within) if path.is_dir() else [path.with_suffix(".py")]
         for source in sources:
             digest.update(str(source.relative_to(root)).encode() + b"\0")
             digest.update(source.read_bytes())
