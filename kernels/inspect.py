@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from kernels import bases
 from kernels.compiler.payload import layer_bytes
-from kernels.compiler.wire import decode_plan, encode_plan
+from kernels.compiler.wire import base_of, decode_plan, encode_plan
 from kernels.plan import (
     INPUT_STEP,
     Activation,
@@ -131,6 +132,8 @@ def inspect_plan(wire: bytes, threads: int = 1) -> PlanReport:
 
     Raises PlanError for bytes that the format refuses.
     """
+    identity = base_of(wire)
+    base = None if identity is None else bases.find(identity)
     plan = decode_plan(wire)
     engine = Engine(threads)
     interpolation = _frame_seconds(engine, plan.scale, None)
@@ -138,8 +141,8 @@ def inspect_plan(wire: bytes, threads: int = 1) -> PlanReport:
         block: _rate(engine, plan, block, interpolation)
         for block in {layer.block for layer in plan.table.layers}
     }
-    layers = tuple(_layers(plan, rates))
-    prepared = Plan(wire)
+    layers = tuple(_layers(plan, rates, None if base is None else decode_plan(base)))
+    prepared = Plan(wire, base)
     measured = _frame_seconds(engine, plan.scale, prepared)
     return PlanReport(
         sha256=hashlib.sha256(wire).hexdigest(),
@@ -160,9 +163,9 @@ def inspect_plan(wire: bytes, threads: int = 1) -> PlanReport:
     )
 
 
-def _layers(plan: PlanIR, rates: dict[int, float]) -> list[LayerReport]:
+def _layers(plan: PlanIR, rates: dict[int, float], base: PlanIR | None) -> list[LayerReport]:
     found = []
-    sizes = layer_bytes(plan.table, plan.numbers)
+    sizes = layer_bytes(plan.table, plan.numbers, base)
     for index, (spec, numbers) in enumerate(zip(plan.table.layers, plan.numbers, strict=True)):
         macs = int(spread(numbers.taps, spec.block, spec.cout).sum())
         found.append(

@@ -6,6 +6,7 @@ import hashlib
 import struct
 import zlib
 
+from kernels import bases
 from kernels.compiler.payload import decode_payload, encode_payload
 from kernels.errors import PlanError
 from kernels.plan import (
@@ -47,7 +48,8 @@ def encode_plan(plan: PlanIR, base: bytes | None = None) -> bytes:
 def decode_plan(wire: bytes, base: bytes | None = None) -> PlanIR:
     """The plan in `wire`; raises PlanError for anything that the format refuses.
 
-    `base`: the wire plan that a difference is to; a full plan ignores it.
+    `base`: the wire plan that a difference is to, where it is none of those that are shipped; a
+    full plan ignores it.
     """
     wanted = base_of(wire)
     if zlib.crc32(wire[_HEADER.size :]) != _HEADER.unpack_from(wire)[4]:
@@ -56,6 +58,7 @@ def decode_plan(wire: bytes, base: bytes | None = None) -> PlanIR:
     table, end = _Table(wire, start).read()
     if wanted is None:
         return PlanIR(table, decode_payload(table, wire[end:]))
+    base = bases.find(wanted) if base is None else base
     if base is None or base_id(base) != wanted:
         raise PlanError(f"the plan is a difference to base {wanted.hex()}: load it with that base")
     return PlanIR(table, decode_payload(table, wire[end:], _base_for(table, base)))

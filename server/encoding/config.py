@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from kernels import bases
 from kernels.errors import CrispcastError
+from server.encoding.graph import hash_file
 
 MAX_CHUNKS = 16
 MAX_STEPS = 10_000_000
@@ -44,8 +46,10 @@ class EncodeConfig:
     """One encode. `lr_crf` (x264's, up to 51) or `lr_bitrate` (b/s) sets the size of the rung.
 
     `precision` is of the values between an expert's layers: int8 takes half the time of fp32, for a
-    few hundredths of a dB; `max_segment` is in seconds, 2 to 4; `chunks` and `steps` None are the
-    preset's; `threads` and `workers` 0 are what the machine has; `store` None is `default_store()`.
+    few hundredths of a dB; `base` is where training starts: auto (a shipped one of the expert's
+    shape, if any), none, or a file; `max_segment` is in seconds, 2 to 4; `chunks` and `steps` None
+    are the preset's; `threads` and `workers` 0 are what the machine has; `store` None is
+    `default_store()`.
     """
 
     source: Path
@@ -55,6 +59,7 @@ class EncodeConfig:
     chunks: int | None = None
     plates: str = "auto"
     precision: str = "int8"
+    base: str = "auto"
     preset: str = "balanced"
     steps: int | None = None
     lr_crf: float | None = None
@@ -87,6 +92,9 @@ class EncodeConfig:
                 raise CrispcastError(f"{count} {name}: choose 0 to {MAX_THREADS}")
         if not 0 <= self.seed <= MAX_SEED:
             raise CrispcastError(f"seed {self.seed}: choose 0 to {MAX_SEED}")
+        for path in self.bases:
+            if not path.is_file():
+                raise CrispcastError(f"base {path}: no such file; give one, or auto, or none")
         if not self.output.name.removesuffix(".crisp"):
             raise CrispcastError(f"{self.output} has no name; call the output NAME.crisp")
 
@@ -104,6 +112,13 @@ class EncodeConfig:
         return 30.0 if self.lr_crf is None else self.lr_crf
 
     @property
+    def bases(self) -> tuple[Path, ...]:
+        """Files of the bases that an expert may start from."""
+        if self.base == "auto":
+            return bases.shipped()
+        return () if self.base == "none" else (Path(self.base),)
+
+    @property
     def experts(self) -> int:
         """Number of experts to train."""
         if self.method == "none":
@@ -119,6 +134,7 @@ class EncodeConfig:
             "chunks": self.experts,
             "plates": self.plates if self.method != "none" else "off",
             "precision": self.precision,
+            "bases": [hash_file(path)[:32] for path in self.bases],
             "preset": self.preset,
             "steps": self.work.steps,
             "lr_crf": self.crf,

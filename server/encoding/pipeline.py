@@ -170,6 +170,10 @@ def _learned(
     from server.encoding import jobs, training_jobs
 
     work = config.work
+    bases = {
+        f"base-{index}": SourceFile(path, hash_file(path))
+        for index, path in enumerate(config.bases)
+    }
     runs = {"seed": config.seed, "threads": config.threads}
     truth = Job(
         "truth", jobs.collect_truth, {"scale": config.scale}, {**known, "segments": segments}, 2
@@ -204,7 +208,7 @@ def _learned(
                 "precision": config.precision,
                 **runs,
             },
-            {**footage, "chunks": chunks, "plates": plates},
+            {**footage, "chunks": chunks, "plates": plates, **bases},
             60 / config.experts,
         )
         for index in range(config.experts)
