@@ -71,13 +71,13 @@ def trained(data: TrainingData, config: BaseConfig, steps: int, base: bytes | No
     """An expert after `steps`, as it would be sent."""
     training = TrainingConfig(steps=steps, threads=config.threads)
     if base is None:
-        expert = train(data, config.network, training).network
-        wire = compile_module(expert, config.scale)
+        made = train(data, config.network, training)
+        wire = compile_module(made.network, config.scale, made.bits)
         return Point(steps, measure(data, wire), len(wire), None)
     start = decode_plan(base)
-    expert = train(data, config.network, training.from_base(), base=start).network
-    whole = compile_module(expert, config.scale)
-    difference = compile_module(expert, config.scale, base=base)
+    made = train(data, config.network, training.from_base(), base=start)
+    whole = compile_module(made.network, config.scale, made.bits)
+    difference = compile_module(made.network, config.scale, made.bits, base=base)
     return Point(steps, measure(data, difference, base), len(whole), len(difference))
 
 

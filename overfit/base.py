@@ -53,7 +53,9 @@ class BaseConfig:
     @property
     def dense(self) -> TrainingConfig:
         """The first part. Values between layers stay exact: each expert rounds its own."""
-        return TrainingConfig(steps=self.steps, density=1.0, codes=False, threads=self.threads)
+        return TrainingConfig(
+            steps=self.steps, density=1.0, codes=False, bits=8, threads=self.threads
+        )
 
     @property
     def pruned(self) -> TrainingConfig:
@@ -62,6 +64,7 @@ class BaseConfig:
             steps=self.prune_steps,
             density=self.density,
             codes=False,
+            bits=8,
             learning_rate=1e-3,
             prune_begin=0.0,
             threads=self.threads,

@@ -59,7 +59,7 @@ class TrainingConfig:
     prune_end: float = 0.6
     prune_every: int = 20
     round_begin: float = 0.85
-    bits: int = 8
+    bits: int = 5
     codes: bool = True
     plate_dropout: float = 0.1
     seed: int = 1
@@ -89,13 +89,14 @@ class Trained:
     """A trained expert on the CPU, its weights pruned and rounded.
 
     `psnr_y` is the running figure of training in dB, `density` that of the prunable layers,
-    `seconds` the time spent, over all attempts.
+    `seconds` the time spent, over all attempts, `bits` what its weights were rounded to.
     """
 
     network: Expert
     psnr_y: float
     density: float
     seconds: float
+    bits: int
 
 
 def device() -> torch.device:
@@ -201,7 +202,7 @@ class _Run:
         end_rounding(self.expert)
         self.pruner.apply()
         network = self.expert.cpu().eval().requires_grad_(False)
-        return Trained(network, self.psnr(), self.pruner.density(), self.seconds)
+        return Trained(network, self.psnr(), self.pruner.density(), self.seconds, config.bits)
 
     def psnr(self) -> float:
         """Running PSNR-Y in dB; an error of 1 in the networks' domain is 128 codes."""

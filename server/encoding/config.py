@@ -9,6 +9,8 @@ from kernels.errors import CrispcastError
 from server.encoding.graph import hash_file
 
 MAX_CHUNKS = 16
+BASE_STEPS = 500
+"""With more steps an expert ends better from random weights, which keep no base's taps."""
 MAX_STEPS = 10_000_000
 MAX_THREADS = 256
 MAX_SEED = 0xFFFF_FFFF
@@ -47,9 +49,9 @@ class EncodeConfig:
 
     `precision` is of the values between an expert's layers: int8 takes half the time of fp32, for a
     few hundredths of a dB; `base` is where training starts: auto (a shipped one of the expert's
-    shape, if any), none, or a file; `max_segment` is in seconds, 2 to 4; `chunks` and `steps` None
-    are the preset's; `threads` and `workers` 0 are what the machine has; `store` None is
-    `default_store()`.
+    shape, if training is short), none, or a file; `max_segment` is in seconds, 2 to 4; `chunks` and
+    `steps` None are the preset's; `threads` and `workers` 0 are what the machine has; `store` None
+    is `default_store()`.
     """
 
     source: Path
@@ -115,7 +117,8 @@ class EncodeConfig:
     def bases(self) -> tuple[Path, ...]:
         """Files of the bases that an expert may start from."""
         if self.base == "auto":
-            return bases.shipped()
+            short = self.work.steps <= BASE_STEPS * max(1, self.experts)
+            return bases.shipped() if short else ()
         return () if self.base == "none" else (Path(self.base),)
 
     @property

@@ -29,13 +29,16 @@ class ChosenPlan:
     form: Literal["full", "difference"]
 
 
-def choose_plan(network: Expert, base: bytes | None) -> ChosenPlan:
-    """The form that costs a viewer less; a difference only to a base that every client has."""
+def choose_plan(network: Expert, bits: int, base: bytes | None) -> ChosenPlan:
+    """The form that costs a viewer less; a difference only to a base that every client has.
+
+    `bits`: what the weights of `network` were rounded to.
+    """
     scale = network.config.scale
-    full = compile_module(network, scale)
+    full = compile_module(network, scale, bits)
     if base is None or bases.find(base_id(base)) is None:
         return ChosenPlan(full, "full")
-    difference = compile_module(network, scale, base=base)
+    difference = compile_module(network, scale, bits, base=base)
     if len(difference) > (1 - LEAST_SAVING) * len(full):
         return ChosenPlan(full, "full")
     return ChosenPlan(difference, "difference")

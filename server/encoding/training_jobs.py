@@ -222,7 +222,7 @@ def train_expert(task: Task) -> None:
         checkpoint=task.checkpoint / "state.pt",
         on_progress=lambda step, psnr: task.report(step / steps, psnr),
     )
-    chosen = choose_plan(trained.network, base)
+    chosen = choose_plan(trained.network, trained.bits, base)
     (task.out / "expert.plan").write_bytes(chosen.wire)
     facts = {"psnr_y": trained.psnr_y, "density": trained.density, "form": chosen.form}
     write_json(task.out / "expert.json", facts)
