@@ -118,6 +118,9 @@ def _encode(
     chunks: Annotated[int | None, typer.Option(help="Experts by difficulty of patch.")] = None,
     plates: Annotated[str, typer.Option(help="auto, or off: no pictures of places.")] = "auto",
     precision: Annotated[str, typer.Option(help="Of experts: int8, or fp32.")] = "int8",
+    base: Annotated[
+        str, typer.Option(help="Where training starts: auto, none, or a base's file.")
+    ] = "auto",
     preset: Annotated[str, typer.Option(help="fast, balanced or best.")] = "balanced",
     steps: Annotated[
         int | None, typer.Option(help="Training steps; the preset's if unset.")
@@ -158,6 +161,7 @@ def _encode(
             chunks=chunks,
             plates=plates,
             precision=precision,
+            base=base,
             preset=preset,
             steps=steps,
             lr_crf=lr_crf,

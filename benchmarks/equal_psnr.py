@@ -100,7 +100,7 @@ def _footage(clip: Path) -> TrainingData:
 def _train(data: TrainingData, units: int, density: float, codes: bool) -> PlanIR:
     config = TrainingConfig(steps=STEPS, density=density, codes=codes)
     trained = train(data, NetworkConfig(scale=SCALE, units=units), config)
-    return decode_plan(compile_module(trained.network, SCALE))
+    return decode_plan(compile_module(trained.network, SCALE, trained.bits))
 
 
 def _scene(data: TrainingData, number: int) -> Scene:

@@ -23,6 +23,8 @@ from client_sdk.contract.manifest import Manifest, Rung, RungSegment
 from client_sdk.contract.package import Package
 from client_sdk.contract.patch_map import PatchMap, decode_record
 from client_sdk.contract.plate import decode_plate
+from kernels import bases
+from kernels.compiler import base_of
 from kernels.errors import CrispcastError, PackageError
 from kernels.runtime import Engine, Plan, Plate
 
@@ -126,7 +128,8 @@ class Upscaler:
             luma = decode_plate(data, rung.width * rung.scale, rung.height * rung.scale)
             self._plates[sha256] = Plate(luma, rung.scale)
         else:
-            plan = Plan(data)
+            base = base_of(data)
+            plan = Plan(data, None if base is None else bases.find(base))
             if plan.scale != rung.scale:
                 raise PackageError(
                     f"plan {sha256[:16]} is for scale {plan.scale}, rung {rung.name} for "

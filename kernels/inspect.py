@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from kernels import bases
 from kernels.compiler import cost
 from kernels.compiler.payload import layer_bytes
-from kernels.compiler.wire import decode_plan, encode_plan
+from kernels.compiler.wire import base_of, decode_plan, encode_plan
 from kernels.plan import (
     INPUT_STEP,
     Activation,
@@ -145,15 +146,17 @@ def inspect_plan(wire: bytes, threads: int = 1) -> PlanReport:
 
     Raises PlanError for bytes that the format refuses.
     """
+    identity = base_of(wire)
+    base = None if identity is None else bases.find(identity)
     plan = decode_plan(wire)
     engine = Engine(threads)
     interpolation = _frame_seconds(engine, plan.scale, None)
     factors = {coded: _factor(engine, plan.scale, interpolation, coded) for coded in (False, True)}
     coded = plan.table.coded
     times = _layer_ms(plan, engine.isa, factors[coded], coded)
-    layers = tuple(_layers(plan, times))
+    layers = tuple(_layers(plan, times, None if base is None else decode_plan(base)))
     other = _layer_ms(plan, engine.isa, factors[not coded], not coded)
-    prepared = Plan(wire)
+    prepared = Plan(wire, base)
     measured = _frame_seconds(engine, plan.scale, prepared)
     return PlanReport(
         sha256=hashlib.sha256(wire).hexdigest(),
@@ -182,9 +185,9 @@ def _layer_ms(plan: PlanIR, isa: str, factor: float, coded: bool) -> list[float]
     return [share * cost.nanoseconds(work, isa, coded=coded) for work in steps]
 
 
-def _layers(plan: PlanIR, times: list[float]) -> list[LayerReport]:
+def _layers(plan: PlanIR, times: list[float], base: PlanIR | None) -> list[LayerReport]:
     found = []
-    sizes = layer_bytes(plan.table, plan.numbers)
+    sizes = layer_bytes(plan.table, plan.numbers, base)
     for index, (spec, numbers) in enumerate(zip(plan.table.layers, plan.numbers, strict=True)):
         macs = int(spread(numbers.taps, spec.block, spec.cout).sum())
         found.append(

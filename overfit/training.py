@@ -21,7 +21,8 @@ import torch
 from torch import nn
 
 from kernels.errors import CrispcastError
-from overfit.networks import Expert, NetworkConfig, build, settling
+from kernels.plan import PlanIR
+from overfit.networks import Expert, NetworkConfig, build, settling, start_from
 from overfit.pruning import TapPruner, begin_rounding, cubic_density, end_rounding
 from overfit.training_data import Batch, TrainingData, WindowSampler
 
@@ -58,7 +59,7 @@ class TrainingConfig:
     prune_end: float = 0.6
     prune_every: int = 20
     round_begin: float = 0.85
-    bits: int = 8
+    bits: int = 5
     codes: bool = True
     plate_dropout: float = 0.1
     seed: int = 1
@@ -78,19 +79,24 @@ class TrainingConfig:
         if not 0 <= self.plate_dropout <= 1:
             raise CrispcastError(f"plate dropout {self.plate_dropout:g} is not from 0 to 1")
 
+    def from_base(self) -> TrainingConfig:
+        """The same from a pruned base: its taps are kept, and rounding comes early."""
+        return replace(self, prune_begin=0.0, prune_end=0.01, warmup=20, round_begin=0.6)
+
 
 @dataclass(frozen=True)
 class Trained:
     """A trained expert on the CPU, its weights pruned and rounded.
 
     `psnr_y` is the running figure of training in dB, `density` that of the prunable layers,
-    `seconds` the time spent, over all attempts.
+    `seconds` the time spent, over all attempts, `bits` what its weights were rounded to.
     """
 
     network: Expert
     psnr_y: float
     density: float
     seconds: float
+    bits: int
 
 
 def device() -> torch.device:
@@ -103,21 +109,23 @@ def train(
     network: NetworkConfig,
     config: TrainingConfig,
     *,
+    base: PlanIR | None = None,
     checkpoint: Path | None = None,
     on_progress: Progress | None = None,
 ) -> Trained:
-    """Trains one expert on `data`.
+    """Trains one expert on `data`, from the weights of `base` where one is given.
 
     `checkpoint` is a file this run may write, and goes on from if an equal run left it; the caller
-    removes it. Raises CrispcastError where the training diverges twice.
+    removes it. Raises CrispcastError where the training diverges twice, or where `base` is of
+    another shape.
     """
     try:
-        return _Run(data, network, config, checkpoint, on_progress).finish()
+        return _Run(data, network, config, base, checkpoint, on_progress).finish()
     except FloatingPointError:
         # Seen at rates of 4e-3 on wide networks: a calmer start is worth one retry.
         calmer = replace(config, learning_rate=config.learning_rate / 3)
     try:
-        return _Run(data, network, calmer, checkpoint, on_progress).finish()
+        return _Run(data, network, calmer, base, checkpoint, on_progress).finish()
     except FloatingPointError as error:
         raise CrispcastError(
             f"training diverged at a learning rate of {calmer.learning_rate:g}; lower it"
@@ -132,6 +140,7 @@ class _Run:
         data: TrainingData,
         network: NetworkConfig,
         config: TrainingConfig,
+        base: PlanIR | None,
         checkpoint: Path | None,
         on_progress: Progress | None,
     ) -> None:
@@ -148,6 +157,8 @@ class _Run:
         # With so few channels, channels last is 1.3 to 1.5 times as fast on a CPU
         # (benchmarks/training_layout.py).
         self.expert = build(network).to(self.device)
+        if base is not None:
+            start_from(self.expert, base)
         self.expert.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(self.expert.parameters(), lr=config.learning_rate)
         self.pruner = TapPruner(self.expert)
@@ -155,8 +166,13 @@ class _Run:
         self.error = 0.0
         self.seconds = 0.0
         self.rounding = False
-        key = repr((asdict(network), asdict(config), data.lr.shape, len(data.samples)))
-        self.key = hashlib.sha256(key.encode()).hexdigest()
+        key = hashlib.sha256(
+            repr((asdict(network), asdict(config), data.lr.shape, len(data.samples))).encode()
+        )
+        if base is not None:
+            for numbers in base.numbers:
+                key.update(numbers.dequantised().tobytes())
+        self.key = key.hexdigest()
         self._restore()
 
     def finish(self) -> Trained:
@@ -186,7 +202,7 @@ class _Run:
         end_rounding(self.expert)
         self.pruner.apply()
         network = self.expert.cpu().eval().requires_grad_(False)
-        return Trained(network, self.psnr(), self.pruner.density(), self.seconds)
+        return Trained(network, self.psnr(), self.pruner.density(), self.seconds, config.bits)
 
     def psnr(self) -> float:
         """Running PSNR-Y in dB; an error of 1 in the networks' domain is 128 codes."""

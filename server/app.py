@@ -18,6 +18,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse
 
 from client_sdk.contract import Package
+from kernels import bases
 from kernels.errors import PackageError, StreamError
 from server.catalogue import Catalogue, open_catalogue
 from server.settings import Settings
@@ -26,6 +27,7 @@ from server.whep import SDP, Viewers, manifest_path, whep_router
 log = logging.getLogger("crispcast.server")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_BASE_ID = re.compile(r"[0-9a-f]{32}")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _FOREVER = "public, max-age=31536000, immutable"
 
@@ -102,6 +104,14 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
         if data is None:
             raise HTTPException(404, f"there is no asset {sha256}")
         return _ranged(request, data, "application/octet-stream", f'"{sha256}"', _FOREVER)
+
+    @app.get("/bases/{identity}")
+    async def base(request: Request, identity: str) -> Response:
+        """A base that is shipped, by its id: for players that come without them, as pages do."""
+        data = bases.find(bytes.fromhex(identity)) if _BASE_ID.fullmatch(identity) else None
+        if data is None:
+            raise HTTPException(404, f"there is no base {identity[:32]}")
+        return _ranged(request, data, "application/octet-stream", f'"{identity}"', _FOREVER)
 
     @app.get("/", response_class=HTMLResponse)
     async def index() -> str:

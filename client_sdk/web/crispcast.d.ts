@@ -109,7 +109,9 @@ export class Runtime {
   /** Fetches the best module that this browser runs from `folder`, by default beside crispcast.js. */
   static load(folder?: string | URL, options?: LoadOptions): Promise<Runtime>;
   /** Any bytes may be given; those that are no plan are refused with a CrispcastError. */
-  plan(bytes: Uint8Array): Plan;
+  plan(bytes: Uint8Array, base?: Uint8Array | null): Plan;
+  /** The id of the base that a wire plan is a difference to, 32 hex digits; null: a full plan. */
+  baseOf(bytes: Uint8Array): string | null;
   /** From HR luma of width × height samples, multiples of `scale`; it is copied. */
   plate(luma: Uint8Array, width: number, height: number, scale: number, stride?: number): Plate;
   /** Room for an LR picture within the runtime. */

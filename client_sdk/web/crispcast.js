@@ -176,15 +176,41 @@ export class Runtime {
     return threads > 1 ? startShared(module, threads) : start(module);
   }
 
-  /** @param {Uint8Array} bytes a wire plan, of any origin @returns {Plan} */
-  plan(bytes) {
+  /**
+   * @param {Uint8Array} bytes a wire plan, of any origin
+   * @param {Uint8Array | null} [base] the wire plan that it is a difference to
+   * @returns {Plan}
+   */
+  plan(bytes, base = null) {
     const core = this.#core;
-    if (!(bytes instanceof Uint8Array)) throw core.error(STATUS.ARGUMENT, 'a plan is a Uint8Array');
-    const pointer = core.withRoom(bytes.length || 1, (wire) => {
-      core.bytes(wire, bytes.length).set(bytes);
-      return core.create((slot) => core.call.crispcast_plan_create(wire, bytes.length, slot));
+    for (const given of base === null ? [bytes] : [bytes, base])
+      if (!(given instanceof Uint8Array))
+        throw core.error(STATUS.ARGUMENT, 'a plan and its base are Uint8Arrays');
+    const size = bytes.length;
+    const baseSize = base?.length ?? 0;
+    const pointer = core.withRoom(size + baseSize || 1, (wire) => {
+      core.bytes(wire, size).set(bytes);
+      if (base) core.bytes(wire + size, baseSize).set(base);
+      const at = base ? wire + size : 0;
+      return core.create((slot) =>
+        core.call.crispcast_plan_create_with_base(wire, size, at, baseSize, slot),
+      );
     });
     return new Plan(core, pointer);
+  }
+
+  /**
+   * @param {Uint8Array} bytes a wire plan
+   * @returns {string | null} the id of its base, 32 hex digits, or null for a full plan
+   */
+  baseOf(bytes) {
+    const core = this.#core;
+    return core.withRoom(bytes.length + 24, (room) => {
+      core.bytes(room + 24, bytes.length).set(bytes);
+      core.check(core.call.crispcast_plan_base_id(room + 24, bytes.length, room, room + 16));
+      if (!core.words(room + 16, 1)[0]) return null;
+      return Array.from(core.bytes(room, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    });
   }
 
   /**

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kernels.compiler.from_torch import from_torch
 from kernels.compiler.lower import lower_graph
 from kernels.compiler.passes import simplify
-from kernels.compiler.wire import decode_plan, encode_plan
+from kernels.compiler.wire import base_id, base_of, decode_plan, encode_plan
 from kernels.errors import PlanError
 from kernels.graph import Graph
 from kernels.plan import BLOCKS
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "base_id",
+    "base_of",
     "compile_graph",
     "compile_module",
     "decode_plan",
@@ -32,16 +34,35 @@ __all__ = [
 ]
 
 
-def compile_module(module: nn.Module, scale: int, bits: int = 8, block: int = 4) -> bytes:
+def compile_module(
+    module: nn.Module,
+    scale: int,
+    bits: int = 8,
+    block: int = 4,
+    base: bytes | None = None,
+    reorder: bool = True,
+) -> bytes:
     """The wire plan of a torch network; see `from_torch` and `compile_graph`."""
-    return compile_graph(from_torch(module, scale), bits=bits, block=block)
+    graph = from_torch(module, scale)
+    return compile_graph(graph, bits=bits, block=block, base=base, reorder=reorder)
 
 
-def compile_graph(graph: Graph, *, bits: int = 8, block: int = 4) -> bytes:
+def compile_graph(
+    graph: Graph,
+    *,
+    bits: int = 8,
+    block: int = 4,
+    base: bytes | None = None,
+    reorder: bool = True,
+) -> bytes:
     """The wire plan of a network: weights of `bits` bits, taps shared by `block` output channels.
+
+    `base`: the wire plan of a base, to which the plan is then a difference. `reorder`: channels may
+    be reordered and dropped; of a base and of what refers to it they never are.
 
     Raises PlanError where the network cannot be a plan, saying which part and why.
     """
     if block not in BLOCKS:
         raise PlanError(f"taps shared by {block} output channels: choose one of {BLOCKS}")
-    return encode_plan(lower_graph(simplify(graph, block), bits, block))
+    simple = simplify(graph, block, reorder=reorder and base is None)
+    return encode_plan(lower_graph(simple, bits, block), base)

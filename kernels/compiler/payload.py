@@ -2,26 +2,34 @@
 
 Section "Payload" of `docs/plan-format.md`. Encoding and decoding are one walk, `_Walk`, over a
 coder that either writes the bit it is given or reads the bit that comes, so the two cannot drift.
+A difference is the same walk: what is coded are differences from what the base predicts, in
+contexts of their own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
+from kernels.errors import PlanError
 from kernels.plan import (
     Bool,
     Half,
     Int8,
     LayerNumbers,
     LayerSpec,
+    PlanIR,
     PlanTable,
+    Uint8,
     check_numbers,
+    scale_values,
 )
 from kernels.range_coder import Contexts, Decoder, Encoder
 
 _CLASSES = ((6, 0), (9, 1), (11, 2))
+_BIAS_BITS = 17
 
 
 class _Coder(Protocol):
@@ -65,39 +73,49 @@ class _Reader:
         return self.decoder.bit_tree(contexts, 8)
 
 
-def encode_payload(table: PlanTable, numbers: tuple[LayerNumbers, ...]) -> bytes:
-    """The range-coded stream of a valid plan."""
+def encode_payload(
+    table: PlanTable, numbers: tuple[LayerNumbers, ...], base: PlanIR | None = None
+) -> bytes:
+    """The range-coded stream of a valid plan, as a difference where there is a base."""
     writer = _Writer()
     walk = _Walk(writer)
-    for spec, given in zip(table.layers, numbers, strict=True):
-        walk.layer(spec, given)
+    for spec, given, by in zip(table.layers, numbers, _layers_of(base, table), strict=True):
+        walk.layer(spec, given, by)
     return writer.encoder.finish()
 
 
-def layer_bytes(table: PlanTable, numbers: tuple[LayerNumbers, ...]) -> list[int]:
+def layer_bytes(
+    table: PlanTable, numbers: tuple[LayerNumbers, ...], base: PlanIR | None = None
+) -> list[int]:
     """Bytes of the stream that each layer takes, to within one at each end."""
     writer = _Writer()
     walk = _Walk(writer)
     sizes, before = [], 0
-    for spec, given in zip(table.layers, numbers, strict=True):
-        walk.layer(spec, given)
+    for spec, given, by in zip(table.layers, numbers, _layers_of(base, table), strict=True):
+        walk.layer(spec, given, by)
         sizes.append(len(writer.encoder) - before)
         before = len(writer.encoder)
     return sizes
 
 
-def decode_payload(table: PlanTable, data: bytes) -> tuple[LayerNumbers, ...]:
+def decode_payload(
+    table: PlanTable, data: bytes, base: PlanIR | None = None
+) -> tuple[LayerNumbers, ...]:
     """The numbers of all layers; raises PlanError where the stream is not exactly theirs."""
     reader = _Reader(data)
     walk = _Walk(reader)
     numbers = []
-    for index, spec in enumerate(table.layers):
+    for index, (spec, by) in enumerate(zip(table.layers, _layers_of(base, table), strict=True)):
         cin = table.input_channels(index)
-        found = walk.layer(spec, _blank(spec, cin))
+        found = walk.layer(spec, _blank(spec, cin), by)
         check_numbers(index, spec, found, cin)
         numbers.append(found)
     reader.decoder.finish()
     return tuple(numbers)
+
+
+def _layers_of(base: PlanIR | None, table: PlanTable) -> Sequence[LayerNumbers | None]:
+    return [None] * len(table.layers) if base is None else base.numbers
 
 
 def _blank(spec: LayerSpec, cin: int) -> LayerNumbers:
@@ -129,19 +147,29 @@ class _Walk:
         self._scales = Contexts(256)
         self._half_high = Contexts(256)
         self._half_low = Contexts(256)
+        self._bias = _Sizes(coder, 1)
         self._taps = Contexts(27)
-        self._zero = Contexts(4)
-        self._unary = [Contexts(6) for _ in range(4)]
-        self._first = Contexts(8)
-        self._second = Contexts(16)
+        self._taps_of_base = Contexts(72)
+        self._full = _Sizes(coder, 4)
+        self._differences = _Sizes(coder, 8)
 
-    def layer(self, spec: LayerSpec, given: LayerNumbers) -> LayerNumbers:
+    def layer(
+        self, spec: LayerSpec, given: LayerNumbers, base: LayerNumbers | None = None
+    ) -> LayerNumbers:
         """Code one layer; what comes back is `given` when writing, the layer when reading."""
-        codes = [self._coder.tree(int(code), self._scales) for code in given.scales]
-        bias = self._halves(given.bias)
+        expected = [0] * spec.cout if base is None else base.scales.tolist()
+        codes = np.array(
+            [
+                (self._coder.tree((int(code) - by) & 255, self._scales) + by) & 255
+                for code, by in zip(given.scales, expected, strict=True)
+            ],
+            np.uint8,
+        )
+        bias = self._halves(given.bias) if base is None else self._moved(given.bias, base.bias)
         activation = self._halves(given.activation)
-        taps, weights = self._blocks(spec, given)
-        return LayerNumbers(np.array(codes, np.uint8), bias, activation, taps, weights)
+        predicted = None if base is None else predict(spec, base, codes)
+        taps, weights = self._blocks(spec, given, predicted)
+        return LayerNumbers(codes, bias, activation, taps, weights)
 
     def _halves(self, given: Half) -> Half:
         found = []
@@ -150,62 +178,112 @@ class _Walk:
             found.append(high << 8 | self._coder.tree(bits & 255, self._half_low))
         return np.array(found, np.uint16).view(np.float16)
 
-    def _blocks(self, spec: LayerSpec, given: LayerNumbers) -> tuple[Bool, Int8]:
+    def _moved(self, given: Half, base: Half) -> Half:
+        """Halves as differences between their places in the order of all halves."""
+        found = []
+        pairs = zip(given.view(np.uint16).tolist(), base.view(np.uint16).tolist(), strict=True)
+        for bits, by in pairs:
+            place = _place(by) + self._bias.code(_place(bits) - _place(by), 0, _BIAS_BITS)
+            if abs(place) > 0x7FFF:
+                raise PlanError("a bias beyond half precision in the plan: compile it again")
+            found.append(place if place >= 0 else 0x8000 - place)
+        return np.array(found, np.uint16).view(np.float16)
+
+    def _blocks(
+        self, spec: LayerSpec, given: LayerNumbers, predicted: Int8 | None
+    ) -> tuple[Bool, Int8]:
         cin = given.taps.shape[1]
         places = _position_classes(spec.kernel) * cin
         masks: list[list[int]] = []
         weights = np.zeros((spec.cout, cin * spec.kernel**2), np.int8)
         given_weights = given.weights.reshape(weights.shape)
         for number in range(spec.blocks):
+            rows = slice(number * spec.block, min((number + 1) * spec.block, spec.cout))
+            before = masks[-1] if masks else [2] * len(places)
+            by = None if predicted is None else predicted[rows]
             if spec.dense:
                 mask = [1] * len(places)
             else:
-                before = masks[-1] if masks else [2] * len(places)
-                mask = self._mask(given.taps[number].reshape(-1).tolist(), before, places)
+                bits = given.taps[number].reshape(-1).tolist()
+                mask = self._mask(bits, before, places if by is None else _strengths(by), by)
             masks.append(mask)
-            rows = slice(number * spec.block, min((number + 1) * spec.block, spec.cout))
             present = np.flatnonzero(mask)
-            block = given_weights[rows, present].T.tolist()
-            coded = self._weights(block, spec.bits)
+            expected = (
+                np.zeros((len(given_weights[rows]), len(places)), np.int8) if by is None else by
+            )
+            coded = self._weights(
+                given_weights[rows, present].T.tolist(),
+                expected[:, present].T.tolist(),
+                spec.bits,
+                by is not None,
+            )
             if coded:
                 weights[rows, present] = np.array(coded, np.int8).T
         taps = np.array(masks, np.bool_).reshape(given.taps.shape)
         return taps, weights.reshape(given.weights.shape)
 
-    def _mask(self, given: list[bool], before: list[int], places: list[int]) -> list[int]:
+    def _mask(
+        self, given: list[bool], before: list[int], kinds: list[int], base: Int8 | None
+    ) -> list[int]:
+        """Code a block's mask; `kinds` are its taps' places, or what a base has there."""
+        contexts = self._taps if base is None else self._taps_of_base
         mask: list[int] = []
         last = last_but_one = 0
-        for bit, above, place in zip(given, before, places, strict=True):
-            context = (place * 3 + above) * 3 + last + last_but_one
-            last_but_one, last = last, self._coder.bit(int(bit), self._taps, context)
+        for bit, above, kind in zip(given, before, kinds, strict=True):
+            context = (kind * 3 + above) * 3 + last + last_but_one
+            last_but_one, last = last, self._coder.bit(int(bit), contexts, context)
             mask.append(last)
         return mask
 
-    def _weights(self, block: list[list[int]], bits: int) -> list[list[int]]:
-        """Code the weights of one block, [present taps][channels]."""
+    def _weights(
+        self, block: list[list[int]], expected: list[list[int]], bits: int, moved: bool
+    ) -> list[list[int]]:
+        """Code the weights of one block, [present taps][channels].
+
+        With `moved` as differences from what a base lets expect.
+        """
         found: list[list[int]] = []
+        highest = 2 ** (bits - 1) - 1
         tap_before = [0] * (len(block[0]) if block else 0)
-        for tap in block:
+        for tap, by in zip(block, expected, strict=True):
             before = 0
             lengths, row = [], []
-            for weight, above in zip(tap, tap_before, strict=True):
-                coded = self._weight(weight, before + above, bits)
+            for weight, start, above in zip(tap, by, tap_before, strict=True):
+                group = _group(before + above)
+                if moved:
+                    group += 0 if start else 4
+                    coded = self._differences.code(weight - start, group, bits)
+                else:
+                    coded = self._full.code(weight, group, bits - 1)
                 before = abs(coded).bit_length()
                 lengths.append(before)
-                row.append(coded)
+                if abs(start + coded) > highest:
+                    raise PlanError(f"a weight beyond {bits} bits in the plan: compile it again")
+                row.append(start + coded)
             tap_before = lengths
             found.append(row)
         return found
 
-    def _weight(self, weight: int, neighbours: int, bits: int) -> int:
+
+class _Sizes:
+    """Codes whole numbers of either sign: a zero flag, the sign, the bit length, the bits."""
+
+    def __init__(self, coder: _Coder, groups: int) -> None:
+        self._coder = coder
+        self._zero = Contexts(groups)
+        self._unary = [Contexts(_BIAS_BITS) for _ in range(groups)]
+        self._first = Contexts(_BIAS_BITS + 1)
+        self._second = Contexts(2 * _BIAS_BITS + 2)
+
+    def code(self, number: int, group: int, bits: int) -> int:
+        """A number of at most `bits` bits and a sign, in the contexts of `group`."""
         coder = self._coder
-        group = next((group for limit, group in _CLASSES if neighbours < limit), 3)
-        if coder.bit(int(weight == 0), self._zero, group):
+        if coder.bit(int(number == 0), self._zero, group):
             return 0
-        negative = coder.bypass(int(weight < 0))
-        size = abs(weight)
+        negative = coder.bypass(int(number < 0))
+        size = abs(number)
         ones = 0
-        while ones < bits - 2:
+        while ones < bits - 1:
             if not coder.bit(int(size.bit_length() - 1 > ones), self._unary[group], ones):
                 break
             ones += 1
@@ -221,3 +299,31 @@ class _Walk:
                 bit = coder.bypass(bit)
             found = found << 1 | bit
         return -found if negative else found
+
+
+def predict(spec: LayerSpec, base: LayerNumbers, scales: Uint8) -> Int8:
+    """What the base says the layer's integers are, i8 [cout, cin·k·k].
+
+    Its weights in units of the layer's own scales u8 [cout], rounded, halves to even, and cut off
+    at the layer's bits.
+    """
+    highest = 2 ** (spec.bits - 1) - 1
+    units = scale_values()[scales].reshape(-1, 1)
+    weights = base.dequantised().reshape(spec.cout, -1)
+    whole = np.clip(np.rint(weights / units), -highest, highest)
+    return np.asarray(whole, np.int8)
+
+
+def _strengths(predicted: Int8) -> list[int]:
+    """Bit length of the largest |prediction| of each tap of a block [channels, taps]."""
+    largest = np.abs(predicted.astype(np.int16)).max(axis=0)
+    return [int(size).bit_length() for size in largest]
+
+
+def _group(neighbours: int) -> int:
+    return next((group for limit, group in _CLASSES if neighbours < limit), 3)
+
+
+def _place(half: int) -> int:
+    """Where a half stands in the order of all halves, by its bits; both zeros are 0."""
+    return half if half < 0x8000 else 0x8000 - half

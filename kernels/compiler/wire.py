@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 
+from kernels import bases
 from kernels.compiler.payload import decode_payload, encode_payload
 from kernels.errors import PlanError
 from kernels.plan import (
@@ -20,40 +22,96 @@ from kernels.plan import (
 )
 
 MAGIC = b"CCPL"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
+BASE_ID_BYTES = 16
 _HEADER = struct.Struct("<4sBBHI")
+_DIFFERENCE = 1
 _RESIDUAL, _AFTER, _DENSE, _CODES, _SIGNED = 4, 8, 16, 32, 64
 
 
-def encode_plan(plan: PlanIR) -> bytes:
-    """The bytes of a plan; raises PlanError where they are more than a plan may have."""
-    body = _encode_table(plan.table) + encode_payload(plan.table, plan.numbers)
-    wire = _HEADER.pack(MAGIC, MAJOR, MINOR, 0, zlib.crc32(body)) + body
+def encode_plan(plan: PlanIR, base: bytes | None = None) -> bytes:
+    """The bytes of a plan; with `base`, the wire plan of a base, as the difference to it.
+
+    Raises PlanError where they are more than a plan may have, or where the base is of another
+    shape.
+    """
+    found = None if base is None else _base_for(plan.table, base)
+    body = b"" if base is None else base_id(base)
+    body += _encode_table(plan.table) + encode_payload(plan.table, plan.numbers, found)
+    minor, flags = (0, 0) if base is None else (MINOR, _DIFFERENCE)
+    wire = _HEADER.pack(MAGIC, MAJOR, minor, flags, zlib.crc32(body)) + body
     if len(wire) > MAX_BYTES:
         raise PlanError(f"the plan takes {len(wire)} bytes, more than {MAX_BYTES}: prune it more")
     return wire
 
 
-def decode_plan(wire: bytes) -> PlanIR:
-    """The plan in `wire`; raises PlanError for anything that the format refuses."""
+def decode_plan(wire: bytes, base: bytes | None = None) -> PlanIR:
+    """The plan in `wire`; raises PlanError for anything that the format refuses.
+
+    `base`: the wire plan that a difference is to, where it is none of those that are shipped; a
+    full plan ignores it.
+    """
+    wanted = base_of(wire)
+    if zlib.crc32(wire[_HEADER.size :]) != _HEADER.unpack_from(wire)[4]:
+        raise PlanError("the plan is damaged: its CRC-32 does not match: fetch it again")
+    start = _HEADER.size + (0 if wanted is None else BASE_ID_BYTES)
+    table, end = _Table(wire, start).read()
+    if wanted is None:
+        return PlanIR(table, decode_payload(table, wire[end:]))
+    base = bases.find(wanted) if base is None else base
+    if base is None or base_id(base) != wanted:
+        raise PlanError(f"the plan is a difference to base {wanted.hex()}: load it with that base")
+    return PlanIR(table, decode_payload(table, wire[end:], _base_for(table, base)))
+
+
+def base_of(wire: bytes) -> bytes | None:
+    """The id of the base that the plan in `wire` is a difference to, or None for a full plan.
+
+    Only the header is read: raises PlanError where that is none or of another version.
+    """
     if len(wire) > MAX_BYTES:
         raise PlanError(f"a plan of {len(wire)} bytes, more than {MAX_BYTES}: refused")
     if len(wire) < _HEADER.size:
         raise PlanError(f"a plan of {len(wire)} bytes has no whole header: fetch it again")
-    magic, major, minor, flags, crc = _HEADER.unpack_from(wire)
+    magic, major, minor, flags, _ = _HEADER.unpack_from(wire)
     if magic != MAGIC:
         raise PlanError(f"not a plan: it begins with {magic!r}, not {MAGIC!r}")
-    if (major, minor) != (MAJOR, MINOR):
+    if major != MAJOR or minor > MINOR:
         raise PlanError(
             f"a plan of version {major}.{minor} where {MAJOR}.{MINOR} is understood: "
             "update Crispcast or encode again"
         )
-    if flags:
-        raise PlanError(f"a plan with flags {flags:#06x} that are not understood: update Crispcast")
-    if zlib.crc32(wire[_HEADER.size :]) != crc:
-        raise PlanError("the plan is damaged: its CRC-32 does not match: fetch it again")
-    table, end = _Table(wire).read()
-    return PlanIR(table, decode_payload(table, wire[end:]))
+    if flags != (_DIFFERENCE if minor == MINOR else 0):
+        raise PlanError(
+            f"a plan of version {major}.{minor} with flags {flags:#06x}: update Crispcast"
+        )
+    if not flags:
+        return None
+    if len(wire) < _HEADER.size + BASE_ID_BYTES:
+        raise PlanError("the plan ends inside the id of its base: fetch it again")
+    return bytes(wire[_HEADER.size : _HEADER.size + BASE_ID_BYTES])
+
+
+def base_id(base: bytes) -> bytes:
+    """What differences call a base: the first 16 bytes of the SHA-256 of its wire plan."""
+    return hashlib.sha256(base).digest()[:BASE_ID_BYTES]
+
+
+def _base_for(table: PlanTable, base: bytes) -> PlanIR:
+    """The base, which must be a full plan whose layers have the shapes of `table`'s."""
+    if base_of(base) is not None:
+        raise PlanError("the plan's base is itself a difference: a base must be a full plan")
+    found = decode_plan(base)
+    if _shapes(found.table) != _shapes(table):
+        raise PlanError("the plan's base has layers of other shapes: compile it without a base")
+    return found
+
+
+def _shapes(table: PlanTable) -> list[tuple[int, int, int]]:
+    return [
+        (layer.cout, table.input_channels(index), layer.kernel)
+        for index, layer in enumerate(table.layers)
+    ]
 
 
 def _encode_table(table: PlanTable) -> bytes:
@@ -86,9 +144,9 @@ def _varint(value: int) -> bytes:
 class _Table:
     """Reads the op table; counts are checked before anything is read for them."""
 
-    def __init__(self, wire: bytes) -> None:
+    def __init__(self, wire: bytes, start: int) -> None:
         self._wire = wire
-        self._next = _HEADER.size
+        self._next = start
 
     def read(self) -> tuple[PlanTable, int]:
         """The table and the offset of the first byte after it."""

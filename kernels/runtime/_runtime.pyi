@@ -9,8 +9,11 @@ Planes = tuple[Plane, Plane, Plane]
 class Plan:
     """A wire plan, checked and prepared. Immutable; threads and engines may share it."""
 
-    def __init__(self, wire: bytes) -> None:
-        """Raises PlanError for any bytes that docs/plan-format.md refuses."""
+    def __init__(self, wire: bytes, base: bytes | None = None) -> None:
+        """base: the wire plan that a difference is to; a full plan ignores it.
+
+        Raises PlanError for any bytes that docs/plan-format.md refuses.
+        """
 
     @property
     def scale(self) -> int:

@@ -4,9 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from kernels import bases
 from kernels.errors import CrispcastError
+from server.encoding.graph import hash_file
 
 MAX_CHUNKS = 16
+BASE_STEPS = 500
+"""With more steps an expert ends better from random weights, which keep no base's taps."""
 MAX_STEPS = 10_000_000
 MAX_THREADS = 256
 MAX_SEED = 0xFFFF_FFFF
@@ -55,8 +59,10 @@ class EncodeConfig:
     of `DEVICES`. `network` is set by what was decided, and is the preset's otherwise.
 
     `precision` is of the values between an expert's layers: int8 takes half the time of fp32, for a
-    few hundredths of a dB; `max_segment` is in seconds, 2 to 4; `chunks` and `steps` None are the
-    preset's; `threads` and `workers` 0 are what the machine has; `store` None is `default_store()`.
+    few hundredths of a dB; `base` is where training starts: auto (a shipped one of the expert's
+    shape, if training is short), none, or a file; `max_segment` is in seconds, 2 to 4; `chunks` and
+    `steps` None are the preset's; `threads` and `workers` 0 are what the machine has; `store` None
+    is `default_store()`.
     """
 
     source: Path
@@ -66,6 +72,7 @@ class EncodeConfig:
     chunks: int | None = None
     plates: str = "auto"
     precision: str = "int8"
+    base: str = "auto"
     preset: str = "balanced"
     steps: int | None = None
     lr_crf: float | None = None
@@ -110,6 +117,9 @@ class EncodeConfig:
                 raise CrispcastError(f"{count} {name}: choose 0 to {MAX_THREADS}")
         if not 0 <= self.seed <= MAX_SEED:
             raise CrispcastError(f"seed {self.seed}: choose 0 to {MAX_SEED}")
+        for path in self.bases:
+            if not path.is_file():
+                raise CrispcastError(f"base {path}: no such file; give one, or auto, or none")
         if not self.output.name.removesuffix(".crisp"):
             raise CrispcastError(f"{self.output} has no name; call the output NAME.crisp")
 
@@ -147,6 +157,14 @@ class EncodeConfig:
         return 30.0 if self.lr_crf is None else self.lr_crf
 
     @property
+    def bases(self) -> tuple[Path, ...]:
+        """Files of the bases that an expert may start from."""
+        if self.base == "auto":
+            short = self.work.steps <= BASE_STEPS * max(1, self.experts)
+            return bases.shipped() if short else ()
+        return () if self.base == "none" else (Path(self.base),)
+
+    @property
     def experts(self) -> int:
         """Number of experts to train."""
         if self.method == "none":
@@ -162,6 +180,7 @@ class EncodeConfig:
             "chunks": self.experts,
             "plates": self.plates if self.method != "none" else "off",
             "precision": self.precision,
+            "bases": [hash_file(path)[:32] for path in self.bases],
             "preset": self.preset,
             "steps": self.work.steps,
             "units": self.work.units,

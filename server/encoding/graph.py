@@ -120,13 +120,13 @@ def hash_file(path: Path) -> str:
 def code_hash(modules: tuple[str, ...]) -> str:
     """SHA-256 (hex) of the sources of modules and packages, without importing them.
 
-    A package's sources are its Python files and the tables beside them (JSON).
+    A package's sources are its Python files and the tables and bases beside them.
     """
     digest = hashlib.sha256()
     root = Path(__file__).parents[2]
     for module in modules:
         path = root.joinpath(*module.split("."))
-        within = [file for file in path.rglob("*") if file.suffix in (".py", ".json")]
+        within = [file for file in path.rglob("*") if file.suffix in (".py", ".json", ".plan")]
         sources = sorted(within) if path.is_dir() else [path.with_suffix(".py")]
         for source in sources:
             digest.update(str(source.relative_to(root)).encode() + b"\0")

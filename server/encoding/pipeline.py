@@ -200,6 +200,10 @@ def _learned(
     from server.encoding import jobs, training_jobs
 
     work = config.work
+    bases = {
+        f"base-{index}": SourceFile(path, hash_file(path))
+        for index, path in enumerate(config.bases)
+    }
     runs = {"seed": config.seed, "threads": config.threads}
     low = Job("low", jobs.collect_low, {}, {"truth": truth, "rung": rung}, 1)
     footage: dict[str, Job | SourceFile] = {"truth": truth, "low": low}
@@ -231,7 +235,7 @@ def _learned(
                 "precision": config.precision,
                 **runs,
             },
-            {**footage, "chunks": chunks, "plates": plates},
+            {**footage, "chunks": chunks, "plates": plates, **bases},
             60 / config.experts,
         )
         for index in range(config.experts)

@@ -13,7 +13,7 @@ import numpy as np
 
 from client_sdk.contract import Grid, open_package
 from client_sdk.contract.plate import decode_plate
-from kernels.compiler import compile_module
+from kernels.compiler import decode_plan
 from kernels.errors import CrispcastError
 from overfit.chunking import (
     Segment,
@@ -31,6 +31,7 @@ from overfit.training_data import Int, TrainingData, previous_frames
 from overfit.trial import try_experts
 from overfit.video.frames import U8
 from server.encoding.assembly import assemble
+from server.encoding.experts import base_for, choose_plan
 from server.encoding.graph import Task, job_function
 from server.encoding.jobs import cores, load_info, read_json, write_json
 
@@ -42,7 +43,13 @@ _LEARNS = (
     "overfit.training",
     "overfit.training_data",
 )
-_COMPILES = ("kernels.compiler", "kernels.graph", "kernels.plan", "kernels.range_coder")
+_COMPILES = (
+    "kernels.bases",
+    "kernels.compiler",
+    "kernels.graph",
+    "kernels.plan",
+    "kernels.range_coder",
+)
 
 DIFFICULTY_STEPS = 400
 """Steps of the joint network that finds how hard each patch is: brief, as only ranks matter."""
@@ -219,21 +226,25 @@ def train_expert(task: Task) -> None:
         inputs=("luma", "previous", "plate") if plates.lumas else ("luma", "previous"),
     )
     steps = config["steps"]
+    training = TrainingConfig(
+        steps=steps,
+        density=config["density"],
+        codes=config["precision"] == "int8",
+        seed=config["seed"],
+        threads=cores(config["threads"]),
+    )
+    base = base_for(network, config["density"], task.inputs)
     trained = train(
         footage.data(samples, plates),
         network,
-        TrainingConfig(
-            steps=steps,
-            density=config["density"],
-            codes=config["precision"] == "int8",
-            seed=config["seed"],
-            threads=cores(config["threads"]),
-        ),
+        training if base is None else training.from_base(),
+        base=None if base is None else decode_plan(base),
         checkpoint=task.checkpoint / "state.pt",
         on_progress=lambda step, psnr: task.report(step / steps, psnr),
     )
-    (task.out / "expert.plan").write_bytes(compile_module(trained.network, footage.scale))
-    facts = {"psnr_y": trained.psnr_y, "density": trained.density}
+    chosen = choose_plan(trained.network, trained.bits, base)
+    (task.out / "expert.plan").write_bytes(chosen.wire)
+    facts = {"psnr_y": trained.psnr_y, "density": trained.density, "form": chosen.form}
     write_json(task.out / "expert.json", facts)
 
 

@@ -8,9 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from client_sdk.contract import Manifest, Package
+from client_sdk.contract import Manifest, Package, parse_manifest
 from client_sdk.picture import planes_of
 from client_sdk.upscaler import Planes, Upscaler
+from kernels import bases
+from kernels.compiler import base_id, decode_plan, encode_plan
 from kernels.errors import CrispcastError, PackageError
 from kernels.runtime import Engine, Plan
 from tests.client_sdk.tiny import HEIGHT, SEGMENTS, WIDTH, make_plan, sha
@@ -188,3 +190,40 @@ def test_plans_are_the_runtimes(tiny: Package) -> None:
         "luma",
         "previous",
     )
+
+
+def difference_in(tiny: Package) -> tuple[Manifest, str, bytes, bytes]:
+    """The manifest with its shared expert as a difference, that expert's hash, bytes and base."""
+    whole = tiny.asset(tiny.manifest.rungs[0].segments[0].experts[0])
+    base = make_plan(2, ("luma", "previous"))
+    wire = encode_plan(decode_plan(whole), base)
+    text = tiny.manifest.to_bytes().decode().replace(sha(whole), sha(wire))
+    text = text.replace(
+        f'"{sha(wire)}":{{"kind":"plan","bytes":{len(whole)}}}',
+        f'"{sha(wire)}":{{"kind":"plan","bytes":{len(wire)}}}',
+    )
+    return parse_manifest(text.encode()), sha(wire), wire, base
+
+
+def test_a_difference_to_a_shipped_base_is_the_plan_it_stands_for(
+    tiny: Package, decoded: list[av.VideoFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, sha256, wire, base = difference_in(tiny)
+    monkeypatch.setattr(bases, "find", {base_id(base): base}.get)
+    upscaler = Upscaler(manifest, 0, 1)
+    for asset in manifest.rungs[0].segments[0].assets:
+        upscaler.add_asset(asset, wire if asset == sha256 else tiny.asset(asset))
+    lr = planes_of(decoded[0])
+    whole = Upscaler.of_package(tiny, threads=1).upscale(0, lr)
+    assert same(upscaler.upscale(0, lr).planes, whole.planes)
+
+
+def test_a_difference_to_an_unknown_base_is_a_missing_plan(
+    tiny: Package, decoded: list[av.VideoFrame]
+) -> None:
+    manifest, sha256, wire, _ = difference_in(tiny)
+    upscaler = Upscaler(manifest, 0, 1)
+    with pytest.raises(CrispcastError, match="a base that was not given"):
+        upscaler.add_asset(sha256, wire)
+    assert sha256 in upscaler.refused
+    assert upscaler.upscale(0, planes_of(decoded[0])).late

@@ -15,7 +15,7 @@ import numpy as np
 from client_sdk.contract.patch_map import Cell, Grid, PatchMap, encode_record
 from kernels.compiler.wire import encode_plan
 from kernels.plan import INPUT_CODES, Activation, PlanTable
-from tests.kernels.plans import codes_everywhere, every_branch, plan_for, spec
+from tests.kernels.plans import codes_everywhere, every_branch, moved, plan_for, spec
 
 CORPUS = Path(__file__).parents[2] / "kernels" / "runtime" / "fuzz" / "corpus"
 
@@ -49,6 +49,18 @@ def plan_seeds() -> Iterator[tuple[str, bytes]]:
     yield "skips", encode_plan(plan_for(mixed, 8))
 
 
+def difference_seeds() -> Iterator[tuple[str, bytes]]:
+    """Bases and differences to them, as fuzz_difference.cpp reads them."""
+    for name, make in {"every_branch": every_branch, "codes": codes_everywhere}.items():
+        base = encode_plan(make())
+        difference = encode_plan(moved(make()), base)
+        yield name, struct.pack("<H", len(base)) + base + difference
+    table = PlanTable(2, ("luma",), True, (spec(8, 0), spec(4, 1, dense=True)))
+    base = encode_plan(plan_for(table, 9))
+    yield "far", struct.pack("<H", len(base)) + base + encode_plan(plan_for(table, 10), base)
+    yield "itself", struct.pack("<H", len(base)) + base + encode_plan(plan_for(table, 9), base)
+
+
 def patch_map_seeds() -> Iterator[tuple[str, bytes]]:
     """Maps with their frame's size and number of experts in front, as fuzz_patch_map.cpp reads."""
     rng = np.random.default_rng(1)
@@ -71,12 +83,16 @@ def patch_map_seeds() -> Iterator[tuple[str, bytes]]:
     yield "one_pixel", seed(1, 1, 8, 3, 0.0)
 
 
+ALL = {"plan": plan_seeds, "difference": difference_seeds, "patch_map": patch_map_seeds}
+"""The seeds of each target by its name."""
+
+
 def main() -> None:
     """Write the corpus."""
-    for target, seeds in {"plan": plan_seeds(), "patch_map": patch_map_seeds()}.items():
+    for target, seeds in ALL.items():
         folder = CORPUS / target
         folder.mkdir(parents=True, exist_ok=True)
-        for name, data in seeds:
+        for name, data in seeds():
             (folder / name).write_bytes(data)
 
 

@@ -143,6 +143,27 @@ def codes_everywhere() -> PlanIR:
     return plan_for(table, seed=2)
 
 
+def moved(plan: PlanIR, seed: int = 3, keep: float = 0.7) -> PlanIR:
+    """`plan` as some training leaves it: fewer taps, weights, scales and biases a little off."""
+    rng = np.random.default_rng(seed)
+
+    def layer(row: int, numbers: LayerNumbers) -> LayerNumbers:
+        spec = plan.table.layers[row]
+        highest = 2 ** (spec.bits - 1) - 1
+        taps = numbers.taps & (spec.dense | (rng.random(numbers.taps.shape) < keep))
+        off = rng.normal(0, 1.5, numbers.weights.shape).round().astype(int)
+        weights = np.clip(numbers.weights + off, -highest, highest).astype(np.int8)
+        return LayerNumbers(
+            scales=(numbers.scales + rng.integers(-1, 2, spec.cout)).astype(np.uint8),
+            bias=(numbers.bias * rng.uniform(0.9, 1.1, spec.cout)).astype(np.float16),
+            activation=numbers.activation,
+            taps=taps,
+            weights=weights * spread(taps, spec.block, spec.cout),
+        )
+
+    return PlanIR(plan.table, tuple(layer(row, n) for row, n in enumerate(plan.numbers)))
+
+
 def same(left: PlanIR, right: PlanIR) -> bool:
     """Whether two plans are equal, number for number."""
     if left.table != right.table:

@@ -16,7 +16,7 @@ import pytest
 
 from client_sdk.contract.patch_map import decode_record
 from kernels.compiler import decode_plan
-from tests.kernels.fuzz_seeds import CORPUS, patch_map_seeds, plan_seeds
+from tests.kernels.fuzz_seeds import ALL, CORPUS, difference_seeds, patch_map_seeds, plan_seeds
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "kernels" / "runtime"
@@ -45,7 +45,7 @@ def replayers() -> Path:
     return folder
 
 
-@pytest.mark.parametrize("target", ["plan", "patch_map"])
+@pytest.mark.parametrize("target", list(ALL))
 def test_no_file_of_the_corpus_nor_its_beginnings_do_harm(target: str) -> None:
     corpus = CORPUS / target
     done = subprocess.run(
@@ -60,8 +60,8 @@ def test_no_file_of_the_corpus_nor_its_beginnings_do_harm(target: str) -> None:
 
 
 def test_the_seeds_are_what_the_encoders_write() -> None:
-    for target, seeds in {"plan": plan_seeds(), "patch_map": patch_map_seeds()}.items():
-        for name, data in seeds:
+    for target, seeds in ALL.items():
+        for name, data in seeds():
             kept = (CORPUS / target / name).read_bytes()
             assert kept == data, f"{name} is old: python -m tests.kernels.fuzz_seeds"
 
@@ -69,6 +69,9 @@ def test_the_seeds_are_what_the_encoders_write() -> None:
 def test_every_seed_is_valid() -> None:
     for _, wire in plan_seeds():
         decode_plan(wire)
+    for _, data in difference_seeds():
+        end = 2 + int.from_bytes(data[:2], "little")
+        decode_plan(data[end:], data[2:end])
     for _, data in patch_map_seeds():
         width, height = int.from_bytes(data[:2], "little"), int.from_bytes(data[2:4], "little")
         decode_record(data[5:], width, height, data[4])

@@ -67,7 +67,7 @@ LIES: dict[str, Callable[[], bytes]] = {
     "no whole header": lambda: _wire()[:11],
     "not a plan": lambda: b"MPLC" + _wire()[4:],
     "version 2.0": lambda: _seal(_wire()[12:], version=(2, 0)),
-    "version 1.1": lambda: _seal(_wire()[12:], version=(1, 1)),
+    "version 1.2": lambda: _seal(_wire()[12:], version=(1, 2)),
     "flags 0x0001": lambda: _seal(_wire()[12:], flags=1),
     "flags 0x8000": lambda: _seal(_wire()[12:], flags=0x8000),
     "CRC-32": lambda: _wire()[:-1] + bytes([_wire()[-1] ^ 1]),

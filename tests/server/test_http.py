@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from client_sdk.contract import Package
 from client_sdk.contract.control import EXTENSION_REL
+from kernels import bases
+from kernels.compiler import base_id
 from kernels.errors import PackageError, StreamError
 from server.app import create_app, listen
 from server.catalogue import open_catalogue
@@ -254,6 +256,18 @@ def test_a_range_outside_is_refused_and_a_known_asset_not_sent_again(
     assert get(tiny_path, f"/assets/{sha256}", Range="bytes=999999-").status == 416
     reply = get(tiny_path, f"/assets/{sha256}", If_None_Match=f'"{sha256}"')
     assert (reply.status, reply.body) == (304, b"")
+
+
+def test_every_shipped_base_can_be_had_by_its_id(tiny_path: Path) -> None:
+    paths = bases.shipped()
+    assert paths
+    for path in paths:
+        wire = path.read_bytes()
+        reply = get(tiny_path, f"/bases/{base_id(wire).hex()}")
+        assert reply.body == wire
+        assert "immutable" in reply.headers["Cache-Control"]
+    for name in ("0" * 32, "x2.plan", "..%2fx2.plan"):
+        assert get(tiny_path, f"/bases/{name}").status == 404
 
 
 @pytest.mark.parametrize("name", ["0" * 64, "manifest.json", "..%2fmanifest.json", "A" * 64])

@@ -29,11 +29,15 @@ __all__ = [
 Pass = Callable[[Graph], Graph]
 
 
-def simplify(graph: Graph, block: int = 4) -> Graph:
-    """`graph` after all passes, with channels grouped for blocks of `block`."""
+def simplify(graph: Graph, block: int = 4, *, reorder: bool = True) -> Graph:
+    """`graph` after all passes, with channels grouped for blocks of `block`.
+
+    Without `reorder` every channel stays, and where it was.
+    """
     for each in PASSES:
-        graph = each(graph)
-    return fuse_layers(permute_channels(graph, block))
+        if reorder or each is not drop_dead_channels:
+            graph = each(graph)
+    return fuse_layers(permute_channels(graph, block) if reorder else graph)
 
 
 PASSES: tuple[Pass, ...] = (

@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,8 +79,10 @@ OutArray new_plane(size_t width, size_t height) {
 
 class Plan {
   public:
-    explicit Plan(const nb::bytes& wire) {
-        check(crispcast_plan_create(wire.data(), wire.size(), &plan_));
+    Plan(const nb::bytes& wire, const std::optional<nb::bytes>& base) {
+        const void* const data = base ? base->data() : nullptr;
+        const size_t size = base ? base->size() : 0;
+        check(crispcast_plan_create_with_base(wire.data(), wire.size(), data, size, &plan_));
         crispcast_plan_get_info(plan_, &info_);
     }
     Plan(const Plan&) = delete;
@@ -288,7 +291,8 @@ NB_MODULE(_runtime, m) {
     m.doc() = "The Crispcast runtime: I420 u8 in, I420 u8 out, through compiled experts.";
 
     nb::class_<Plan>(m, "Plan")
-        .def(nb::init<const nb::bytes&>(), nb::arg("wire"))
+        .def(nb::init<const nb::bytes&, const std::optional<nb::bytes>&>(), nb::arg("wire"),
+             nb::arg("base") = nb::none())
         .def_prop_ro("scale", [](const Plan& p) { return p.info().scale; })
         .def_prop_ro("inputs", &Plan::inputs)
         .def_prop_ro("radius", [](const Plan& p) { return p.info().radius; })

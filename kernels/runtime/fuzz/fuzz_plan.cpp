@@ -1,113 +1,13 @@
 // Any bytes as a plan: the loader refuses them, or the engine can run them. A libFuzzer target;
 // without libFuzzer replay.cpp runs it over files.
-//
-// The checksum is made right first, for a fuzzer cannot guess one: what is tested lies behind it.
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "crispcast.h"
-
-namespace {
-
-constexpr size_t kHeader = 12, kChecksum = 8;
-
-uint32_t crc32(const uint8_t* bytes, size_t size) {
-    uint32_t crc = ~0u;
-    for (size_t i = 0; i < size; ++i) {
-        crc ^= bytes[i];
-        for (int k = 0; k < 8; ++k) crc = (crc & 1) ? 0xedb88320u ^ (crc >> 1) : crc >> 1;
-    }
-    return ~crc;
-}
-
-// Memory of exactly `size` bytes, so that the address sanitizer sees one too far.
-struct Bytes {
-    explicit Bytes(size_t n) : size(n), data(static_cast<uint8_t*>(malloc(n ? n : 1))) {
-        for (size_t i = 0; i < n; ++i) data[i] = uint8_t(37 * i + (i >> 3));
-    }
-    ~Bytes() { free(data); }
-    Bytes(const Bytes&) = delete;
-    Bytes& operator=(const Bytes&) = delete;
-    size_t size;
-    uint8_t* data;
-};
-
-void require(bool holds) {
-    if (!holds) abort();
-}
-
-constexpr int kMaxIsas = 8;
-
-// One engine an instruction set, made once. `choice` is any number.
-crispcast_engine* engine_of(uint32_t choice) {
-    static crispcast_engine* engines[kMaxIsas];
-    uint32_t isas = 0;
-    while (isas < kMaxIsas && crispcast_isa(int(isas)) != nullptr) ++isas;
-    crispcast_engine*& engine = engines[choice % isas];
-    if (engine == nullptr)
-        require(crispcast_engine_create(1, crispcast_isa(int(choice % isas)), &engine) ==
-                CRISPCAST_OK);
-    return engine;
-}
-
-// A frame too narrow for a vector or one of a few vectors, in one piece and in two patches.
-void run(crispcast_engine* engine, const crispcast_plan* plan, const crispcast_plan_info& info,
-         int width, int height) {
-    const int s = info.scale, cw = (width + 1) / 2, ch = (height + 1) / 2;
-    const int ow = (s * width + 1) / 2, oh = (s * height + 1) / 2;
-    const Bytes y(size_t(width) * height), u(size_t(cw) * ch), v(size_t(cw) * ch);
-    Bytes out_y(size_t(s) * s * width * height), out_u(size_t(ow) * oh), out_v(size_t(ow) * oh);
-    crispcast_frame_job job = {};
-    job.width = width;
-    job.height = height;
-    job.scale = s;
-    job.in[0] = {y.data, width};
-    job.in[1] = {u.data, cw};
-    job.in[2] = {v.data, cw};
-    job.out[0] = {out_y.data, s * width};
-    job.out[1] = {out_u.data, ow};
-    job.out[2] = {out_v.data, ow};
-    job.plans = &plan;
-    job.plan_count = 1;
-    require(crispcast_upscale(engine, &job) == CRISPCAST_OK);
-    const int cut = width / 2;
-    if (cut == 0) return;
-    const crispcast_patch patches[2] = {{0, 0, cut, height, 1}, {cut, 0, width - cut, height, 1}};
-    const Bytes whole(out_y.size);
-    memcpy(whole.data, out_y.data, whole.size);
-    job.patches = patches;
-    job.patch_count = 2;
-    require(crispcast_upscale(engine, &job) == CRISPCAST_OK);
-    require(memcmp(whole.data, out_y.data, whole.size) == 0);
-}
-
-}  // namespace
+#include "try_plan.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Bytes wire(size);
     if (size != 0) memcpy(wire.data, data, size);
-    uint32_t crc = 0;
-    if (size > kHeader) {
-        crc = crc32(wire.data + kHeader, size - kHeader);
-        for (int i = 0; i < 4; ++i) wire.data[kChecksum + i] = uint8_t(crc >> (8 * i));
-    }
+    const uint32_t crc = seal(wire.data, size);
     crispcast_plan* plan = nullptr;
     const crispcast_status status = crispcast_plan_create(wire.data, size, &plan);
-    require((status == CRISPCAST_OK) == (plan != nullptr));
-    require(crispcast_status_sentence(status) != nullptr);
-    if (plan == nullptr) return 0;
-    crispcast_plan_info info;
-    require(crispcast_plan_get_info(plan, &info) == CRISPCAST_OK);
-    require(info.scale >= 2 && info.scale <= 4 && info.weights <= info.weights_dense);
-    require(info.working_bytes <= CRISPCAST_MAX_WORKING_BYTES);
-    // Halos make the work of a small frame that of the plan's radius; keep the fuzzer quick.
-    const uint64_t side = 2 * uint64_t(info.radius) + 8;
-    const bool quick = info.weights * side * (side + 32) < 40000000;
-    if (quick && info.working_bytes < (8u << 20)) {
-        run(engine_of(crc), plan, info, 5, 3);
-        run(engine_of(crc), plan, info, 37, 4);
-    }
-    crispcast_plan_destroy(plan);
+    try_plan(status, plan, crc);
     return 0;
 }

@@ -41,7 +41,7 @@
  * any cutting of the frame into patches, and between instruction sets it differs by one code value
  * at most, because fused multiply-adds round once.
  *
- * Safety. Any bytes may be given to crispcast_plan_create and crispcast_patch_map_decode. No
+ * Safety. Any bytes may be given to the calls that load plans and to crispcast_patch_map_decode. No
  * function throws, prints or exits.
  */
 #ifndef CRISPCAST_H
@@ -72,6 +72,8 @@ extern "C" {
 #define CRISPCAST_MAX_EXPERTS 64
 /* Most patches that a patch map can hold: 65536, each split in four. */
 #define CRISPCAST_MAX_PATCHES 262144
+/* The id of a base: the first bytes of the SHA-256 of its wire plan. */
+#define CRISPCAST_BASE_ID_BYTES 16
 
 /* Every call returns one of these; crispcast_status_sentence explains it to a user. */
 typedef enum crispcast_status {
@@ -107,12 +109,15 @@ typedef enum crispcast_status {
     CRISPCAST_ERROR_PLAN_RESIDUAL = 37,    /* residual not defined or of other channels */
     CRISPCAST_ERROR_PLAN_BITS = 38,        /* bits are not 2...8 */
     CRISPCAST_ERROR_PLAN_OUTPUT = 39,      /* the last layer has not scale^2 channels */
-    CRISPCAST_ERROR_PLAN_LIMIT = 40, /* channels, weights or radius beyond the format's limits */
-    CRISPCAST_ERROR_PLAN_NUMBER =
-        41, /* a bias, slope or bound is no finite number, or low > high */
+    CRISPCAST_ERROR_PLAN_LIMIT = 40,   /* channels, weights or radius beyond the format's limits */
+    CRISPCAST_ERROR_PLAN_NUMBER = 41,  /* a bias, slope or bound is no finite number, low > high, or
+                                          a weight beyond its bits */
     CRISPCAST_ERROR_PLAN_WORKING = 42, /* needs more row memory than CRISPCAST_MAX_WORKING_BYTES */
     CRISPCAST_ERROR_PLAN_CODES = 43,   /* codes of some layers only, sources of different steps, or
                                           weights whose sums over codes would not be exact */
+    CRISPCAST_ERROR_PLAN_NEEDS_BASE = 44, /* a difference to a base that was not given */
+    CRISPCAST_ERROR_PLAN_BASE_SHAPE = 45, /* the base has layers of other shapes, or is itself a
+                                             difference */
 
     CRISPCAST_ERROR_MAP_SIZE = 60,      /* a patch map larger than 1 MiB */
     CRISPCAST_ERROR_MAP_VERSION = 61,   /* a version that this runtime does not read */
@@ -153,6 +158,16 @@ typedef struct crispcast_plan_info {
 /* Checks and prepares the wire plan `bytes` (docs/plan-format.md). On failure *plan is NULL. */
 CRISPCAST_API crispcast_status crispcast_plan_create(const void* bytes, size_t size,
                                                      crispcast_plan** plan);
+
+/* The same for a plan that may be a difference: `base` is the wire plan of its base, which must be
+ * a full plan; NULL and 0: none, as above. A full plan ignores it. Only read during the call. */
+CRISPCAST_API crispcast_status crispcast_plan_create_with_base(const void* bytes, size_t size,
+                                                               const void* base, size_t base_size,
+                                                               crispcast_plan** plan);
+/* Which base the wire plan `bytes` is a difference to, from its header alone: *found is 0 for a
+ * full plan, else 1 and the CRISPCAST_BASE_ID_BYTES bytes of `id` are its id. */
+CRISPCAST_API crispcast_status crispcast_plan_base_id(const void* bytes, size_t size, uint8_t* id,
+                                                      int* found);
 CRISPCAST_API crispcast_status crispcast_plan_get_info(const crispcast_plan* plan,
                                                        crispcast_plan_info* info);
 /* NULL is allowed. */

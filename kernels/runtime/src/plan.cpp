@@ -133,13 +133,31 @@ crispcast_status lay_out(Plan& plan) {
 using crispcast::Plan;
 
 crispcast_status crispcast_plan_create(const void* bytes, size_t size, crispcast_plan** plan) {
+    return crispcast_plan_create_with_base(bytes, size, nullptr, 0, plan);
+}
+
+crispcast_status crispcast_plan_base_id(const void* bytes, size_t size, uint8_t* id, int* found) {
+    if (id == nullptr || found == nullptr || (bytes == nullptr && size != 0))
+        return CRISPCAST_ERROR_ARGUMENT;
+    const uint8_t* base;
+    const crispcast_status status =
+        crispcast::read_header(static_cast<const uint8_t*>(bytes), size, &base);
+    *found = base != nullptr;
+    for (int i = 0; i < CRISPCAST_BASE_ID_BYTES; ++i) id[i] = base ? base[i] : 0;
+    return status;
+}
+
+crispcast_status crispcast_plan_create_with_base(const void* bytes, size_t size, const void* base,
+                                                 size_t base_size, crispcast_plan** plan) {
     if (plan == nullptr) return CRISPCAST_ERROR_ARGUMENT;
     *plan = nullptr;
-    if (bytes == nullptr && size != 0) return CRISPCAST_ERROR_ARGUMENT;
+    if ((bytes == nullptr && size != 0) || (base == nullptr && base_size != 0))
+        return CRISPCAST_ERROR_ARGUMENT;
     crispcast_plan* made = new (std::nothrow) crispcast_plan;
     if (made == nullptr) return CRISPCAST_ERROR_MEMORY;
     crispcast_status status =
-        crispcast::read_wire(static_cast<const uint8_t*>(bytes), size, made->plan);
+        crispcast::read_wire({static_cast<const uint8_t*>(bytes), size},
+                             {static_cast<const uint8_t*>(base), base_size}, made->plan);
     if (status == CRISPCAST_OK) status = crispcast::lay_out(made->plan);
     if (status != CRISPCAST_OK) {
         delete made;

@@ -30,7 +30,7 @@ const char* crispcast_status_sentence(crispcast_status status) {
         case CRISPCAST_ERROR_PLAN_VERSION:
             return "the plan has a version that this runtime does not read; update the runtime";
         case CRISPCAST_ERROR_PLAN_FLAGS:
-            return "the plan sets flags that version 1.0 reserves; compile it again";
+            return "the plan sets flags that its version reserves; compile it again";
         case CRISPCAST_ERROR_PLAN_CRC:
             return "the plan's checksum does not match: it was damaged; fetch it again";
         case CRISPCAST_ERROR_PLAN_SIZE:
@@ -68,13 +68,19 @@ const char* crispcast_status_sentence(crispcast_status status) {
         case CRISPCAST_ERROR_PLAN_LIMIT:
             return "the plan passes a limit of the format on channels, weights or radius";
         case CRISPCAST_ERROR_PLAN_NUMBER:
-            return "a bias, slope or clip bound of the plan is not finite or not in order";
+            return "a bias, slope, clip bound or weight of the plan is outside its range; compile "
+                   "it again";
         case CRISPCAST_ERROR_PLAN_WORKING:
             return "the plan needs more row memory than 64 MiB a thread; use a narrower network";
         case CRISPCAST_ERROR_PLAN_CODES:
             return "the plan's layers disagree about their codes, or their weights sum to too "
                    "much; "
                    "compile it again";
+        case CRISPCAST_ERROR_PLAN_NEEDS_BASE:
+            return "the plan is a difference to a base that was not given; load it with that base";
+        case CRISPCAST_ERROR_PLAN_BASE_SHAPE:
+            return "the plan's base has layers of other shapes or is itself a difference; compile "
+                   "the plan without it";
         case CRISPCAST_ERROR_MAP_SIZE:
             return "the patch map is larger than 1 MiB; use larger patches";
         case CRISPCAST_ERROR_MAP_VERSION:

@@ -1,8 +1,11 @@
 #include "wire.h"
 
-#include <cmath>
+#include <cstring>
+#include <memory>
+#include <new>
 
-#include "range_decoder.h"
+#include "payload.h"
+#include "sha256.h"
 
 namespace crispcast {
 namespace {
@@ -12,7 +15,6 @@ constexpr size_t kHeaderBytes = 12;
 constexpr uint32_t kMaxValueChannels = 8192;
 constexpr uint64_t kMaxWeights = 4194304;
 constexpr int kMaxRadius = 64;
-constexpr uint32_t kMaxCodeSum = 65535;  // codes up to 255 then sum up to less than 2^24
 
 uint32_t crc32(const uint8_t* bytes, size_t size) {
     uint32_t table[256];
@@ -28,11 +30,6 @@ uint32_t crc32(const uint8_t* bytes, size_t size) {
 
 uint32_t little_endian_32(const uint8_t* p) {
     return uint32_t(p[0]) | uint32_t(p[1]) << 8 | uint32_t(p[2]) << 16 | uint32_t(p[3]) << 24;
-}
-
-// The value of a place on the grid of steps and weight scales: eighths of an octave.
-float grid_value(int place) {
-    return std::ldexp(float(std::exp2((place & 7) / 8.0)), (place >> 3) - 24);
 }
 
 // Reads the op table; keeps the first thing that went wrong and gives zeros after it.
@@ -177,189 +174,75 @@ crispcast_status read_op_table(Cursor& in, Plan& plan) {
     return check_limits(plan);
 }
 
-struct Contexts {
-    BitContext scale[256], half_high[256], half_low[256];
-    BitContext mask[27];
-    BitContext zero[4], length[4][7], second[9], third[9][2];
-};
-
-// False: an infinity or a NaN.
-bool read_half(RangeDecoder& in, Contexts& contexts, float& value) {
-    const int high = in.tree(contexts.half_high);
-    const int half = high << 8 | in.tree(contexts.half_low);
-    const int exponent = half >> 10 & 31, fraction = half & 1023;
-    if (exponent == 31) return false;
-    const float size = exponent == 0 ? std::ldexp(float(fraction), -24)
-                                     : std::ldexp(float(fraction + 1024), exponent - 25);
-    value = half & 0x8000 ? -size : size;
-    return true;
-}
-
-int bit_length(int value) {
-    int n = 0;
-    for (; value; value >>= 1) ++n;
-    return n;
-}
-
-// One weight of `bits` bits; `s` as in the document.
-int read_weight(RangeDecoder& in, Contexts& contexts, int bits, int s) {
-    const int c = s < 6 ? 0 : s < 9 ? 1 : s < 11 ? 2 : 3;
-    if (in.bit(contexts.zero[c])) return 0;
-    const bool negative = in.bypass();
-    int more = 0;  // bits below the leading one
-    while (more < bits - 2 && in.bit(contexts.length[c][more])) ++more;
-    const int n = more + 1;
-    int size = 1;
-    for (int i = 0; i < more; ++i) {
-        int bit;
-        if (i == 0) {
-            bit = in.bit(contexts.second[n]);
-        } else if (i == 1) {
-            bit = in.bit(contexts.third[n][size & 1]);
-        } else {
-            bit = in.bypass();
-        }
-        size = size << 1 | bit;
-    }
-    return negative ? -size : size;
-}
-
-int tap_position(int kernel, int ky, int kx) {
-    const int dy = std::abs(ky - kernel / 2), dx = std::abs(kx - kernel / 2);
-    return kernel == 3 ? dy + dx : dy > dx ? dy : dx;
-}
-
-struct Place {
-    uint32_t row;
-    int32_t offset;
-    uint8_t position;
-};
-
-class PayloadReader {
-  public:
-    PayloadReader(const uint8_t* bytes, size_t size, Plan& plan) : in_(bytes, size), plan_(plan) {}
-
-    crispcast_status read() {
-        if (in_.truncated()) return CRISPCAST_ERROR_PLAN_TRUNCATED;
-        for (int l = 0; l < plan_.layer_count; ++l) {
-            const crispcast_status status = read_layer(plan_.layers[l]);
-            if (status != CRISPCAST_OK) return status;
-        }
-        return in_.at_end() ? CRISPCAST_OK : CRISPCAST_ERROR_PLAN_TRAILING;
-    }
-
-  private:
-    crispcast_status read_layer(Layer& layer) {
-        const int padded = (layer.cout + layer.block - 1) / layer.block * layer.block;
-        if (!layer.bias.resize(padded) || !layer.low.resize(padded) || !layer.high.resize(padded) ||
-            !layer.scales.resize(padded) || !list_places(layer))
-            return CRISPCAST_ERROR_MEMORY;
-        // A layer may have no tap; offsets from its first one are taken all the same.
-        if (!layer.taps.reserve(1) || !layer.weights.reserve(8)) return CRISPCAST_ERROR_MEMORY;
-        for (int c = 0; c < layer.cout; ++c)
-            layer.scales[c] = grid_value(in_.tree(contexts_.scale));
-        bool finite = true;
-        for (int c = 0; c < layer.cout; ++c) finite &= read_half(in_, contexts_, layer.bias[c]);
-        if (layer.activation == Activation::prelu)
-            for (int c = 0; c < layer.cout; ++c) finite &= read_half(in_, contexts_, layer.low[c]);
-        if (layer.activation == Activation::clip) {
-            float low = 0, high = 0;
-            finite &= read_half(in_, contexts_, low);
-            finite &= read_half(in_, contexts_, high);
-            finite &= low <= high;
-            for (int c = 0; c < padded; ++c) layer.low[c] = low, layer.high[c] = high;
-        }
-        if (in_.truncated()) return CRISPCAST_ERROR_PLAN_TRUNCATED;
-        if (!finite) return CRISPCAST_ERROR_PLAN_NUMBER;
-        for (int first = 0; first < layer.cout; first += layer.block) {
-            const int channels =
-                layer.cout - first < layer.block ? layer.cout - first : layer.block;
-            if (!read_block(layer, first, channels)) return CRISPCAST_ERROR_MEMORY;
-            // Also bounds the work on a plan that was cut off.
-            if (in_.truncated()) return CRISPCAST_ERROR_PLAN_TRUNCATED;
-            for (int c = 0; plan_.coded && c < channels; ++c)
-                if (sums_[c] > kMaxCodeSum) return CRISPCAST_ERROR_PLAN_CODES;
-        }
-        return CRISPCAST_OK;
-    }
-
-    // Where each tap of the layer's dense raster lies; the same for all its blocks.
-    bool list_places(const Layer& layer) {
-        const int k = layer.kernel;
-        places_.clear();
-        mask_.clear();
-        for (int s = 0; s < layer.source_count; ++s)
-            for (int c = 0; c < plan_.values[layer.sources[s]].channels; ++c)
-                for (int ky = 0; ky < k; ++ky)
-                    for (int kx = 0; kx < k; ++kx)
-                        if (!places_.push({uint32_t(s * k + ky), c * 8 + kx,
-                                           uint8_t(tap_position(k, ky, kx))}))
-                            return false;
-        return mask_.resize(places_.size());
-    }
-
-    bool read_block(Layer& layer, int first, int channels) {
-        const size_t places = places_.size();
-        if (!layer.dense) {
-            int last = 0, before_last = 0;
-            for (size_t i = 0; i < places; ++i) {
-                const int before = first == 0 ? 2 : mask_[i];
-                const int context = (places_[i].position * 3 + before) * 3 + last + before_last;
-                mask_[i] = uint8_t(in_.bit(contexts_.mask[context]));
-                before_last = last;
-                last = mask_[i];
-            }
-        }
-        Block block{uint32_t(layer.taps.size()), 0, first, channels};
-        int lengths[8] = {};  // of the tap before, by output channel
-        for (uint32_t& sum : sums_) sum = 0;
-        for (size_t i = 0; i < places; ++i) {
-            if (!layer.dense && !mask_[i]) continue;
-            if (in_.truncated()) return true;
-            float weights[8] = {};
-            int length = 0;  // of the weight before in this tap
-            bool any = false;
-            for (int c = 0; c < channels; ++c) {
-                const int q = read_weight(in_, contexts_, layer.bits, length + lengths[c]);
-                length = lengths[c] = bit_length(std::abs(q));
-                weights[c] = plan_.coded ? float(q) : float(q) * layer.scales[first + c];
-                sums_[c] += uint32_t(std::abs(q));
-                any |= q != 0;
-            }
-            plan_.tap_count += 1;
-            plan_.weight_count += uint64_t(channels);
-            if (!any) continue;  // quantised to nothing: it would only add zeros
-            if (!layer.taps.push({places_[i].row, places_[i].offset})) return false;
-            for (int c = 0; c < layer.block; ++c)
-                if (!layer.weights.push(weights[c])) return false;
-            block.taps += 1;
-        }
-        return layer.blocks.push(block);
-    }
-
-    RangeDecoder in_;
-    Plan& plan_;
-    Contexts contexts_;
-    uint32_t sums_[8] = {};  // of |weights|, by output channel of the block
-    Array<Place> places_;
-    Array<uint8_t> mask_;
-};
-
 }  // namespace
 
-crispcast_status read_wire(const uint8_t* bytes, size_t size, Plan& plan) {
+crispcast_status read_header(const uint8_t* bytes, size_t size, const uint8_t** base) {
+    *base = nullptr;
     if (size < 4 || std::memcmp(bytes, "CCPL", 4) != 0) return CRISPCAST_ERROR_PLAN_MAGIC;
     if (size < kHeaderBytes) return CRISPCAST_ERROR_PLAN_TRUNCATED;
     if (size > kMaxPlanBytes) return CRISPCAST_ERROR_PLAN_SIZE;
-    if (bytes[4] != 1 || bytes[5] != 0) return CRISPCAST_ERROR_PLAN_VERSION;
-    if (bytes[6] || bytes[7]) return CRISPCAST_ERROR_PLAN_FLAGS;
+    if (bytes[4] != 1 || bytes[5] > 1) return CRISPCAST_ERROR_PLAN_VERSION;
+    // Version 1.0 is a full plan, 1.1 a difference.
+    if (bytes[6] != bytes[5] || bytes[7]) return CRISPCAST_ERROR_PLAN_FLAGS;
+    if (bytes[6] == 0) return CRISPCAST_OK;
+    if (size < kHeaderBytes + CRISPCAST_BASE_ID_BYTES) return CRISPCAST_ERROR_PLAN_TRUNCATED;
+    *base = bytes + kHeaderBytes;
+    return CRISPCAST_OK;
+}
+
+namespace {
+
+bool same_shapes(const Plan& plan, const Plan& base) {
+    if (plan.layer_count != base.layer_count) return false;
+    for (int l = 0; l < plan.layer_count; ++l) {
+        const Layer &one = plan.layers[l], &other = base.layers[l];
+        if (one.kernel != other.kernel || one.cin != other.cin || one.cout != other.cout)
+            return false;
+    }
+    return true;
+}
+
+// A whole plan behind its header; `base` is what a difference is to, `numbers` what to keep.
+crispcast_status read_body(const uint8_t* bytes, size_t size, size_t begin, Plan& plan,
+                           const Plan* base_plan, const Numbers* base, Numbers* numbers) {
     if (little_endian_32(bytes + 8) != crc32(bytes + kHeaderBytes, size - kHeaderBytes))
         return CRISPCAST_ERROR_PLAN_CRC;
-    Cursor in{bytes + kHeaderBytes, bytes + size};
+    Cursor in{bytes + begin, bytes + size};
     const crispcast_status status = read_op_table(in, plan);
     if (status != CRISPCAST_OK) return status;
-    PayloadReader payload(in.next, size_t(in.end - in.next), plan);
-    return payload.read();
+    if (base_plan != nullptr && !same_shapes(plan, *base_plan))
+        return CRISPCAST_ERROR_PLAN_BASE_SHAPE;
+    return read_payload(in.next, size_t(in.end - in.next), plan, base, numbers);
+}
+
+crispcast_status read_difference(Bytes wire, const uint8_t* id, Bytes base, Plan& plan) {
+    uint8_t digest[32];
+    if (base.data == nullptr) return CRISPCAST_ERROR_PLAN_NEEDS_BASE;
+    sha256(base.data, base.size, digest);
+    if (std::memcmp(digest, id, CRISPCAST_BASE_ID_BYTES) != 0)
+        return CRISPCAST_ERROR_PLAN_NEEDS_BASE;
+    const uint8_t* id_of_base;
+    crispcast_status status = read_header(base.data, base.size, &id_of_base);
+    if (status != CRISPCAST_OK) return status;
+    if (id_of_base != nullptr) return CRISPCAST_ERROR_PLAN_BASE_SHAPE;  // no chains
+    const std::unique_ptr<Plan> base_plan(new (std::nothrow) Plan);
+    const std::unique_ptr<Numbers> numbers(new (std::nothrow) Numbers);
+    if (base_plan == nullptr || numbers == nullptr) return CRISPCAST_ERROR_MEMORY;
+    status =
+        read_body(base.data, base.size, kHeaderBytes, *base_plan, nullptr, nullptr, numbers.get());
+    if (status != CRISPCAST_OK) return status;
+    return read_body(wire.data, wire.size, kHeaderBytes + CRISPCAST_BASE_ID_BYTES, plan,
+                     base_plan.get(), numbers.get(), nullptr);
+}
+
+}  // namespace
+
+crispcast_status read_wire(Bytes wire, Bytes base, Plan& plan) {
+    const uint8_t* id;
+    const crispcast_status status = read_header(wire.data, wire.size, &id);
+    if (status != CRISPCAST_OK) return status;
+    if (id != nullptr) return read_difference(wire, id, base, plan);
+    return read_body(wire.data, wire.size, kHeaderBytes, plan, nullptr, nullptr, nullptr);
 }
 
 }  // namespace crispcast

@@ -24,7 +24,7 @@ function upscale(runtime, call) {
   const owned = [];
   const own = (thing) => (owned.push(thing), thing);
   try {
-    const plans = (call.plans ?? []).map((plan) => (plan === null ? null : own(runtime.plan(bytes(plan)))));
+    const plans = (call.plans ?? []).map((plan) => (plan === null ? null : own(runtime.plan(bytes(plan), call.base ? bytes(call.base) : null))));
     const plate = call.plate
       ? own(runtime.plate(bytes(call.plate), call.scale * call.width, call.scale * call.height, call.scale))
       : null;

@@ -20,7 +20,7 @@ from kernels.compiler import encode_plan
 from kernels.errors import PlanError
 from kernels.plan import Activation, PlanIR, PlanTable
 from tests.client_sdk.web.conftest import Run, in_node, in_page
-from tests.kernels.plans import codes_everywhere, every_branch, plan_for, spec
+from tests.kernels.plans import codes_everywhere, every_branch, moved, plan_for, spec
 
 Plane = npt.NDArray[np.uint8]
 Call = dict[str, Any]
@@ -121,6 +121,17 @@ def test_codes_give_the_bits_of_the_native_engine(host: Run) -> None:
     for answer in host(cases):
         found = np.frombuffer(base64.b64decode(answer["results"][0]["y"]), np.uint8)
         assert np.array_equal(found.reshape(wanted[0].shape), wanted[0]), answer["isa"]
+
+
+def test_a_difference_to_a_base_is_the_plan_it_stands_for(host: Run) -> None:
+    plan, base = moved(codes_everywhere()), encode_plan(codes_everywhere())
+    lr = planes(67, 41)
+    wanted = runtime.Engine(1, "portable").upscale(lr, 2, plans=[runtime.Plan(encode_plan(plan))])
+    wires = [text(encode_plan(plan, base))]
+    calls = [call(lr, 2, plans=wires, base=text(base)), call(lr, 2, plans=wires)]
+    [answer] = host([{"threads": 1, "relaxed": False, "calls": calls}])
+    assert largest_difference(answer["results"][0], wanted) == 0
+    assert answer["results"][1]["error"]["status"] == 44
 
 
 def test_threads_never_change_a_bit(host: Run) -> None:
