@@ -28,8 +28,9 @@ from benchmarks.rd_point import RdPoint
 from kernels.errors import CrispcastError
 from overfit.metrics import RatePoint
 
-CRFS = (39, 36, 33, 30, 27)
-QUICK_CRFS = (36, 33, 30)
+RATES = (0.004, 0.008, 0.014, 0.025)
+QUICK_RATES = (0.008, 0.014, 0.025)
+"""Targets of our encodes, in bits a luma sample."""
 QUICK_STEPS = 600
 QUICK_CLIP = "juggle"
 LOWEST_RATE, HIGHEST_RATE = 0.006, 0.04
@@ -42,21 +43,29 @@ class Run:
     """What is measured."""
 
     bench: Bench
+    common: OperatingPoint
     points: tuple[OperatingPoint, ...]
+    rates: tuple[float, ...]
     rivals: tuple[Rival, ...]
-    quant_point: OperatingPoint | None
+    quant: bool
     quick: bool
     console: Console
 
     def curves(self, clip: Clip) -> ClipCurves:
         """All curves of a clip."""
         ours = []
-        for point in self.points:
+        for point in self.points_of(clip):
             ours.append(self.bench.ours(clip, point))
             self._say(clip, "ours", ours[-1].total)
         plain = self.bench.plain_curve(clip, ours)
         cover = _around(ours) if self.quick else _around(ours).joined(_whole_range(clip))
         return ClipCurves(clip, ours, self.natives(clip, cover), plain, self._quant_loss(clip))
+
+    def points_of(self, clip: Clip) -> tuple[OperatingPoint, ...]:
+        """The points that were asked for as such, else targets of so many bits a sample."""
+        samples = clip.info.width * clip.info.height * float(clip.info.fps)
+        targets = (round(rate * samples / 1000, 1) for rate in self.rates)
+        return self.points or tuple(self.common.but(target_kbps=target) for target in targets)
 
     def natives(self, clip: Clip, cover: Cover) -> dict[str, list[RdPoint]]:
         """The rivals' curves by name."""
@@ -70,10 +79,12 @@ class Run:
 
     def _quant_loss(self, clip: Clip) -> float | None:
         """dB that int8 costs against fp32 at one operating point."""
-        if self.quant_point is None:
+        if not self.quant:
             return None
+        points = self.points_of(clip)
+        middle = points[len(points) // 2]
         codes, floats = (
-            self.bench.ours(clip, self.quant_point.but(precision=precision), vmaf=False)
+            self.bench.ours(clip, middle.but(precision=precision), vmaf=False)
             for precision in ("int8", "fp32")
         )
         return floats.total.psnr_y - codes.total.psnr_y if codes.plan_bytes else None
@@ -133,19 +144,27 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, object]:
     settings = {"preset": options.preset}
     if options.steps or options.quick:
         settings["steps"] = options.steps or QUICK_STEPS
-    crfs = options.crfs or (QUICK_CRFS if options.quick else CRFS)
-    points = ladder(sorted(crfs, reverse=True), **settings)
-    rivals = tuple(rival for rival in RIVALS if rival.constrained or not options.quick)
+    rates = tuple(options.rates or (QUICK_RATES if options.quick else RATES))
+    rivals = tuple(
+        rival
+        for rival in RIVALS
+        if rival.name in options.rivals
+        or (not options.rivals and (rival.constrained or not options.quick))
+    )
     work = options.work
     measured = Run(
         Bench(Cache(work), options.store or work / "store", options.threads),
-        points,
+        OperatingPoint(settings),
+        ladder(sorted(options.crfs or (), reverse=True), **settings),
+        rates,
         rivals,
-        None if options.quick else points[len(points) // 2],
+        not options.quick,
         options.quick,
         console,
     )
-    console.print(f"clips: {', '.join(clip.name for clip in clips)}; rung CRFs: {crfs}; {settings}")
+    console.print(
+        f"clips: {', '.join(clip.name for clip in clips)}; {options.crfs or rates}; {settings}"
+    )
     console.print("; ".join(version(r.encoder) for r in rivals if r.constrained), highlight=False)
     if options.natives:
         return {clip.name: _natives(measured, clip) for clip in clips}
@@ -164,7 +183,7 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, object]:
             print(f"{key:28} {f'none: {why}' if why else _short(value)}")
     return found | {
         "clips": [clip.name for clip in clips],
-        "points": [point.name for point in points],
+        "points": {c.name: [point.name for point in measured.points_of(c)] for c in clips},
         "quick": options.quick,
         "versions": {r.encoder.name: version(r.encoder) for r in rivals},
         "curves": {curves.clip.name: _to_json(curves) for curves in all_curves},
@@ -223,7 +242,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     folder = Path(os.environ.get("CRISPCAST_CLIPS", "../shared/clips"))
     parser.add_argument("--clips", type=Path, default=folder, help="folder of videos")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="clips with this in their name")
-    parser.add_argument("--crfs", nargs="+", type=int, help=f"the rungs' CRFs (default {CRFS})")
+    parser.add_argument(
+        "--rates",
+        nargs="+",
+        type=float,
+        metavar="B/PX",
+        help=f"target totals in bits a luma sample (default {RATES})",
+    )
+    parser.add_argument("--crfs", nargs="+", type=int, help="or the rungs' CRFs, at scale 2")
+    parser.add_argument(
+        "--rivals",
+        nargs="+",
+        default=(),
+        choices=[rival.name for rival in RIVALS],
+        help="only these (default all; --quick: the constrained ones)",
+    )
     parser.add_argument("--preset", default="fast", help="of our encodes (default fast)")
     parser.add_argument("--steps", type=int, help="training steps instead of the preset's")
     parser.add_argument("--threads", type=int, default=0, help="of our encodes; 0 for all")

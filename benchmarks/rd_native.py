@@ -13,6 +13,7 @@ SEI and without temporal delimiters.
 """
 
 import math
+import os
 import re
 import resource
 import subprocess
@@ -195,7 +196,7 @@ def _encode(clip: Clip, rival: Rival, crf: int, path: Path) -> Json:
     command += rival.arguments(clip, crf)
     if rival.encoder.name == "x264":
         command += ["-bsf:v", "filter_units=remove_types=6"]
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     command += ["-f", rival.encoder.container, str(partial)]
     begun, used = time.monotonic(), _children_cpu()
     with tempfile.TemporaryFile() as said:

@@ -154,6 +154,7 @@ class Bench:
         known = [point.point.settings.get("lr_crf", FIRST_PLAIN_CRF) for point in points]
         crf = min(known) - PLAIN_STEP
         alike = {k: v for k, v in points[0].point.settings.items() if k in ("scale", "preset")}
+        alike.setdefault("scale", 2)
         while max(point.rate for point in curve) < wanted and crf >= LOWEST_PLAIN_CRF:
             plain = OperatingPoint({**alike, "method": "none", "lr_crf": crf})
             curve.append(self.ours(clip, plain, vmaf=False).video)
