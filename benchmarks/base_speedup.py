@@ -34,7 +34,7 @@ from overfit.training import TrainingConfig, train
 from overfit.training_data import TrainingData
 
 SCRATCH, BASED = (300, 750, 1500, 3000, 5000), (60, 150, 300, 750, 1500)
-QUICK_SCRATCH, QUICK_BASED = (150, 300, 600), (30, 60, 150, 300)
+QUICK_SCRATCH, QUICK_BASED = (150, 300, 600), (30, 60, 150, 300, 600)
 CASES = (("juggle", 32.0, True), ("juggle", 32.0, False), ("bbb", 30.0, False))
 """Clip, CRF of its LR, and whether experts have its plate."""
 FRAMES = 72
