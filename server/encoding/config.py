@@ -43,6 +43,8 @@ PRESETS: dict[str, Preset] = {
 class EncodeConfig:
     """One encode. `lr_crf` (x264's, up to 51) or `lr_bitrate` (b/s) sets the size of the rung.
 
+    `canvas` is for the plates of shots whose camera moves; without `plates` there is none.
+
     `precision` is of the values between an expert's layers: int8 takes half the time of fp32, for a
     few hundredths of a dB; `max_segment` is in seconds, 2 to 4; `chunks` and `steps` None are the
     preset's; `threads` and `workers` 0 are what the machine has; `store` None is `default_store()`.
@@ -54,6 +56,7 @@ class EncodeConfig:
     method: str = "stdo"
     chunks: int | None = None
     plates: str = "auto"
+    canvas: str = "auto"
     precision: str = "int8"
     preset: str = "balanced"
     steps: int | None = None
@@ -71,6 +74,7 @@ class EncodeConfig:
         _one_of("scale", self.scale, (2, 3, 4))
         _one_of("method", self.method, ("stdo", "none"))
         _one_of("plates", self.plates, ("auto", "off"))
+        _one_of("canvas", self.canvas, ("auto", "off"))
         _one_of("precision", self.precision, ("int8", "fp32"))
         _one_of("preset", self.preset, tuple(PRESETS))
         _one_of("engine", self.engine, ("local",))
@@ -118,6 +122,7 @@ class EncodeConfig:
             "method": self.method,
             "chunks": self.experts,
             "plates": self.plates if self.method != "none" else "off",
+            "canvas": self.canvas if self.plates != "off" and self.method != "none" else "off",
             "precision": self.precision,
             "preset": self.preset,
             "steps": self.work.steps,
