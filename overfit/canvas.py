@@ -139,9 +139,23 @@ def make_canvas(
     if size[0] * size[1] > config.largest * frames.shape[1] * frames.shape[2]:
         return refused(f"the canvas would be {size[0]}x{size[1]}", too_long=True)
     numbers = _spread(len(frames), config.samples)
-    for _ in range(config.alignments):
+
+    def promised(luma: U8, views: Views) -> float:
+        renderer, (height, width) = Renderer(luma), frames.shape[1:]
+        gains = [
+            promise(hr, lr, scale, [start + n], renderer.render(views[n], width, height))
+            for n in _spread(len(frames), 7)
+        ]
+        return float(np.mean(gains))
+
+    for done in range(config.alignments):
         # Half as many samples do for this.
         rough = blend(frames, maps, numbers[::2], size)
+        if done == 1:
+            # What is hopeless by now is not worth the rest of the work.
+            gain = promised(rough, views_of(maps, frames.shape[2], frames.shape[1]))
+            if gain < plate_config.least_gain / 2:
+                return refused(f"it promises {gain:.2f} dB", gain)
         aligned = align(frames, maps, rough, config)
         if aligned is None:
             return refused("the frames do not fit one canvas", too_long=True)
@@ -152,14 +166,7 @@ def make_canvas(
     for _ in range(config.sharpenings):
         luma = sharpen(frames, rounded, numbers, luma)
     plate = encode_plate(luma, plate_config)
-    renderer = Renderer(plate.luma)
-    tested = _spread(len(frames), 7)
-    height, width = frames.shape[1:]
-    gains = [
-        promise(hr, lr, scale, [start + n], renderer.render(views[n], width, height))
-        for n in tested
-    ]
-    gain = float(np.mean(gains))
+    gain = promised(plate.luma, views)
     share = video_bytes * (stop - start) / len(lr)
     price = plate_config.db_per_doubling * math.log2(1 + len(plate.data) / max(share, 1))
     if gain < max(plate_config.least_gain, price):
