@@ -22,13 +22,13 @@ constexpr uint8_t kAbsent = 128;
 // Keys' cubic (a = -0.5) at 32 phases, each row of sum 128.
 struct Weights {
     // Twice horizontally, w0 w1 w2 w3 w0 w1 w2 w3; vertically each doubled, w0 w0 w1 w1 ...
-    alignas(16) int16_t across[32][8];
-    alignas(16) int16_t down[32][8];
+    alignas(16) int16_t across[32][8] = {};
+    alignas(16) int16_t down[32][8] = {};
 
-    Weights() {
+    constexpr Weights() {
         for (int p = 0; p < 32; ++p) {
             const int square = p * p, cube = square * p;
-            int w[4];
+            int w[4] = {};
             w[0] = (-cube + 64 * square - 1024 * p + 256) >> 9;
             w[1] = (3 * cube - 160 * square + 65536 + 256) >> 9;
             w[3] = (cube - 32 * square + 256) >> 9;
@@ -41,7 +41,7 @@ struct Weights {
     }
 };
 
-const Weights kWeights;
+constexpr Weights kWeights;
 
 uint8_t clamp_code(int32_t sum) {
     const int32_t code = (sum + (1 << 13)) >> 14;
