@@ -51,7 +51,7 @@ class CanvasConfig:
     samples: int = 31
     points: int = 1500
     agreeing: float = 0.3
-    largest: float = 6.0
+    largest: float = 8.0
     alignments: int = 3
     sharpenings: int = 1
 
@@ -135,9 +135,15 @@ def make_canvas(
     maps = follow(frames, config)
     if maps is None:
         return refused("the camera cannot be followed", too_long=True)
-    size, maps = _enclose(maps, frames.shape[2], frames.shape[1])
-    if size[0] * size[1] > config.largest * frames.shape[1] * frames.shape[2]:
+    most = config.largest * frames.shape[1] * frames.shape[2]
+    for lost in (10, 50):
+        level = _levelled(maps, frames.shape[2], frames.shape[1], lost)
+        size, level = _enclose(level, frames.shape[2], frames.shape[1])
+        if size[0] * size[1] <= most:
+            break
+    else:
         return refused(f"the canvas would be {size[0]}x{size[1]}", too_long=True)
+    maps = level
     numbers = _spread(len(frames), config.samples)
 
     def promised(luma: U8, views: Views) -> float:
@@ -188,7 +194,7 @@ def follow(frames: U8, config: CanvasConfig) -> list[Map] | None:
     grow = np.array([(factor, 0, shift), (0, factor, shift), (0, 0, 1)])
     for number in range(1, len(frames)):
         here = _smaller(frames[number], factor)
-        step = _fit(before, here, config, 1.0 / factor + 0.5)
+        step = _fit(before, here, config, 0.6)
         if step is None:
             return None
         steps.append(grow @ step @ np.linalg.inv(grow))
@@ -359,6 +365,14 @@ def _enclose(maps: Sequence[Map], width: int, height: int) -> tuple[tuple[int, i
     moved = np.array([(1, 0, -low[0]), (0, 1, -low[1]), (0, 0, 1)])
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
     return size, [_normal(moved @ there) for there in maps]
+
+
+def _levelled(maps: Sequence[Map], width: int, height: int, lost: float) -> list[Map]:
+    """The maps into a plane in which `lost` percent of the frames lose samples, the nearest."""
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
+    areas = [cv2.contourArea(_moved(there, corners).astype(np.float32)) for there in maps]
+    grow = math.sqrt(width * height / max(float(np.percentile(areas, lost)), 1.0))
+    return [np.diag([grow, grow, 1.0]) @ there for there in maps]
 
 
 def _moved(there: Map, points: NDArray[np.float64]) -> NDArray[np.float64]:
