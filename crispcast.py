@@ -41,7 +41,7 @@ def encode(
     """Encode a video into a package (a folder) and return what was gained.
 
     `settings` are the fields of `server.encoding.EncodeConfig`: scale, method, preset, chunks,
-    plates, lr_crf, lr_bitrate, force, … Killed and called again, it goes on where it was.
+    plates, canvas, lr_crf, lr_bitrate, force, … Killed and called again, it goes on where it was.
 
     Raises CrispcastError: bad input, bad settings, or an output that cannot be written.
     """
@@ -117,6 +117,9 @@ def _encode(
     method: Annotated[str, typer.Option(help="stdo, or none: interpolation only.")] = "stdo",
     chunks: Annotated[int | None, typer.Option(help="Experts by difficulty of patch.")] = None,
     plates: Annotated[str, typer.Option(help="auto, or off: no pictures of places.")] = "auto",
+    canvas: Annotated[
+        str, typer.Option(help="auto, or off: no plates for cameras that move.")
+    ] = "auto",
     precision: Annotated[str, typer.Option(help="Of experts: int8, or fp32.")] = "int8",
     base: Annotated[
         str, typer.Option(help="Where training starts: auto, none, or a base's file.")
@@ -160,6 +163,7 @@ def _encode(
             method=method,
             chunks=chunks,
             plates=plates,
+            canvas=canvas,
             precision=precision,
             base=base,
             preset=preset,

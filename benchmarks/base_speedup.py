@@ -55,7 +55,8 @@ def measure(data: TrainingData, wire: bytes | None, base: bytes | None = None) -
     """PSNR-Y in dB of every tenth frame; without a plan, of interpolation."""
     engine = Engine(1)
     plans = [] if wire is None else [Plan(wire, base)]
-    plate = Plate(data.plates[0], data.scale) if data.plates else None
+    still = [plate for plate in data.plates if isinstance(plate, np.ndarray)]
+    plate = Plate(still[0], data.scale) if still else None
     height, width = data.lr.shape[1:]
     half = np.full(((height + 1) // 2, (width + 1) // 2), 128, np.uint8)
     found = []

@@ -23,9 +23,9 @@ class PlayStats:
     `frames` were put out, `frames_sr` of them through a network with nothing wanted missing, the
     others (`frames_interpolated`) by interpolation or in part; `frames_lost` never came.
     `fps` is of the output's wall clock, `first_frame_ms` and `first_sr_ms` count from the POST.
-    `late_plans` counts maps, plans and plates that were not there for their segment's first frame,
-    `wrong_assets` those refused for their hash or content. `plan_bytes`: all that came for
-    super-resolution over the network; `cached_bytes` came from the cache.
+    `late_plans` counts maps, motion, plans and plates that were not there for their segment's
+    first frame, `wrong_assets` those refused for their hash or content. `plan_bytes`: all that came
+    for super-resolution over the network; `cached_bytes` came from the cache.
     """
 
     frames: int = 0

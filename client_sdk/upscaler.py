@@ -3,7 +3,8 @@
 The live client and the report both come through here, so that what is measured offline is, bit
 for bit, what a viewer sees.
 
-    frame number ─► segment ─► patch map, plans, plate (whatever is there and whole)
+    frame number ─► segment ─► patch map, plans, plate or canvas with the frame's view of it
+                                   │  (whatever is there and whole)
                                    │
     decoded LR planes ─────────────┴─► kernels.runtime.Engine ─► crop ─► HR planes
 
@@ -14,19 +15,20 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk.contract.manifest import Manifest, Rung, RungSegment
+from client_sdk.contract.manifest import Manifest, Rung
+from client_sdk.contract.motion import Views, decode_motion
 from client_sdk.contract.package import Package
 from client_sdk.contract.patch_map import PatchMap, decode_record
 from client_sdk.contract.plate import decode_plate
 from kernels import bases
 from kernels.compiler import base_of
 from kernels.errors import CrispcastError, PackageError
-from kernels.runtime import Engine, Plan, Plate
+from kernels.runtime import Canvas, Engine, Plan, Plate
 
 Plane: TypeAlias = NDArray[np.uint8]
 Planes: TypeAlias = tuple[Plane, Plane, Plane]
@@ -38,7 +40,7 @@ class Upscaled:
     """An HR frame and how it came about.
 
     `super_resolved`: a network upscaled some of it and no plan that it wanted was missing.
-    `late`: something that its segment needs (map, plan or plate) was not there in time.
+    `late`: something that its segment needs (map, motion, plan or plate) was not there in time.
     """
 
     planes: Planes
@@ -53,6 +55,8 @@ class _Recipe:
     patches: NDArray[np.int32] | None
     plans: tuple[Plan | None, ...]
     plate: Plate | None
+    canvas: Canvas | None
+    views: Views | None  # of the segment's frames; None without a canvas
     used: frozenset[int]  # expert indices in the map
 
     @property
@@ -65,8 +69,12 @@ class _Recipe:
             expert == 0 or self.plans[expert - 1] is not None for expert in self.used
         )
 
+    @property
+    def plate_there(self) -> bool:
+        return self.plate is not None or self.canvas is not None
 
-_NOTHING = _Recipe(None, (), None, frozenset())
+
+_NOTHING = _Recipe(None, (), None, None, None, frozenset())
 
 
 class Upscaler:
@@ -84,7 +92,9 @@ class Upscaler:
         self.engine = Engine(threads, isa)
         self._plans: dict[str, Plan] = {}
         self._plates: dict[str, Plate] = {}
+        self._canvases: dict[str, Canvas] = {}
         self._maps: dict[str, PatchMap] = {}
+        self._motion: dict[str, Views] = {}
         self._refused: dict[str, str] = {}
         self._users = _users(self.rung)
         self._recipe: tuple[int, _Recipe] = (-1, _NOTHING)
@@ -103,30 +113,36 @@ class Upscaler:
         return upscaler
 
     def add_asset(self, sha256: str, data: bytes) -> None:
-        """Check, prepare and keep a plan, a plate or a patch-map record of this rung.
+        """Check, prepare and keep a plan, a plate, a patch map or motion of this rung.
 
         Raises PackageError or PlanError where the hash is wrong, nothing here needs it, or its
         content is refused; a refused asset stays missing and is not asked for again.
         """
-        users = self._users.get(sha256)
-        if users is None:
+        user = self._users.get(sha256)
+        if user is None:
             raise PackageError(f"asset {sha256[:16]} belongs to no segment of {self.rung.name}")
         if hashlib.sha256(data).hexdigest() != sha256:
             raise PackageError(f"asset {sha256[:16]} is damaged: its SHA-256 is another")
         try:
-            self._prepare(sha256, data, users[0])
+            self._prepare(sha256, data, user)
         except CrispcastError as error:
             self._refused[sha256] = str(error)
             raise
         self._recipe = (-1, _NOTHING)
 
-    def _prepare(self, sha256: str, data: bytes, segment: RungSegment) -> None:
-        rung = self.rung
+    def _prepare(self, sha256: str, data: bytes, segment_index: int) -> None:
+        rung, segment = self.rung, self.rung.segments[segment_index]
         if sha256 == segment.map.sha256:
             self._maps[sha256] = decode_record(data, rung.width, rung.height, len(segment.experts))
+        elif segment.motion is not None and sha256 == segment.motion.sha256:
+            self._motion[sha256] = decode_motion(data, self.manifest.segments[segment_index].frames)
         elif sha256 == segment.plate:
-            luma = decode_plate(data, rung.width * rung.scale, rung.height * rung.scale)
-            self._plates[sha256] = Plate(luma, rung.scale)
+            canvas = self.manifest.assets[sha256].canvas
+            if canvas is not None:
+                self._canvases[sha256] = Canvas(decode_plate(data, *canvas))
+            else:
+                luma = decode_plate(data, rung.width * rung.scale, rung.height * rung.scale)
+                self._plates[sha256] = Plate(luma, rung.scale)
         else:
             base = base_of(data)
             plan = Plan(data, None if base is None else bases.find(base))
@@ -139,7 +155,7 @@ class Upscaler:
 
     def missing(self, segment_index: int) -> list[str]:
         """Hashes of what the segment still needs, the map first; refused assets not among them."""
-        there = self._maps.keys() | self._plans.keys() | self._plates.keys() | self._refused.keys()
+        there = self._refused.keys() | set().union(*self._kept())
         assets = self.rung.segments[segment_index].assets
         return [sha256 for sha256 in assets if sha256 not in there]
 
@@ -149,11 +165,11 @@ class Upscaler:
         return dict(self._refused)
 
     def forget_before(self, segment_index: int) -> None:
-        """Let go of prepared plates, plans and maps that no segment from here on needs."""
+        """Let go of what was prepared and no segment from here on needs."""
         needed = {
             sha256 for segment in self.rung.segments[segment_index:] for sha256 in segment.assets
         }
-        for kept in (self._plans, self._plates, self._maps):
+        for kept in self._kept():
             for sha256 in [sha256 for sha256 in kept if sha256 not in needed]:
                 del kept[sha256]
 
@@ -177,8 +193,8 @@ class Upscaler:
         segment_index = self.manifest.segment_of(frame_number)
         recipe = self._recipe_of(segment_index)
         previous = None
-        starts_segment = frame_number == self.manifest.segments[segment_index].start
-        if self._last is not None and self._last[0] == frame_number - 1 and not starts_segment:
+        start = self.manifest.segments[segment_index].start
+        if self._last is not None and self._last[0] == frame_number - 1 and frame_number != start:
             previous = self._last[1]
         planes = self.engine.upscale(
             lr,
@@ -187,10 +203,12 @@ class Upscaler:
             patches=recipe.patches,
             plans=recipe.plans,
             plate=recipe.plate,
+            canvas=recipe.canvas,
+            view=None if recipe.views is None else recipe.views[frame_number - start],
         )
         self._last = (frame_number, luma)
         segment = rung.segments[segment_index]
-        late = not recipe.plans_there or (segment.plate is not None and recipe.plate is None)
+        late = not recipe.plans_there or (segment.plate is not None and not recipe.plate_there)
         return Upscaled(self._crop(planes), recipe.plans_there and recipe.networks, late)
 
     def _recipe_of(self, segment_index: int) -> _Recipe:
@@ -204,9 +222,27 @@ class Upscaler:
                 plans = tuple(self._plans.get(sha256) for sha256 in segment.experts)
                 plate = None if segment.plate is None else self._plates.get(segment.plate)
                 used = frozenset(int(expert) for expert in np.unique(patches[:, 4]))
-                recipe = _Recipe(patches, plans, plate, used)
+                canvas, views = self._canvas_of(segment_index)
+                recipe = _Recipe(patches, plans, plate, canvas, views, used)
             self._recipe = (segment_index, recipe)
         return self._recipe[1]
+
+    def _canvas_of(self, segment_index: int) -> tuple[Canvas, Views] | tuple[None, None]:
+        """A segment's canvas and its frames' views of it, where both are there."""
+        segment = self.rung.segments[segment_index]
+        if segment.plate is None or segment.motion is None:
+            return None, None
+        canvas = self._canvases.get(segment.plate)
+        views = self._motion.get(segment.motion.sha256)
+        # A record that another segment shares may be of another length.
+        if canvas is None or views is None:
+            return None, None
+        if len(views) != self.manifest.segments[segment_index].frames:
+            return None, None
+        return canvas, views
+
+    def _kept(self) -> tuple[dict[str, Any], ...]:
+        return self._plans, self._plates, self._canvases, self._maps, self._motion
 
     def _crop(self, planes: Planes) -> Planes:
         source = self.manifest.source
@@ -219,10 +255,10 @@ class Upscaler:
         )
 
 
-def _users(rung: Rung) -> dict[str, list[RungSegment]]:
-    """The segments that need each asset, so that an asset is checked as what it is said to be."""
-    users: dict[str, list[RungSegment]] = {}
-    for segment in rung.segments:
+def _users(rung: Rung) -> dict[str, int]:
+    """The first segment that needs each asset: it is checked as what that says it is."""
+    users: dict[str, int] = {}
+    for index, segment in enumerate(rung.segments):
         for sha256 in segment.assets:
-            users.setdefault(sha256, []).append(segment)
+            users.setdefault(sha256, index)
     return users

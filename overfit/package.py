@@ -27,6 +27,7 @@ from client_sdk.contract.manifest import (
     Source,
     package_id,
 )
+from client_sdk.contract.motion import Views, encode_motion
 from client_sdk.contract.package import MANIFEST_FILE, asset_file
 from client_sdk.contract.patch_map import FILE_HEADER, PatchMap, encode_record
 from kernels.errors import PackageError
@@ -34,11 +35,16 @@ from kernels.errors import PackageError
 
 @dataclass(frozen=True)
 class SegmentParts:
-    """What one segment of a rung needs: plans by expert (1, 2, …), a plate (AVIF), the map."""
+    """What one segment of a rung needs: plans by expert (1, 2, …), a plate (AVIF), the map.
+
+    Where the plate is a canvas, its size (width, height) and the views of the segment's frames.
+    """
 
     patch_map: PatchMap
     experts: tuple[bytes, ...] = ()
     plate: bytes | None = None
+    canvas: tuple[int, int] | None = None
+    views: Views | None = None
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,13 @@ class Ledger:
     plans: int
     plates: int
     maps: int
+    motion: int
     manifest: int
     audio: int
     total: int = field(init=False)
 
     def __post_init__(self) -> None:
-        total = self.video + self.plans + self.plates + self.maps + self.manifest
+        total = self.video + self.plans + self.plates + self.maps + self.motion + self.manifest
         object.__setattr__(self, "total", total)
 
     def kbps(self, count: int, manifest: Manifest) -> float:
@@ -106,6 +113,7 @@ def ledger(manifest: Manifest, rung_index: int = 0) -> Ledger:
     rung = manifest.rungs[rung_index]
     used = {sha for part in rung.segments for sha in part.assets} & manifest.assets.keys()
     maps = {part.map.sha256: part.map.bytes for part in rung.segments}
+    motion = {p.motion.sha256: p.motion.bytes for p in rung.segments if p.motion is not None}
 
     def size(kind: str) -> int:
         return sum(manifest.assets[sha].bytes for sha in used if manifest.assets[sha].kind == kind)
@@ -115,6 +123,7 @@ def ledger(manifest: Manifest, rung_index: int = 0) -> Ledger:
         plans=size("plan"),
         plates=size("plate"),
         maps=sum(maps.values()),
+        motion=sum(motion.values()),
         manifest=len(manifest.to_bytes()),
         audio=manifest.audio.bytes if manifest.audio else 0,
     )
@@ -217,9 +226,17 @@ def _write_rung(folder: Path, rung: RungParts, assets: dict[str, Asset]) -> Rung
     segments = []
     for part in rung.segments:
         experts = tuple(_write_asset(folder, "plan", plan, assets) for plan in part.experts)
-        plate = None if part.plate is None else _write_asset(folder, "plate", part.plate, assets)
-        reference = maps.add(encode_record(part.patch_map))
-        segments.append(RungSegment(experts=experts, plate=plate, map=reference))
+        plate = None
+        if part.plate is not None:
+            plate = _write_asset(folder, "plate", part.plate, assets, part.canvas)
+        segments.append(
+            RungSegment(
+                experts=experts,
+                plate=plate,
+                map=maps.add(encode_record(part.patch_map)),
+                motion=None if part.views is None else maps.add(encode_motion(part.views)),
+            )
+        )
     (folder / maps_file).write_bytes(maps.content)
     return Rung.model_validate(
         {
@@ -256,10 +273,16 @@ class _MapsFile:
         return self._known[record]
 
 
-def _write_asset(folder: Path, kind: str, data: bytes, assets: dict[str, Asset]) -> str:
+def _write_asset(
+    folder: Path,
+    kind: str,
+    data: bytes,
+    assets: dict[str, Asset],
+    canvas: tuple[int, int] | None = None,
+) -> str:
     sha256 = hashlib.sha256(data).hexdigest()
     (folder / asset_file(sha256, kind)).write_bytes(data)
-    assets[sha256] = Asset.model_validate({"kind": kind, "bytes": len(data)})
+    assets[sha256] = Asset.model_validate({"kind": kind, "bytes": len(data), "canvas": canvas})
     return sha256
 
 

@@ -2,7 +2,7 @@
 
     LR luma u8 [T, h, w] ----+
     HR luma u8 [T, H, W] ----+--> windows: a patch and the true pixels around it, cut at the frame
-    plates u8 [P, s*s, h, w]-+
+    plates and canvases -----+
     samples (frame, patch) --+
 
 A window is larger than its patch by the network's radius on every side that is not a border of the
@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from kernels.errors import CrispcastError
+from kernels.runtime import Canvas
 from overfit.video.frames import U8
 
 Int = NDArray[np.int32]
@@ -45,7 +46,8 @@ class TrainingData:
     lr: decoded LR luma, u8 [T, h, w] (may be a memory map). hr: source luma padded to the LR size
     times scale, u8 [T, H, W] (may be a memory map). previous: int32 [T], see `previous_frames`.
     samples: int32 [n, 5], rows of frame number and patch x, y, width, height in LR pixels.
-    plates: decoded plates, each u8 [H, W]; plate_of: int32 [T], index of a frame's plate or -1.
+    plates: decoded plates, each u8 [H, W] or a canvas; plate_of: int32 [T], index of a frame's
+    plate or -1. views: int32 [T, 8], those of the frames whose plate is a canvas.
     """
 
     lr: U8
@@ -53,8 +55,9 @@ class TrainingData:
     scale: int
     previous: Int
     samples: Int
-    plates: tuple[U8, ...] = ()
+    plates: tuple[U8 | Canvas, ...] = ()
     plate_of: Int | None = None
+    views: Int | None = None
 
     def __post_init__(self) -> None:
         frames, height, width = self.lr.shape
@@ -62,8 +65,24 @@ class TrainingData:
             raise CrispcastError(f"HR {self.hr.shape} is not scale {self.scale} x {self.lr.shape}")
         if len(self.previous) != frames or (self.plates and self.plate_of is None):
             raise CrispcastError("there must be one previous frame and one plate index per frame")
+        if self.views is None and any(isinstance(plate, Canvas) for plate in self.plates):
+            raise CrispcastError("a canvas needs a view of it for every frame that has it")
         if self.samples.ndim != 2 or self.samples.shape[1] != 5 or not len(self.samples):
             raise CrispcastError("an expert needs patches to be trained on")
+
+    def plate_of_frame(self, number: int) -> U8 | None:
+        """The plate u8 [H, W] of a frame, as it sees it; None where it has none."""
+        index = -1 if self.plate_of is None or not self.plates else int(self.plate_of[number])
+        if index < 0:
+            return None
+        plate = self.plates[index]
+        return self.seen(plate, number) if isinstance(plate, Canvas) else plate
+
+    def seen(self, canvas: Canvas, number: int, x: int = 0, y: int = 0, *size: int) -> U8:
+        """What a frame sees of a canvas: all, or a rectangle of that size (width, height)."""
+        assert self.views is not None
+        height, width = self.hr.shape[1:]
+        return canvas.render(self.views[number], width, height, x, y, *size)
 
 
 @dataclass(frozen=True)
@@ -105,7 +124,10 @@ class WindowSampler:
         tallest = max(tile, int(data.samples[:, 4].max())) + 2 * radius
         self._size = (min(tallest, height), min(widest, width))
         self._frame = (height, width)
-        self._plates = tuple(unshuffle(plate, data.scale) for plate in data.plates)
+        self._plates = tuple(
+            plate if isinstance(plate, Canvas) else unshuffle(plate, data.scale)
+            for plate in data.plates
+        )
         self._own = _Membership(data.samples, len(data.lr), height, width)
 
     def draw(self, count: int, random: np.random.Generator) -> Batch:
@@ -131,11 +153,20 @@ class WindowSampler:
             if "plate" in self._inputs and self._plates and data.plate_of is not None:
                 index = int(data.plate_of[number])
                 if index >= 0 and random.random() >= self._dropout:
-                    plate[i] = self._plates[index][(slice(None), *here)]
+                    plate[i] = self._plate_planes(index, number, y, x)
         planes = {"luma": luma, "previous": previous, "plate": plate}
         inputs = {name: to_domain(planes[name]) for name in self._inputs}
         large = mask.repeat(scale, axis=2).repeat(scale, axis=3)
         return Batch(inputs, to_domain(target), torch.from_numpy(large))
+
+    def _plate_planes(self, index: int, number: int, y: int, x: int) -> U8:
+        """The planes [s*s, h, w] that a window of a frame has of a plate."""
+        plate, scale = self._plates[index], self._data.scale
+        h, w = self._size
+        if not isinstance(plate, Canvas):
+            return plate[:, y : y + h, x : x + w]
+        seen = self._data.seen(plate, number, x * scale, y * scale, w * scale, h * scale)
+        return unshuffle(seen, scale)
 
     def _place(self, start: int, length: int, axis: int, random: np.random.Generator) -> int:
         """Where along an axis a window starts: it holds the patch and its halo, in the frame."""

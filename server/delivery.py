@@ -114,13 +114,14 @@ class Delivery:
         return False
 
     def _deadline(self, sha256: str, rung: int, segment: int) -> tuple[int, int]:
-        """The first segment from `segment` on that needs the asset; then map, plan, plate.
+        """The first segment from `segment` on that needs the asset; then map, motion,
+        plan, plate.
 
         What only the past or another rung needs comes last.
         """
         uses = self._uses[rung].get(sha256, [])
         place = bisect_left(uses, segment)
-        kind = ("map", "plan", "plate").index(self._package.places[sha256].kind)
+        kind = ("map", "motion", "plan", "plate").index(self._package.places[sha256].kind)
         return (uses[place] if place < len(uses) else len(self._package.manifest.segments), kind)
 
 

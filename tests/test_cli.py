@@ -53,7 +53,7 @@ def test_encode_prints_its_figures_as_the_last_line(run, small_video: Path, tmp_
     figures = json.loads(done.out.splitlines()[-1])
     assert figures["frames"] == 30
     sizes = figures["bytes"]
-    parts = ("video", "plans", "plates", "maps", "manifest")
+    parts = ("video", "plans", "plates", "maps", "motion", "manifest")
     assert sizes["total"] == sum(sizes[part] for part in parts)
     assert figures["kbps_total"] == pytest.approx(sizes["total"] * 8 / 1000 / (30 / 25))
     for name in ("psnr_y", "psnr_y_bicubic", "psnr_y_lanczos", "kbps_video", "seconds"):

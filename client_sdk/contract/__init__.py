@@ -20,6 +20,7 @@ from client_sdk.contract.manifest import (
     parse_manifest,
     rung_size,
 )
+from client_sdk.contract.motion import decode_motion, encode_motion
 from client_sdk.contract.package import MANIFEST_FILE, Package, Place, asset_file, open_package
 from client_sdk.contract.patch_map import (
     FILE_HEADER,
@@ -51,7 +52,9 @@ __all__ = [
     "SegmentQuality",
     "Source",
     "asset_file",
+    "decode_motion",
     "decode_record",
+    "encode_motion",
     "encode_record",
     "open_package",
     "package_id",

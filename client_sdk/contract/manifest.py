@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from kernels.errors import PackageError
 
 FORMAT = "crispcast"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 VERSION = f"{MAJOR}.{MINOR}"
 
 MAX_MANIFEST_BYTES = 32 << 20
@@ -32,6 +32,9 @@ MAX_EXPERTS = 64  # of one segment, interpolation not counted
 MAX_PLAN_BYTES = 4 << 20  # docs/plan-format.md
 MAX_PLATE_BYTES = 32 << 20
 MAX_MAP_BYTES = 1 << 20
+MAX_MOTION_BYTES = 1 << 20
+MAX_MOTION_FRAMES = 4096  # of a segment with a canvas
+MAX_CANVAS_FRAMES = 8  # area of a canvas, in frames
 MAX_FILE_BYTES = 1 << 50
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -103,7 +106,10 @@ class Segment(Frozen):
 
 
 class MapRef(Frozen):
-    """Where a patch-map record lies in the rung's maps file (bytes), and its hash."""
+    """Where a record lies in the rung's maps file (bytes), and its hash.
+
+    A record is a patch map, or the motion of a segment that has a canvas.
+    """
 
     sha256: Sha256
     offset: Annotated[int, Field(ge=0, le=1 << 40)]
@@ -111,17 +117,27 @@ class MapRef(Frozen):
 
 
 class RungSegment(Frozen):
-    """What a segment of a rung needs. Expert 0 is interpolation; expert i is `experts[i - 1]`."""
+    """What a segment of a rung needs. Expert 0 is interpolation; expert i is `experts[i - 1]`.
+
+    `motion`: the views that its frames have of its plate, where that is a canvas.
+    """
 
     experts: Annotated[tuple[Sha256, ...], Field(max_length=MAX_EXPERTS)] = ()
     plate: Sha256 | None = None
     map: MapRef
+    motion: MapRef | None = None
 
     @property
     def assets(self) -> tuple[str, ...]:
-        """Hashes of all that it needs, each once: the map, the plans, the plate."""
+        """Hashes of all that it needs, each once: the map, the motion, the plans, the plate."""
+        motion = () if self.motion is None else (self.motion.sha256,)
         plate = () if self.plate is None else (self.plate,)
-        return tuple(dict.fromkeys((self.map.sha256, *self.experts, *plate)))
+        return tuple(dict.fromkeys((self.map.sha256, *motion, *self.experts, *plate)))
+
+    @property
+    def records(self) -> tuple[MapRef, ...]:
+        """What of it lies in the rung's maps file."""
+        return (self.map,) if self.motion is None else (self.map, self.motion)
 
 
 class Rung(Frozen):
@@ -141,10 +157,11 @@ class Rung(Frozen):
 
 
 class Asset(Frozen):
-    """A plan or a plate: its kind and its size in bytes."""
+    """A plan or a plate: its kind and its size in bytes; of a canvas, width and height too."""
 
     kind: Literal["plan", "plate"]
     bytes: Annotated[int, Field(ge=1, le=MAX_PLATE_BYTES)]
+    canvas: tuple[Side, Side] | None = None
 
 
 class Audio(Frozen):
@@ -221,6 +238,23 @@ class Manifest(Frozen):
                 self._check_asset(sha256, "plan", f"rung {rung.name}, segment {index}")
             if segment.plate is not None:
                 self._check_asset(segment.plate, "plate", f"rung {rung.name}, segment {index}")
+            self._check_canvas(rung, index)
+
+    def _check_canvas(self, rung: Rung, index: int) -> None:
+        """A segment has motion exactly where its plate is a canvas, and both are of a sane size."""
+        segment, where = rung.segments[index], f"rung {rung.name}, segment {index}"
+        canvas = None if segment.plate is None else self.assets[segment.plate].canvas
+        if (canvas is None) != (segment.motion is None):
+            raise ValueError(f"{where}: a canvas needs motion, and motion a canvas")
+        if canvas is None:
+            return
+        frame = rung.width * rung.height * rung.scale**2
+        if canvas[0] * canvas[1] > MAX_CANVAS_FRAMES * frame:
+            raise ValueError(
+                f"{where}: a canvas of {canvas[0]}x{canvas[1]} passes {MAX_CANVAS_FRAMES} frames"
+            )
+        if self.segments[index].frames > MAX_MOTION_FRAMES:
+            raise ValueError(f"{where}: motion of more than {MAX_MOTION_FRAMES} frames")
 
     def _check_asset(self, sha256: str, kind: str, where: str) -> None:
         asset = self.assets.get(sha256)
@@ -242,12 +276,16 @@ class Manifest(Frozen):
         return bisect_right(self._starts, frame_number) - 1
 
     def size_of(self, rung_index: int) -> dict[str, int]:
-        """Bytes of every asset that a rung needs (maps, plans, plates), by hash, by deadline."""
+        """Bytes of every asset that a rung needs, by hash, by deadline.
+
+        Those are maps, motion, plans and plates.
+        """
         sizes: dict[str, int] = {}
         for segment in self.rungs[rung_index].segments:
-            sizes.setdefault(segment.map.sha256, segment.map.bytes)
-            for sha256 in segment.assets[1:]:
-                sizes.setdefault(sha256, self.assets[sha256].bytes)
+            records = {record.sha256: record.bytes for record in segment.records}
+            for sha256 in segment.assets:
+                size = records[sha256] if sha256 in records else self.assets[sha256].bytes
+                sizes.setdefault(sha256, size)
         return sizes
 
     def to_bytes(self) -> bytes:

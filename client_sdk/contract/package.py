@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client_sdk.contract.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from client_sdk.contract.motion import Views, decode_motion
 from client_sdk.contract.patch_map import FILE_HEADER, FILE_MAJOR, MAGIC, PatchMap, decode_record
 from kernels.errors import PackageError
 
 MANIFEST_FILE = "manifest.json"
 SUFFIX = ".crisp"
 _PLACES = {"plan": ("plans", ".plan"), "plate": ("plates", ".avif")}
+_RECORDS = ("map", "motion")
 _BLOCK = 1 << 20
 
 
@@ -35,7 +37,7 @@ def asset_file(sha256: str, kind: str) -> str:
 
 @dataclass(frozen=True)
 class Package:
-    """A package on disk. `places` finds plans, plates and patch-map records by their hash."""
+    """A package on disk. `places` finds plans, plates, patch maps and motion by their hash."""
 
     path: Path
     manifest: Manifest
@@ -58,7 +60,7 @@ class Package:
         return None if audio is None else self.path / audio.file
 
     def asset(self, sha256: str) -> bytes:
-        """The bytes of a plan, a plate or a patch-map record.
+        """The bytes of a plan, a plate or a record.
 
         Raises PackageError where it is not in the package, cannot be read, or has another hash.
         """
@@ -83,6 +85,18 @@ class Package:
         segment = rung.segments[segment_index]
         data = self.asset(segment.map.sha256)
         return decode_record(data, rung.width, rung.height, len(segment.experts))
+
+    def motion(self, rung_index: int, segment_index: int) -> Views | None:
+        """The views of a segment's frames of its canvas; None where it has none.
+
+        Raises PackageError where the record is damaged.
+        """
+        motion = self.manifest.rungs[rung_index].segments[segment_index].motion
+        if motion is None:
+            return None
+        return decode_motion(
+            self.asset(motion.sha256), self.manifest.segments[segment_index].frames
+        )
 
 
 def open_package(path: str | os.PathLike[str], *, verify: bool = True) -> Package:
@@ -116,8 +130,10 @@ def _places(root: Path, manifest: Manifest) -> dict[str, Place]:
     }
     for rung in manifest.rungs:
         for segment in rung.segments:
-            record = segment.map
-            places[record.sha256] = Place(root / rung.maps_file, record.offset, record.bytes, "map")
+            for kind, record in zip(_RECORDS, segment.records, strict=False):
+                places[record.sha256] = Place(
+                    root / rung.maps_file, record.offset, record.bytes, kind
+                )
     return places
 
 
@@ -127,7 +143,7 @@ def _check_sizes(package: Package) -> None:
     sized = [(root / rung.file, rung.bytes) for rung in manifest.rungs]
     if manifest.audio is not None:
         sized.append((root / manifest.audio.file, manifest.audio.bytes))
-    sized += [(p.path, p.bytes) for p in package.places.values() if p.kind != "map"]
+    sized += [(p.path, p.bytes) for p in package.places.values() if p.kind not in _RECORDS]
     for path, size in sized:
         found = _size(path)
         if found != size:
@@ -137,12 +153,13 @@ def _check_sizes(package: Package) -> None:
     maps = {rung.maps_file: _maps_size(root / rung.maps_file) for rung in manifest.rungs}
     for rung in manifest.rungs:
         for index, segment in enumerate(rung.segments):
-            start, end = segment.map.offset, segment.map.offset + segment.map.bytes
-            if start < len(FILE_HEADER) or end > maps[rung.maps_file]:
-                raise PackageError(
-                    f"{root / rung.maps_file}: the map of segment {index} at {start}...{end} "
-                    f"is outside the file of {maps[rung.maps_file]} bytes"
-                )
+            for kind, record in zip(_RECORDS, segment.records, strict=False):
+                start, end = record.offset, record.offset + record.bytes
+                if start < len(FILE_HEADER) or end > maps[rung.maps_file]:
+                    raise PackageError(
+                        f"{root / rung.maps_file}: the {kind} of segment {index} at "
+                        f"{start}...{end} is outside the file of {maps[rung.maps_file]} bytes"
+                    )
 
 
 def _size(path: Path) -> int:
@@ -184,3 +201,4 @@ def _check_content(package: Package) -> None:
     for rung_index in range(len(manifest.rungs)):
         for segment_index in range(len(manifest.segments)):
             package.patch_map(rung_index, segment_index)
+            package.motion(rung_index, segment_index)

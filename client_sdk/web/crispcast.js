@@ -19,7 +19,7 @@ import { bytesAt, cores, inNode, maySleep, relaxedSimd, startWorker, waitIn } fr
 export { CrispcastError };
 
 /** Words of crispcast_frame_job and crispcast_plan_info (kernels/runtime/wasm/module.cpp). */
-const JOB = { words: 22, in: 3, out: 9, previous: 15, plate: 17, patches: 18, plans: 20 };
+const JOB = { words: 31, in: 3, out: 9, previous: 15, plate: 17, patches: 18, plans: 20 };
 const INFO_WORDS = 14;
 const MAX_THREADS = 256;
 const WORKER_STACK = 131072;

@@ -5,6 +5,7 @@ Everything that it refuses raises `kernels.errors.PlanError` with a sentence tha
 """
 
 from kernels.runtime._runtime import (
+    Canvas,
     Engine,
     Plan,
     Plate,
@@ -14,4 +15,13 @@ from kernels.runtime._runtime import (
     version,
 )
 
-__all__ = ["Engine", "Plan", "Plate", "available_isas", "compiler", "decode_patch_map", "version"]
+__all__ = [
+    "Canvas",
+    "Engine",
+    "Plan",
+    "Plate",
+    "available_isas",
+    "compiler",
+    "decode_patch_map",
+    "version",
+]

@@ -5,6 +5,8 @@ import numpy.typing as npt
 
 Plane = npt.NDArray[np.uint8]
 Planes = tuple[Plane, Plane, Plane]
+View = Sequence[int] | npt.NDArray[np.int32]
+"""x and y of the HR frame's corners in a canvas, in 1/16 samples, clockwise from the top left."""
 
 class Plan:
     """A wire plan, checked and prepared. Immutable; threads and engines may share it."""
@@ -69,6 +71,35 @@ class Plate:
     def height(self) -> int:
         """LR height."""
 
+class Canvas:
+    """A plate larger than the frame (docs/canvas.md). Immutable; threads may share it."""
+
+    def __init__(self, luma: Plane) -> None:
+        """luma: u8 [height, width], up to 16384 a side, copied. Raises PlanError."""
+
+    @property
+    def width(self) -> int:
+        """In samples."""
+
+    @property
+    def height(self) -> int:
+        """In samples."""
+
+    def render(
+        self,
+        view: View,
+        frame_width: int,
+        frame_height: int,
+        x: int = 0,
+        y: int = 0,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> Plane:
+        """The plate that an HR frame sees through `view`, or a rectangle of it: u8 [height, width].
+
+        Raises PlanError where the view or the rectangle is refused.
+        """
+
 class Engine:
     """Threads and their row memory for one instruction set.
 
@@ -102,6 +133,8 @@ class Engine:
         patches: npt.NDArray[np.int32] | None = None,
         plans: Sequence[Plan | None] = (),
         plate: Plate | None = None,
+        canvas: Canvas | None = None,
+        view: View | None = None,
         out: Sequence[Plane] | None = None,
     ) -> Planes:
         """Upscale one frame; the GIL is released meanwhile.
@@ -112,6 +145,7 @@ class Engine:
         the frame. None: the whole frame by expert 1, or by 0 without plans.
         plans: plans[i] is expert i + 1; expert 0 and None are bicubic interpolation.
         plate: of the same LR size and scale; None: code 128.
+        canvas, view: both or neither, instead of a plate.
         out: planes to write and return, else new ones: Y u8 [scale*h, scale*w], U and V u8
         [ceil(scale*h/2), ceil(scale*w/2)]. They must not overlap the inputs.
         Raises PlanError where a size, type, stride, patch or plan does not fit.

@@ -62,7 +62,5 @@ def _picture(expert: Expert | None, data: TrainingData, number: int) -> U8:
     luma = np.asarray(data.lr[number])
     if expert is None:
         return interpolate(luma, data.scale)
-    plate = None
-    if data.plates and data.plate_of is not None and data.plate_of[number] >= 0:
-        plate = data.plates[int(data.plate_of[number])]
-    return upscale(expert, luma, np.asarray(data.lr[int(data.previous[number])]), plate)
+    previous = np.asarray(data.lr[int(data.previous[number])])
+    return upscale(expert, luma, previous, data.plate_of_frame(number))

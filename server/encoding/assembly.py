@@ -114,11 +114,16 @@ def _segment_parts(
         # Experts are numbered anew in each segment, so that it names no plan it does not use.
         local = {expert: number for number, expert in enumerate(used, start=1)}
         plate = plates["of_segment"][nearest] if used and plates["files"] else -1
+        canvas = plates["canvases"][plate] if plate >= 0 else None
+        if canvas is not None and kept[nearest] != index:
+            plate, canvas = -1, None  # nobody knows where its frames lie in the canvas
         parts.append(
             SegmentParts(
                 PatchMap(grid, tuple(local.get(int(expert), 0) for expert in experts)),
                 tuple(_plan(inputs, expert) for expert in used),
                 None if plate < 0 else (inputs["plates"] / plates["files"][plate]).read_bytes(),
+                None if canvas is None else (canvas[0], canvas[1]),
+                None if canvas is None else np.array(plates["views"][nearest], np.int32),
             )
         )
     return tuple(parts)

@@ -58,6 +58,8 @@ class EncodeConfig:
     `max_compute` bounds the multiply-adds a frame of what a client must run: a number, or a name
     of `DEVICES`. `network` is set by what was decided, and is the preset's otherwise.
 
+    `canvas` is for the plates of shots whose camera moves; without `plates` there is none.
+
     `precision` is of the values between an expert's layers: int8 takes half the time of fp32, for a
     few hundredths of a dB; `base` is where training starts: auto (a shipped one of the expert's
     shape, if training is short), none, or a file; `max_segment` is in seconds, 2 to 4; `chunks` and
@@ -71,6 +73,7 @@ class EncodeConfig:
     method: str = "stdo"
     chunks: int | None = None
     plates: str = "auto"
+    canvas: str = "auto"
     precision: str = "int8"
     base: str = "auto"
     preset: str = "balanced"
@@ -94,6 +97,7 @@ class EncodeConfig:
         _one_of("scale", self.scale, (None, 2, 3, 4))
         _one_of("method", self.method, ("stdo", "none"))
         _one_of("plates", self.plates, ("auto", "off"))
+        _one_of("canvas", self.canvas, ("auto", "off"))
         _one_of("precision", self.precision, ("int8", "fp32"))
         _one_of("preset", self.preset, tuple(PRESETS))
         _one_of("engine", self.engine, ("local",))
@@ -179,6 +183,7 @@ class EncodeConfig:
             "method": self.method,
             "chunks": self.experts,
             "plates": self.plates if self.method != "none" else "off",
+            "canvas": self.canvas if self.plates != "off" and self.method != "none" else "off",
             "precision": self.precision,
             "bases": [hash_file(path)[:32] for path in self.bases],
             "preset": self.preset,

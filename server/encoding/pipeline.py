@@ -51,6 +51,7 @@ class EncodeResult:
             "segments": len(manifest.segments),
             "experts": kinds.count("plan"),
             "plates": kinds.count("plate"),
+            "canvases": sum(asset.canvas is not None for asset in manifest.assets.values()),
             "psnr_y": self.quality.psnr_y,
             "psnr_y_bicubic": self.quality.psnr_y_bicubic,
             "psnr_y_lanczos": self.quality.psnr_y_lanczos,
@@ -217,7 +218,7 @@ def _learned(
     plates = Job(
         "plates",
         training_jobs.find_plates,
-        {"plates": config.plates, "quality": config.plate_quality or 70},
+        {"plates": config.plates, "canvas": config.canvas, "quality": config.plate_quality or 70},
         {**footage, "rung": rung, **still},
         4 if config.plates == "auto" else 0.1,
     )

@@ -6,6 +6,7 @@ A segment that was left out takes the map and the plate of the nearest one that 
 
 import itertools
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from client_sdk.contract import Grid, open_package
 from client_sdk.contract.plate import decode_plate
 from kernels.compiler import decode_plan
 from kernels.errors import CrispcastError
+from kernels.runtime import Canvas
+from overfit.canvas import CanvasConfig, CanvasShot, make_canvases
 from overfit.chunking import (
     Segment,
     choose_patch_size,
@@ -26,6 +29,7 @@ from overfit.chunking import (
 from overfit.networks import NetworkConfig
 from overfit.package import write_package
 from overfit.plates import PlateConfig, make_plates, shot_motion, stillness
+from overfit.plates import Plates as MadePlates
 from overfit.training import TrainingConfig, train
 from overfit.training_data import Int, TrainingData, previous_frames
 from overfit.trial import try_experts
@@ -85,13 +89,20 @@ class Footage:
         """Training data for these samples, with plates where there are any."""
         starts = tuple(segment.start for segment in self.segments)
         previous = previous_frames(len(self.low), starts)
-        if plates is None or not plates.lumas:
+        if plates is None or not plates.pictures:
             return TrainingData(self.low, self.truth, self.scale, previous, samples)
         plate_of = np.repeat(
             np.array(plates.of_segment, np.int32), [segment.frames for segment in self.segments]
         )
         return TrainingData(
-            self.low, self.truth, self.scale, previous, samples, plates.lumas, plate_of
+            self.low,
+            self.truth,
+            self.scale,
+            previous,
+            samples,
+            plates.pictures,
+            plate_of,
+            plates.views,
         )
 
     def everywhere(self) -> Int:
@@ -103,10 +114,14 @@ class Footage:
 
 @dataclass(frozen=True)
 class Plates:
-    """Decoded plates u8 [H, W], and for each training segment the index of its own, or −1."""
+    """Plates u8 [H, W] and canvases, for each training segment the index of its own or −1, views.
 
-    lumas: tuple[U8, ...]
+    `views`: int32 [T, 8] of the training frames, zeros where there is no canvas.
+    """
+
+    pictures: tuple[U8 | Canvas, ...]
     of_segment: tuple[int, ...]
+    views: Int
 
     @property
     def covered(self) -> float:
@@ -118,10 +133,16 @@ class Plates:
         """What the `plates` job left."""
         facts = read_json(folder / "plates.json")
         height, width = footage.truth.shape[1:]
-        lumas = tuple(
-            decode_plate((folder / name).read_bytes(), width, height) for name in facts["files"]
-        )
-        return cls(lumas, tuple(facts["of_segment"]))
+        pictures: list[U8 | Canvas] = []
+        for name, canvas in zip(facts["files"], facts["canvases"], strict=True):
+            size = (width, height) if canvas is None else (canvas[0], canvas[1])
+            luma = decode_plate((folder / name).read_bytes(), *size)
+            pictures.append(luma if canvas is None else Canvas(luma))
+        views = np.zeros((len(footage.low), 8), np.int32)
+        for segment, seen in zip(footage.segments, facts["views"], strict=False):
+            if seen is not None:
+                views[segment.start : segment.start + segment.frames] = seen
+        return cls(tuple(pictures), tuple(facts["of_segment"]), views)
 
 
 @job_function(*_LEARNS)
@@ -184,14 +205,18 @@ def find_still(task: Task) -> None:
     write_json(task.out / "still.json", shots)
 
 
-@job_function("overfit.plates", "overfit.video", "client_sdk.contract.plate")
+@job_function(
+    "overfit.plates", "overfit.canvas", "overfit.video", "kernels", "client_sdk.contract.plate"
+)
 def find_plates(task: Task) -> None:
-    """→ plate-N.avif where the camera stands still, and plates.json: which segment has which."""
+    """→ plate-N.avif and plates.json: which segment has which, canvases' sizes and views."""
     footage = Footage.of(task)
     if task.config["plates"] == "off":
-        write_json(task.out / "plates.json", {"files": [], "of_segment": []})
+        nothing: dict[str, list[int]] = {"files": [], "of_segment": [], "canvases": [], "views": []}
+        write_json(task.out / "plates.json", nothing)
         return
     shots = read_json(task.inputs["still"] / "still.json")
+    video_bytes = read_json(task.inputs["rung"] / "rung.json")["bytes"]
     made = make_plates(
         footage.truth,
         footage.low,
@@ -199,14 +224,54 @@ def find_plates(task: Task) -> None:
         [(shot["start"], shot["stop"]) for shot in shots],
         [shot["motion"] for shot in shots],
         PlateConfig(quality=task.config["quality"]),
-        video_bytes=read_json(task.inputs["rung"] / "rung.json")["bytes"],
+        video_bytes=video_bytes,
     )
-    files = [f"plate-{index}.avif" for index in range(len(made.plates))]
-    for name, plate in zip(files, made.plates, strict=True):
-        (task.out / name).write_bytes(plate.data)
+    plates = list(made.plates)
     of_frame = made.of_frames(len(footage.low))
-    of_segment = [int(of_frame[segment.start]) for segment in footage.segments]
-    write_json(task.out / "plates.json", {"files": files, "of_segment": of_segment})
+    views: dict[int, list[list[int]]] = {}
+    for canvas in _canvases(task, footage, made, video_bytes):
+        if canvas.plate is None or canvas.views is None:
+            continue
+        of_frame[canvas.start : canvas.stop] = len(plates)
+        plates.append(canvas.plate)
+        for segment in footage.segments:
+            if canvas.start <= segment.start < canvas.stop:
+                first = segment.start - canvas.start
+                views[segment.start] = canvas.views[first : first + segment.frames].tolist()
+    files = [f"plate-{index}.avif" for index in range(len(plates))]
+    for name, plate in zip(files, plates, strict=True):
+        (task.out / name).write_bytes(plate.data)
+    still = len(made.plates)
+    facts = {
+        "files": files,
+        "of_segment": [int(of_frame[segment.start]) for segment in footage.segments],
+        "canvases": [None] * still + [p.luma.shape[::-1] for p in plates[still:]],
+        "views": [views.get(segment.start) for segment in footage.segments],
+    }
+    write_json(task.out / "plates.json", facts)
+
+
+def _canvases(
+    task: Task, footage: Footage, made: MadePlates, video_bytes: int
+) -> Iterator[CanvasShot]:
+    """What becomes of the shots whose camera moves."""
+    if task.config["canvas"] == "off":
+        return
+    config = PlateConfig(quality=task.config["quality"])
+    starts = [segment.start for segment in footage.segments]
+    moving = [shot for shot in made.shots if shot.plate < 0 and shot.motion > config.still]
+    for done, shot in enumerate(moving):
+        task.report(done / len(moving))
+        yield from make_canvases(
+            footage.truth,
+            footage.low,
+            footage.scale,
+            (shot.start, shot.stop),
+            starts,
+            CanvasConfig(),
+            config,
+            video_bytes=video_bytes,
+        )
 
 
 @job_function(*_LEARNS, *_COMPILES)
@@ -223,7 +288,7 @@ def train_expert(task: Task) -> None:
         scale=footage.scale,
         units=config["plate_units"] if plates.covered > 0.5 else config["units"],
         blocks=config["blocks"],
-        inputs=("luma", "previous", "plate") if plates.lumas else ("luma", "previous"),
+        inputs=("luma", "previous", "plate") if plates.pictures else ("luma", "previous"),
     )
     steps = config["steps"]
     training = TrainingConfig(

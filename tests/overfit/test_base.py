@@ -51,7 +51,9 @@ def test_a_clip_whose_camera_stands_has_its_plate(tmp_path: Path) -> None:
     assert set(data.plate_of[:8]) == {0}
     assert set(data.plate_of[8:]) == {-1}
     whole = np.kron(texture, np.ones((2, 2), np.uint8))
-    assert psnr(data.plates[0][100:], whole[100:]) > 25
+    plate = data.plates[0]
+    assert isinstance(plate, np.ndarray)
+    assert psnr(plate[100:], whole[100:]) > 25
 
 
 def test_a_base_is_a_plan_from_which_a_few_steps_are_enough() -> None:

@@ -62,6 +62,7 @@ def test_the_ledger_counts_each_thing_once(parts: PackageParts, tmp_path: Path) 
     assert (sizes.plans, sizes.plates, sizes.video) == (len(PLAN), len(PLATE), 5)
     assert sizes.maps == manifest.rungs[0].segments[0].map.bytes
     assert sizes.manifest == (tmp_path / "test.crisp" / "manifest.json").stat().st_size
+    assert sizes.motion == 0
     parts_of_it = sizes.video + sizes.plans + sizes.plates + sizes.maps + sizes.manifest
     assert sizes.total == parts_of_it
     assert sizes.kbps(1000, manifest) == 4  # 8 kb over two seconds

@@ -193,7 +193,7 @@ def test_a_plate_helps_and_its_absence_is_no_disaster() -> None:
     trained = train(data, network, config(steps=100, density=1.0, plate_dropout=0.3)).network
     low, truth = data.lr[0], data.hr[0]
     plain = psnr(interpolate(low, 2), truth)
-    assert psnr(upscale(trained, low, low, data.plates[0]), truth) > plain + 1
+    assert psnr(upscale(trained, low, low, data.plate_of_frame(0)), truth) > plain + 1
     assert psnr(upscale(trained, low, low), truth) > plain - 1
 
 

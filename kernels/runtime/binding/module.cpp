@@ -4,6 +4,8 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -135,6 +137,68 @@ class Plate {
     int scale_ = 0, width_ = 0, height_ = 0;
 };
 
+class Canvas {
+  public:
+    explicit Canvas(const nb::object& luma) {
+        const Array array = cast<Array>(luma, "the canvas", "an array");
+        check_plane(array, "the canvas");
+        width_ = array.shape(1);
+        height_ = array.shape(0);
+        if (width_ > CRISPCAST_MAX_SIDE || height_ > CRISPCAST_MAX_SIDE)
+            check(CRISPCAST_ERROR_SIZE);
+        check(crispcast_canvas_create(static_cast<const uint8_t*>(array.data()), stride_of(array),
+                                      int(width_), int(height_), &canvas_));
+    }
+    Canvas(const Canvas&) = delete;
+    Canvas& operator=(const Canvas&) = delete;
+    ~Canvas() { crispcast_canvas_destroy(canvas_); }
+
+    const crispcast_canvas* get() const { return canvas_; }
+    size_t width() const { return width_; }
+    size_t height() const { return height_; }
+
+    OutArray render(const nb::object& view, int frame_width, int frame_height, int x, int y,
+                    const std::optional<int>& width, const std::optional<int>& height) const {
+        const View corners = view_of(view);
+        const int64_t w = width ? *width : int64_t(frame_width) - x;
+        const int64_t h = height ? *height : int64_t(frame_height) - y;
+        const bool fits = x >= 0 && y >= 0 && w >= 1 && h >= 1 && w <= int64_t(frame_width) - x &&
+                          h <= int64_t(frame_height) - y;
+        if (!fits || frame_width > kMost || frame_height > kMost)
+            raise_plan_error("the rectangle of " + std::to_string(w) + "x" + std::to_string(h) +
+                             " does not lie in the frame of " + std::to_string(frame_width) + "x" +
+                             std::to_string(frame_height));
+        OutArray out = new_plane(size_t(w), size_t(h));
+        crispcast_status status;
+        {
+            const nb::gil_scoped_release unlocked;
+            status = crispcast_canvas_render(canvas_, corners.data(), frame_width, frame_height, x,
+                                             y, int(w), int(h), out.data(), w);
+        }
+        check(status);
+        return out;
+    }
+
+    using View = std::array<int32_t, 8>;
+
+    static View view_of(const nb::object& view) {
+        const char* const wanted = "eight whole numbers of 32 bits";
+        View corners;
+        const nb::sequence numbers = cast<nb::sequence>(view, "the view", wanted);
+        if (nb::len(numbers) != corners.size())
+            raise_plan_error("the view is not eight numbers: x and y of four corners");
+        for (size_t i = 0; i < corners.size(); ++i)
+            corners[i] = cast<int32_t>(nb::int_(nb::object(numbers[i])), "the view", wanted);
+        return corners;
+    }
+
+  private:
+    static constexpr int kMost = 4 * CRISPCAST_MAX_SIDE;
+
+    crispcast_canvas* canvas_ = nullptr;
+    size_t width_ = 0, height_ = 0;
+};
+
 class Engine {
   public:
     Engine(int threads, const std::string& isa) {
@@ -156,7 +220,7 @@ class Engine {
 
     nb::tuple upscale(const nb::object& lr, int scale, const nb::object& previous,
                       const nb::object& patches, const nb::object& plans, const Plate* plate,
-                      const nb::object& out) {
+                      const Canvas* canvas, const nb::object& view, const nb::object& out) {
         static const char* const names[3] = {"lr[0] (Y)", "lr[1] (U)", "lr[2] (V)"};
         static const char* const out_names[3] = {"out[0] (Y)", "out[1] (U)", "out[2] (V)"};
         crispcast_frame_job job = {};
@@ -193,6 +257,14 @@ class Engine {
                                  " at scale " + std::to_string(plate->scale()) + ", not " +
                                  size_text(width, height) + " at scale " + std::to_string(scale));
             job.plate = plate->get();
+        }
+        if ((canvas == nullptr) != view.is_none())
+            raise_plan_error("a canvas needs a view of it, and a view a canvas; give both");
+        if (canvas != nullptr) {
+            if (plate != nullptr) raise_plan_error("there is a plate and a canvas; give one");
+            const Canvas::View corners = Canvas::view_of(view);
+            std::copy(corners.begin(), corners.end(), job.view);
+            job.canvas = canvas->get();
         }
 
         // Held by reference: another thread may change the caller's list while the frame runs.
@@ -311,6 +383,14 @@ NB_MODULE(_runtime, m) {
         .def_prop_ro("width", &Plate::width)
         .def_prop_ro("height", &Plate::height);
 
+    nb::class_<Canvas>(m, "Canvas")
+        .def(nb::init<const nb::object&>(), nb::arg("luma"))
+        .def_prop_ro("width", &Canvas::width)
+        .def_prop_ro("height", &Canvas::height)
+        .def("render", &Canvas::render, nb::arg("view"), nb::arg("frame_width"),
+             nb::arg("frame_height"), nb::arg("x") = 0, nb::arg("y") = 0,
+             nb::arg("width") = nb::none(), nb::arg("height") = nb::none());
+
     nb::class_<Engine>(m, "Engine")
         .def(nb::init<int, const std::string&>(), nb::arg("threads") = 0, nb::arg("isa") = "auto")
         .def_prop_ro("isa", &Engine::isa)
@@ -319,6 +399,7 @@ NB_MODULE(_runtime, m) {
         .def("upscale", &Engine::upscale, nb::arg("lr").none(), nb::arg("scale"), nb::kw_only(),
              nb::arg("previous") = nb::none(), nb::arg("patches") = nb::none(),
              nb::arg("plans") = nb::make_tuple(), nb::arg("plate").none() = nb::none(),
+             nb::arg("canvas").none() = nb::none(), nb::arg("view") = nb::none(),
              nb::arg("out") = nb::none());
 
     m.def("available_isas", [] {

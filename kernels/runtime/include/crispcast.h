@@ -24,12 +24,12 @@
  *
  * Ownership. What a *_create call gives is the caller's until its *_destroy. Nothing keeps a
  * pointer to the caller's memory after a call returns: wire bytes, plates and planes are copied or
- * only read during the call. Plans and plates must outlive the crispcast_upscale call that uses
- * them.
+ * only read during the call. Plans, plates and canvases must outlive the crispcast_upscale call
+ * that uses them.
  *
- * Threads. Plans and plates are immutable once made: any number of threads and engines may share
- * them. Calls on one engine from several threads are safe and run one after the other. *_destroy
- * must not run while another call uses the object.
+ * Threads. Plans, plates and canvases are immutable once made: any number of threads and engines
+ * may share them. Calls on one engine from several threads are safe and run one after the other.
+ * *_destroy must not run while another call uses the object.
  *
  * Memory. crispcast_upscale allocates nothing once crispcast_engine_reserve has seen each plan and
  * a frame of that size and number of patches has run. A plan that would need more than
@@ -88,6 +88,7 @@ typedef enum crispcast_status {
     CRISPCAST_ERROR_EXPERT = 8,   /* a patch names an expert beyond the plans given */
     CRISPCAST_ERROR_SCALE = 9,    /* a plan's scale is not the job's */
     CRISPCAST_ERROR_PLATE = 10,   /* a plate is not of the job's size or scale */
+    CRISPCAST_ERROR_VIEW = 11, /* a view's corners enclose nothing, mirror, or lie too far away */
 
     CRISPCAST_ERROR_PLAN_MAGIC = 20,       /* not a plan */
     CRISPCAST_ERROR_PLAN_VERSION = 21,     /* a version that this runtime does not read */
@@ -185,6 +186,33 @@ CRISPCAST_API crispcast_status crispcast_plate_create(const uint8_t* luma, ptrdi
 /* NULL is allowed. */
 CRISPCAST_API void crispcast_plate_destroy(crispcast_plate* plate);
 
+/* ---- canvases ---------------------------------------------------------------------------- */
+
+/* A plate larger than the frame, for a camera that moves. Each frame has a view: x and y of the
+ * corners of the HR frame (scale * width by scale * height, at whole samples 0 and size) in the
+ * canvas, in 1/16 of its samples, clockwise from the top left. The warp between is projective,
+ * sampled bicubically, and the same to the last bit on every processor; where the frame looks
+ * beyond the canvas, its plate is code 128 (docs/canvas.md).
+ *
+ * Views come from the network. Corners beyond 2^19, or that enclose nothing or mirror the frame,
+ * are refused with CRISPCAST_ERROR_VIEW; any others are safe, however absurd. */
+typedef struct crispcast_canvas crispcast_canvas;
+
+/* Copies a luma plane of width x height samples, 1...CRISPCAST_MAX_SIDE, `stride` bytes a row. On
+ * failure *canvas is NULL. */
+CRISPCAST_API crispcast_status crispcast_canvas_create(const uint8_t* luma, ptrdiff_t stride,
+                                                       int width, int height,
+                                                       crispcast_canvas** canvas);
+/* NULL is allowed. */
+CRISPCAST_API void crispcast_canvas_destroy(crispcast_canvas* canvas);
+
+/* Writes the rectangle x, y, width, height of the plate that an HR frame of frame_width x
+ * frame_height sees through `view` (8 numbers). crispcast_upscale needs no such call. */
+CRISPCAST_API crispcast_status crispcast_canvas_render(const crispcast_canvas* canvas,
+                                                       const int32_t* view, int frame_width,
+                                                       int frame_height, int x, int y, int width,
+                                                       int height, uint8_t* out, ptrdiff_t stride);
+
 /* ---- engine ------------------------------------------------------------------------------ */
 
 typedef struct crispcast_engine crispcast_engine;
@@ -233,6 +261,8 @@ typedef struct crispcast_frame_job {
     size_t patch_count;
     const crispcast_plan* const* plans; /* plans[i] is expert i+1; NULL entry: interpolation */
     size_t plan_count;
+    const crispcast_canvas* canvas; /* instead of a plate; NULL: none */
+    int32_t view[8];                /* where the frame lies in the canvas */
 } crispcast_frame_job;
 
 /* Upscales one frame; returns when the output planes are whole. */

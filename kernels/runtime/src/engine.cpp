@@ -14,6 +14,7 @@ struct crispcast_engine {
     Pool pool;
     Array<Arena*> arenas;  // one a thread
     Tiling tiling;
+    View view;
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
     ~crispcast_engine() {
@@ -75,6 +76,7 @@ crispcast_status check(const crispcast_frame_job& job) {
     if (job.plate != nullptr && (job.plate->width != job.width || job.plate->height != job.height ||
                                  job.plate->scale != job.scale))
         return CRISPCAST_ERROR_PLATE;
+    if (job.plate != nullptr && job.canvas != nullptr) return CRISPCAST_ERROR_ARGUMENT;
     for (size_t i = 0; i < job.plan_count; ++i)
         if (job.plans[i] != nullptr && job.plans[i]->plan.scale != job.scale)
             return CRISPCAST_ERROR_SCALE;
@@ -132,8 +134,10 @@ const char* crispcast_engine_isa(const crispcast_engine* engine) {
 
 size_t crispcast_engine_bytes(const crispcast_engine* engine) {
     if (engine == nullptr) return 0;
-    size_t bytes = sizeof *engine + engine->tiling.bytes() + engine->arenas.bytes();
-    for (const Arena* arena : engine->arenas) bytes += sizeof *arena + arena->rows.bytes();
+    size_t bytes =
+        sizeof *engine + engine->tiling.bytes() + engine->view.bytes() + engine->arenas.bytes();
+    for (const Arena* arena : engine->arenas)
+        bytes += sizeof *arena + arena->rows.bytes() + arena->seen.bytes();
     return bytes;
 }
 
@@ -155,8 +159,13 @@ crispcast_status crispcast_upscale(crispcast_engine* engine, const crispcast_fra
     if (status != CRISPCAST_OK) return status;
     for (const Piece& piece : engine->tiling.pieces())
         if (piece.plan != nullptr && !reserve(*engine, *piece.plan)) return CRISPCAST_ERROR_MEMORY;
+    if (job->canvas != nullptr)
+        status = engine->view.look(*job->canvas, job->view, job->scale * job->width,
+                                   job->scale * job->height);
+    if (status != CRISPCAST_OK) return status;
 
-    Frame frame{{}, job->previous, job->plate, job->scale, CubicTaps(job->scale)};
+    const View* view = job->canvas == nullptr ? nullptr : &engine->view;
+    Frame frame{{}, job->previous, job->plate, view, job->scale, CubicTaps(job->scale)};
     for (int i = 0; i < 3; ++i) {
         const int width = i == 0 ? job->width : (job->width + 1) / 2;
         const int height = i == 0 ? job->height : (job->height + 1) / 2;

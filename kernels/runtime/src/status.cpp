@@ -25,6 +25,9 @@ const char* crispcast_status_sentence(crispcast_status status) {
             return "a plan was compiled for another scale; use the plans of this rung";
         case CRISPCAST_ERROR_PLATE:
             return "the plate is not of the frame's size times scale; use the plate of this rung";
+        case CRISPCAST_ERROR_VIEW:
+            return "the view of the canvas is no rectangle seen from its front; do without a plate "
+                   "for this frame";
         case CRISPCAST_ERROR_PLAN_MAGIC:
             return "these bytes are not a plan: they do not begin with CCPL";
         case CRISPCAST_ERROR_PLAN_VERSION:

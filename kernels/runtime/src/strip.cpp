@@ -48,9 +48,9 @@ class FloatStrip : public StripWalk<FloatStrip> {
     void load(Input input, int y, float* row) {
         const int channels = input == Input::plate ? plan_.scale * plan_.scale : 1;
         for (int c = 0; c < channels; ++c, row += layout_.stride) {
-            const uint8_t* in = frame_.input_row(input, c, y);
+            const uint8_t* in = input_row(input, c, y, arena_.seen);
             if (in != nullptr) {
-                kernels_.load(in + origin_, end_, vectors_, plan_.coded ? 1.0f : 1.0f / 128, row,
+                kernels_.load(in, end_, vectors_, plan_.coded ? 1.0f : 1.0f / 128, row,
                               arena_.base.column);
             } else {
                 memset(row, 0, size_t(vectors_) * kernels_.width * sizeof(float));
@@ -140,9 +140,9 @@ class CodeStrip : public StripWalk<CodeStrip> {
     void load(Input input, int y, uint8_t* row) {
         const int channels = input == Input::plate ? plan_.scale * plan_.scale : 1;
         for (int c = 0; c < channels; ++c, row += layout_.stride) {
-            const uint8_t* in = frame_.input_row(input, c, y);
+            const uint8_t* in = input_row(input, c, y, arena_.seen);
             if (in != nullptr) {
-                for (int x = 0; x < end_; ++x) row[x] = in[origin_ + x] ^ flip_;
+                for (int x = 0; x < end_; ++x) row[x] = in[x] ^ flip_;
             } else {
                 memset(row, 128 ^ flip_, size_t(end_));
             }
@@ -231,7 +231,11 @@ bool runs_codes(const RowKernels& kernels, const Plan& plan) {
 }
 
 bool Arena::reserve(const RowKernels& kernels, const Plan& plan) {
-    return rows.reserve(plan.layout(runs_codes(kernels, plan)).bytes);
+    const Layout& layout = plan.layout(runs_codes(kernels, plan));
+    bool plate = false;
+    for (int i = 0; i < plan.input_count; ++i) plate |= plan.inputs[i] == Input::plate;
+    const size_t lines = plate ? size_t(plan.scale) * size_t(plan.scale + 1) : 0;
+    return rows.reserve(layout.bytes) && seen.reserve(lines * size_t(layout.columns) + kMaxVector);
 }
 
 void run_strip(const RowKernels& kernels, const Plan& plan, const Frame& frame, const Strip& strip,

@@ -2,6 +2,7 @@
 // at a time, in rings that stay in the cache.
 #pragma once
 
+#include "canvas.h"
 #include "interpolation.h"
 #include "plan.h"
 #include "plate.h"
@@ -13,6 +14,7 @@ struct Frame {
     PlanePair planes[3];  // Y, U, V
     crispcast_plane previous;
     const crispcast_plate* plate;  // null: code 128
+    const View* view;              // of a canvas, instead of a plate; null: none
     int scale;
     CubicTaps taps;
 
@@ -33,7 +35,8 @@ struct Strip {
 // What one thread needs to run strips.
 struct Arena {
     Array<uint8_t> rows;
-    uint64_t plan = 0;  // whose rings are laid out in `rows`, so whose borders are zero
+    Array<uint8_t> seen;  // a row of a canvas: View::planes
+    uint64_t plan = 0;    // whose rings are laid out in `rows`, so whose borders are zero
     BaseScratch base;
 
     bool reserve(const RowKernels& kernels, const Plan& plan);

@@ -32,6 +32,17 @@ class StripWalk {
     }
 
   protected:
+    // Row y of a channel of an input, at column origin_; null: an absent plate. The channels of a
+    // plate are asked for in order: the first has them all warped into `seen`.
+    const uint8_t* input_row(Input input, int channel, int y, Array<uint8_t>& seen) const {
+        if (input == Input::plate && frame_.view != nullptr) {
+            if (channel == 0) frame_.view->planes(y, origin_, end_, plan_.scale, seen.data());
+            return seen.data() + channel * end_;
+        }
+        const uint8_t* row = frame_.input_row(input, channel, y);
+        return row == nullptr ? nullptr : row + origin_;
+    }
+
     // Channels of its ring before those of the row that value v made `back` steps ago.
     size_t channels_before(int v, int back) const {
         const Value& value = plan_.values[v];

@@ -5,7 +5,7 @@
 #include "crispcast.h"
 
 // crispcast.js knows these numbers (JOB and INFO there).
-static_assert(sizeof(crispcast_frame_job) == 22 * 4, "22 words");
+static_assert(sizeof(crispcast_frame_job) == 31 * 4, "31 words");
 static_assert(offsetof(crispcast_frame_job, in) == 3 * 4, "after width, height, scale");
 static_assert(offsetof(crispcast_frame_job, out) == 9 * 4, "after three planes");
 static_assert(offsetof(crispcast_frame_job, previous) == 15 * 4, "after three planes");

@@ -235,6 +235,56 @@ static void check_lies(const uint8_t* wire, size_t size) {
     }
 }
 
+// Views of a small canvas, from sane to absurd, beside the plate that they show.
+static void check_views(const crispcast_plan* plan, int scale) {
+    const Frame frame(70, 33, scale);
+    const int width = scale * frame.width, height = scale * frame.height;
+    uint8_t* luma = random_bytes(61 * 47);
+    crispcast_canvas* canvas;
+    require(crispcast_canvas_create(luma, 61, 61, 47, &canvas) == CRISPCAST_OK, "a canvas is made");
+    free(luma);
+    crispcast_engine* engine;
+    require(crispcast_engine_create(2, nullptr, &engine) == CRISPCAST_OK, "an engine is made");
+    uint8_t* shown = static_cast<uint8_t*>(malloc(size_t(width) * height));
+    int seen = 0;
+    for (int i = 0; i < 60; ++i) {
+        crispcast_frame_job job = {};
+        const int reach = i < 20 ? 160 : i < 40 ? 16000 : 1 << 20;
+        for (int k = 0; k < 8; ++k) job.view[k] = int(random_number()) % reach;
+        if (i < 20) {
+            job.view[2] += 16 * width;
+            job.view[4] += 16 * width;
+            job.view[5] += 16 * height;
+            job.view[7] += 16 * height;
+        }
+        const crispcast_status rendered = crispcast_canvas_render(
+            canvas, job.view, width, height, 0, 0, width, height, shown, width);
+        Result through(frame), direct(frame);
+        crispcast_frame_job view_job = job_of(frame, &plan, through);
+        view_job.plate = nullptr;
+        view_job.canvas = canvas;
+        memcpy(view_job.view, job.view, sizeof job.view);
+        require(crispcast_upscale(engine, &view_job) == rendered, "views are refused alike");
+        if (rendered != CRISPCAST_OK) {
+            require(rendered == CRISPCAST_ERROR_VIEW, "a view is refused as such");
+            continue;
+        }
+        ++seen;
+        crispcast_plate* plate;
+        require(crispcast_plate_create(shown, width, width, height, scale, &plate) == CRISPCAST_OK,
+                "what a view shows is a plate");
+        crispcast_frame_job plate_job = job_of(frame, &plan, direct);
+        plate_job.plate = plate;
+        require(crispcast_upscale(engine, &plate_job) == CRISPCAST_OK, "a frame is upscaled");
+        require(through.distance(direct) == 0, "a view is the plate that it shows, to the bit");
+        crispcast_plate_destroy(plate);
+    }
+    require(seen >= 20, "sane views are shown");
+    free(shown);
+    crispcast_engine_destroy(engine);
+    crispcast_canvas_destroy(canvas);
+}
+
 int main(int argc, char** argv) {
     require(argc == 2 || argc == 3, "usage: contract PLAN [frames|bits]");
     const int tolerance = argc == 3 && strcmp(argv[2], "bits") == 0 ? 0 : 1;
@@ -252,6 +302,7 @@ int main(int argc, char** argv) {
     for (const int* s : sizes)
         hash = hash * 31 + check_frame(plan, s[0], s[1], info.scale, tolerance);
     check_callers(plan, info.scale);
+    check_views(plan, info.scale);
     crispcast_plan_destroy(plan);
     if (argc == 2) check_lies(wire, size);
     for (int i = 0; crispcast_isa(i) != nullptr; ++i) printf("%s ", crispcast_isa(i));

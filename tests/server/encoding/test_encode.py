@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -130,6 +131,33 @@ def test_a_still_camera_gets_a_plate(tmp_path: Path) -> None:
     assert with_plate.sizes.plates > 0
     assert without.sizes.plates == 0
     assert with_plate.quality.psnr_y > without.quality.psnr_y + 1
+
+
+def test_a_camera_that_pans_gets_a_canvas(tmp_path: Path) -> None:
+    source = tmp_path / "pan.mp4"
+    texture = np.random.default_rng(1).integers(40, 210, (150, 260)).astype(np.float32)
+    world = cv2.GaussianBlur(np.kron(texture, np.ones((2, 2), np.float32)), (0, 0), 0.8)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "8"})
+        stream.width, stream.height, stream.pix_fmt = 256, 192, "yuv420p"
+        for number in range(60):
+            there = np.array([(1.0, 0, 5 + 3.3 * number), (0, 1, 10 + 0.7 * number)])
+            luma = np.clip(cv2.warpAffine(world, there, (256, 192), flags=flags), 0, 255)
+            container.mux(stream.encode(gray_frame(luma.astype(np.uint8), "yuv420p")))
+        container.mux(stream.encode(None))
+    settings: dict[str, Any] = {"preset": "fast", "steps": 60, "lr_crf": 40, "threads": 1}
+    on = encode(EncodeConfig(source, tmp_path / "a.crisp", **settings))
+    off = encode(EncodeConfig(source, tmp_path / "b.crisp", canvas="off", **settings))
+    canvases = [a.canvas for a in on.manifest.assets.values() if a.canvas is not None]
+    assert len(canvases) == 1
+    assert canvases[0][0] > 256 + 150
+    assert 0 < on.sizes.motion < 8 * 60
+    assert off.sizes.plates == off.sizes.motion == 0
+    assert on.quality.psnr_y > off.quality.psnr_y + 1
+    # What is delivered piece by piece is what was measured.
+    package = open_package(on.package)
+    assert all(part.motion is not None for part in package.manifest.rungs[0].segments)
 
 
 @pytest.mark.parametrize(
