@@ -80,7 +80,7 @@ class AssetFetcher:
 
     def has(self, segment_index: int) -> bool:
         """Whether nothing that the segment needs is still to come."""
-        assets = self._rung.segments[segment_index].assets
+        assets = self._rung.assets_of(segment_index)
         return all(s in self._tries and not self._assembler.expects(s) for s in assets)
 
     def _horizon(self, segment_index: int) -> Iterator[str]:
@@ -90,7 +90,7 @@ class AssetFetcher:
             # The segment at hand and the next are always in, however long they are.
             if index > segment_index + 1 and segments[index].start > last:
                 return
-            yield from self._rung.segments[index].assets
+            yield from self._rung.assets_of(index)
 
 
 def _messages(wanted: list[Wanted]) -> list[Want]:

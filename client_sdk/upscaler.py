@@ -24,7 +24,7 @@ from client_sdk.contract.manifest import Manifest, Rung
 from client_sdk.contract.motion import Views, decode_motion
 from client_sdk.contract.package import Package
 from client_sdk.contract.patch_map import PatchMap, decode_record
-from client_sdk.contract.plate import decode_plate
+from client_sdk.contract.plate import compose, decode_plate
 from kernels import bases
 from kernels.compiler import base_of
 from kernels.errors import CrispcastError, PackageError
@@ -55,6 +55,7 @@ class _Recipe:
     patches: NDArray[np.int32] | None
     plans: tuple[Plan | None, ...]
     plate: Plate | None
+    plate_there: bool  # all of it, or of the canvas
     canvas: Canvas | None
     views: Views | None  # of the segment's frames; None without a canvas
     used: frozenset[int]  # expert indices in the map
@@ -69,12 +70,8 @@ class _Recipe:
             expert == 0 or self.plans[expert - 1] is not None for expert in self.used
         )
 
-    @property
-    def plate_there(self) -> bool:
-        return self.plate is not None or self.canvas is not None
 
-
-_NOTHING = _Recipe(None, (), None, None, None, frozenset())
+_NOTHING = _Recipe(None, (), None, False, None, None, frozenset())
 
 
 class Upscaler:
@@ -91,7 +88,8 @@ class Upscaler:
         self.rung: Rung = manifest.rungs[rung_index]
         self.engine = Engine(threads, isa)
         self._plans: dict[str, Plan] = {}
-        self._plates: dict[str, Plate] = {}
+        self._plates: dict[str, Plane] = {}
+        self._composed: tuple[object, Plate | None] = ((), None)
         self._canvases: dict[str, Canvas] = {}
         self._maps: dict[str, PatchMap] = {}
         self._motion: dict[str, Views] = {}
@@ -136,13 +134,13 @@ class Upscaler:
             self._maps[sha256] = decode_record(data, rung.width, rung.height, len(segment.experts))
         elif segment.motion is not None and sha256 == segment.motion.sha256:
             self._motion[sha256] = decode_motion(data, self.manifest.segments[segment_index].frames)
-        elif sha256 == segment.plate:
-            canvas = self.manifest.assets[sha256].canvas
+        elif sha256 in (pieces := {p.sha256: p for p in rung.pieces_of(segment_index)}):
+            canvas, region = self.manifest.assets[sha256].canvas, pieces[sha256].region
             if canvas is not None:
                 self._canvases[sha256] = Canvas(decode_plate(data, *canvas))
             else:
-                luma = decode_plate(data, rung.width * rung.scale, rung.height * rung.scale)
-                self._plates[sha256] = Plate(luma, rung.scale)
+                size = self._hr_size if region is None else region[2:]
+                self._plates[sha256] = decode_plate(data, *size)
         else:
             base = base_of(data)
             plan = Plan(data, None if base is None else bases.find(base))
@@ -156,7 +154,7 @@ class Upscaler:
     def missing(self, segment_index: int) -> list[str]:
         """Hashes of what the segment still needs, the map first; refused assets not among them."""
         there = self._refused.keys() | set().union(*self._kept())
-        assets = self.rung.segments[segment_index].assets
+        assets = self.rung.assets_of(segment_index)
         return [sha256 for sha256 in assets if sha256 not in there]
 
     @property
@@ -166,9 +164,9 @@ class Upscaler:
 
     def forget_before(self, segment_index: int) -> None:
         """Let go of what was prepared and no segment from here on needs."""
-        needed = {
-            sha256 for segment in self.rung.segments[segment_index:] for sha256 in segment.assets
-        }
+        rung = self.rung
+        left = range(segment_index, len(rung.segments))
+        needed = {sha256 for index in left for sha256 in rung.assets_of(index)}
         for kept in self._kept():
             for sha256 in [sha256 for sha256 in kept if sha256 not in needed]:
                 del kept[sha256]
@@ -220,19 +218,35 @@ class Upscaler:
             else:
                 patches = patch_map.patches()
                 plans = tuple(self._plans.get(sha256) for sha256 in segment.experts)
-                plate = None if segment.plate is None else self._plates.get(segment.plate)
+                plate = self._plate_of(segment_index)
                 used = frozenset(int(expert) for expert in np.unique(patches[:, 4]))
                 canvas, views = self._canvas_of(segment_index)
-                recipe = _Recipe(patches, plans, plate, canvas, views, used)
+                pieces = self.rung.pieces_of(segment_index)
+                whole = canvas is not None or all(p.sha256 in self._plates for p in pieces)
+                recipe = _Recipe(patches, plans, plate, whole, canvas, views, used)
             self._recipe = (segment_index, recipe)
         return self._recipe[1]
+
+    @property
+    def _hr_size(self) -> tuple[int, int]:
+        return self.rung.width * self.rung.scale, self.rung.height * self.rung.scale
+
+    def _plate_of(self, segment_index: int) -> Plate | None:
+        """What is there of a segment's plate; None where nothing is."""
+        pieces = self.rung.pieces_of(segment_index)
+        there = tuple(piece for piece in pieces if piece.sha256 in self._plates)
+        if self._composed[0] != there:
+            lumas = ((piece.region, self._plates[piece.sha256]) for piece in there)
+            luma = compose(lumas, *self._hr_size)
+            self._composed = (there, Plate(luma, self.rung.scale) if there else None)
+        return self._composed[1]
 
     def _canvas_of(self, segment_index: int) -> tuple[Canvas, Views] | tuple[None, None]:
         """A segment's canvas and its frames' views of it, where both are there."""
         segment = self.rung.segments[segment_index]
         if segment.plate is None or segment.motion is None:
             return None, None
-        canvas = self._canvases.get(segment.plate)
+        canvas = self._canvases.get(self.rung.plates[segment.plate][0].sha256)
         views = self._motion.get(segment.motion.sha256)
         # A record that another segment shares may be of another length.
         if canvas is None or views is None:
@@ -258,7 +272,7 @@ class Upscaler:
 def _users(rung: Rung) -> dict[str, int]:
     """The first segment that needs each asset: it is checked as what that says it is."""
     users: dict[str, int] = {}
-    for index, segment in enumerate(rung.segments):
-        for sha256 in segment.assets:
+    for index in range(len(rung.segments)):
+        for sha256 in rung.assets_of(index):
             users.setdefault(sha256, index)
     return users

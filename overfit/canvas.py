@@ -149,7 +149,7 @@ def make_canvas(
     def promised(luma: U8, views: Views) -> float:
         renderer, (height, width) = Renderer(luma), frames.shape[1:]
         gains = [
-            promise(hr, lr, scale, [start + n], renderer.render(views[n], width, height))
+            promise(hr, lr, scale, [start + n], renderer.render(views[n], width, height)).gain
             for n in _spread(len(frames), 7)
         ]
         return float(np.mean(gains))
@@ -174,9 +174,9 @@ def make_canvas(
     plate = encode_plate(luma, plate_config)
     gain = promised(plate.luma, views)
     share = video_bytes * (stop - start) / len(lr)
-    price = plate_config.db_per_doubling * math.log2(1 + len(plate.data) / max(share, 1))
+    price = plate_config.db_per_doubling * math.log2(1 + plate.size / max(share, 1))
     if gain < max(plate_config.least_gain, price):
-        return refused(f"a gain of {gain:.2f} dB is not worth {len(plate.data)} bytes", gain)
+        return refused(f"a gain of {gain:.2f} dB is not worth {plate.size} bytes", gain)
     return CanvasShot(start, stop, plate, views, gain)
 
 

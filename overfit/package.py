@@ -20,6 +20,7 @@ from client_sdk.contract.manifest import (
     Manifest,
     MapRef,
     Method,
+    PlatePiece,
     Rung,
     RungSegment,
     Segment,
@@ -30,20 +31,29 @@ from client_sdk.contract.manifest import (
 from client_sdk.contract.motion import Views, encode_motion
 from client_sdk.contract.package import MANIFEST_FILE, asset_file
 from client_sdk.contract.patch_map import FILE_HEADER, PatchMap, encode_record
+from client_sdk.contract.plate import Region
 from kernels.errors import PackageError
 
 
 @dataclass(frozen=True)
-class SegmentParts:
-    """What one segment of a rung needs: plans by expert (1, 2, …), a plate (AVIF), the map.
+class PlateParts:
+    """A piece of a plate, as AVIF: its region of the HR frame, or its size as a canvas."""
 
-    Where the plate is a canvas, its size (width, height) and the views of the segment's frames.
+    data: bytes
+    region: Region | None = None
+    canvas: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class SegmentParts:
+    """What one segment of a rung needs: plans by expert (1, 2, …), pieces of plate, the map.
+
+    Where the plate is a canvas, the views that the segment's frames have of it.
     """
 
     patch_map: PatchMap
     experts: tuple[bytes, ...] = ()
-    plate: bytes | None = None
-    canvas: tuple[int, int] | None = None
+    plate: tuple[PlateParts, ...] = ()
     views: Views | None = None
 
 
@@ -111,7 +121,7 @@ class Ledger:
 def ledger(manifest: Manifest, rung_index: int = 0) -> Ledger:
     """The byte ledger of a viewer of one rung; a plan used by many segments counts once."""
     rung = manifest.rungs[rung_index]
-    used = {sha for part in rung.segments for sha in part.assets} & manifest.assets.keys()
+    used = manifest.size_of(rung_index).keys() & manifest.assets.keys()
     maps = {part.map.sha256: part.map.bytes for part in rung.segments}
     motion = {p.motion.sha256: p.motion.bytes for p in rung.segments if p.motion is not None}
 
@@ -224,11 +234,17 @@ def _write_rung(folder: Path, rung: RungParts, assets: dict[str, Asset]) -> Rung
     shutil.copyfile(rung.video, folder / file)
     maps = _MapsFile()
     segments = []
+    plates: dict[tuple[PlatePiece, ...], int] = {}
     for part in rung.segments:
         experts = tuple(_write_asset(folder, "plan", plan, assets) for plan in part.experts)
-        plate = None
-        if part.plate is not None:
-            plate = _write_asset(folder, "plate", part.plate, assets, part.canvas)
+        pieces = tuple(
+            PlatePiece(
+                sha256=_write_asset(folder, "plate", piece.data, assets, piece.canvas),
+                region=piece.region,
+            )
+            for piece in part.plate
+        )
+        plate = plates.setdefault(pieces, len(plates)) if pieces else None
         segments.append(
             RungSegment(
                 experts=experts,
@@ -249,6 +265,7 @@ def _write_rung(folder: Path, rung: RungParts, assets: dict[str, Asset]) -> Rung
             "sha256": rung.sha256,
             "bytes": rung.bytes,
             "maps_file": maps_file,
+            "plates": list(plates),
             "segments": segments,
         }
     )

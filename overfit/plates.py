@@ -4,7 +4,8 @@ For each shot (a range of frames between scene cuts):
 
     LR frames --global motion--> does the camera stand still? --no--> no plate
     HR luma --temporal median--> the place --AVIF--> bytes --decoded--> what experts train with
-    interpolation, or plate where the LR agrees --> a gain worth its bytes? --no--> no plate
+    interpolation, or plate where the LR agrees --> a gain worth its bytes? --no--> no plate,
+                                                    or not that piece of it (plate_pieces.py)
     an earlier plate of the same place --> reused, the same bytes
 
 The median of 47 samples of a shot is a fair clean plate for what covers a place less than half the
@@ -13,8 +14,8 @@ time. Plates are monochrome full-range AVIF: every browser and phone decodes it.
 
 from __future__ import annotations
 
-import hashlib
 import io
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from client_sdk.contract.plate import decode_plate
+from client_sdk.contract.plate import Region, decode_plate
 from kernels.errors import CrispcastError
 from overfit.inference import interpolate
+from overfit.plate_pieces import F64, Market, Piece, composed, regions, sum_over
 from overfit.training_data import Int
 from overfit.video.frames import U8
 
@@ -45,7 +47,8 @@ class PlateConfig:
     quality: AVIF quality, 1-100. samples: frames of a shot the median is taken of (odd: the median
     is then one of them). still: largest shift of the picture, in LR pixels at its corners, of a
     camera that stands still. least_gain: dB a plate must promise. db_per_doubling: dB that twice
-    the video's bytes would gain; a plate must promise more than its own bytes would.
+    the video's bytes would gain; a plate must promise more than its own bytes would. span: frames
+    after which the place is looked at again.
     """
 
     quality: int = 70
@@ -54,28 +57,35 @@ class PlateConfig:
     least_gain: float = 0.7
     db_per_doubling: float = 2.0
     speed: int = 4
+    span: int = 600
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= 100:
             raise CrispcastError(f"plate quality {self.quality} is not from 1 to 100")
         if self.samples < 3 or self.samples % 2 == 0:
             raise CrispcastError("a plate needs an odd number of samples, at least 3")
+        if self.span < 1:
+            raise CrispcastError("a plate must be good for a frame at least")
         if not 0 <= self.speed <= 10:
             raise CrispcastError(f"AVIF speed {self.speed} is not from 0 to 10")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plate:
-    """A coded plate: AVIF bytes, their SHA-256, and the decoded luma u8 [H, W]."""
+    """A coded plate: its pieces, the most useful first, and the decoded luma u8 [H, W]."""
 
-    data: bytes
-    sha256: str
+    pieces: tuple[Piece, ...]
     luma: U8
+
+    @property
+    def size(self) -> int:
+        """Bytes of all pieces."""
+        return sum(len(piece.data) for piece in self.pieces)
 
 
 @dataclass(frozen=True)
 class Shot:
-    """What was decided for frames start .. stop - 1.
+    """What was decided for frames start .. stop - 1, a shot or a span of one.
 
     plate: index into `Plates.plates`, or -1. motion: measured shift of the picture in LR pixels
     (infinite where it cannot be followed). gain: dB the plate promises over interpolation.
@@ -113,11 +123,12 @@ def make_plates(
     *,
     video_bytes: int,
 ) -> Plates:
-    """Plates for the shots whose camera stands still, where they pay.
+    """Plates for the shots whose camera stands still, where they pay, piece by piece.
 
     `hr` u8 [T, s*h, s*w] and `lr` u8 [T, h, w] are luma (may be memory maps); `shots` are (start,
     stop) frame numbers and `motions` their `shot_motion`; `video_bytes` is the size of the rung,
-    for the decision.
+    for the decision. A shot longer than `config.span` frames gets plates of its spans: pieces whose
+    light has changed are sent anew, the others stay.
     """
     plates: list[Plate] = []
     decided: list[Shot] = []
@@ -125,25 +136,68 @@ def make_plates(
         if motion > config.still:
             decided.append(Shot(start, stop, -1, motion, 0.0))
             continue
-        tested = _spread(start, stop, 5)
-        reused = max(
-            ((promise(hr, lr, scale, tested, p.luma), i) for i, p in enumerate(plates)),
-            default=(0.0, -1),
-        )
-        # An earlier plate is free; a new one must beat it by what its bytes are worth.
-        numbers = _spread(start, stop, config.samples)
-        plate = encode_plate(temporal_median(hr, numbers), config)
-        gain = promise(hr, lr, scale, tested, plate.luma)
-        share = video_bytes * (stop - start) / len(lr)
-        price = config.db_per_doubling * math.log2(1 + len(plate.data) / max(share, 1))
-        index = -1
-        if gain - max(reused[0], 0.0) >= max(config.least_gain, price):
-            plates.append(plate)
-            index = len(plates) - 1
-        elif reused[0] >= config.least_gain:
-            index, gain = reused[1], reused[0]
-        decided.append(Shot(start, stop, index, motion, gain))
+        count = max(1, round((stop - start) / config.span))
+        edges = np.linspace(start, stop, count + 1).round().astype(int).tolist()
+        for first, last in itertools.pairwise(edges):
+            share = video_bytes * (last - first) / len(lr)
+            plate, gain = _plate_of_span(hr, lr, scale, (first, last), plates, config, share)
+            index = -1
+            if plate is not None:
+                if plate not in plates:
+                    plates.append(plate)
+                index = plates.index(plate)
+            decided.append(Shot(first, last, index, motion, gain))
     return Plates(tuple(plates), tuple(decided))
+
+
+def _plate_of_span(
+    hr: U8,
+    lr: U8,
+    scale: int,
+    span: tuple[int, int],
+    plates: Sequence[Plate],
+    config: PlateConfig,
+    video_bytes: float,
+) -> tuple[Plate | None, float]:
+    """The plate of a span of frames and the dB it promises; None where none pays.
+
+    Pieces of the earlier plate that suits best cost nothing.
+    """
+    tested = _spread(*span, 5)
+    offers = [promise(hr, lr, scale, tested, plate.luma) for plate in plates]
+    earlier = max(range(len(plates)), key=lambda index: offers[index].gain, default=-1)
+    height, width = hr.shape[1:]
+    kept: dict[Region, Piece] = {}
+    if earlier >= 0 and offers[earlier].gain >= config.least_gain:
+        kept = {piece.region: piece for piece in plates[earlier].pieces}
+    median = temporal_median(hr, _spread(*span, config.samples))
+    fresh = [_encode_piece(median, region, config) for region in regions(width, height)]
+    offer = promise(hr, lr, scale, tested, composed(fresh, width, height))
+    if offer.gain < config.least_gain and not kept:
+        return None, offer.gain
+    held = offers[earlier].saved if kept else np.zeros_like(offer.saved)
+    market = Market(offer.left, video_bytes, config.db_per_doubling)
+    chosen: list[tuple[float, Piece]] = []
+    for piece in fresh:
+        saves, had = (sum_over(saved, piece.region, _BLOCK) for saved in (offer.saved, held))
+        if saves - had > market.worth(len(piece.data)):
+            chosen.append((saves / len(piece.data), piece))
+        elif piece.region in kept and had > 0:
+            chosen.append((math.inf, kept[piece.region]))
+    if not chosen:
+        return None, offer.gain
+    pieces = tuple(piece for _, piece in sorted(chosen, key=lambda c: -c[0]))
+    if kept and {piece.key for piece in pieces} == {piece.key for piece in kept.values()}:
+        return plates[earlier], offers[earlier].gain
+    plate = Plate(pieces, composed(pieces, width, height))
+    gain = promise(hr, lr, scale, tested, plate.luma).gain
+    known = {piece.sha256 for other in plates for piece in other.pieces}
+    new = sum(len(piece.data) for piece in pieces if piece.sha256 not in known)
+    free = offers[earlier].gain if kept else 0.0
+    price = config.db_per_doubling * math.log2(1 + new / max(video_bytes, 1))
+    if gain - free >= price and gain >= config.least_gain:
+        return plate, gain
+    return (plates[earlier], free) if kept else (None, gain)
 
 
 def shot_motion(hr: U8, scale: int, start: int, stop: int, config: PlateConfig) -> float:
@@ -157,7 +211,7 @@ def stillness(hr: U8, scale: int, start: int, stop: int, config: PlateConfig) ->
     tested = _spread(start, stop, 5)
     median = temporal_median(hr, numbers)
     low = _shrunk(hr, scale, tested)
-    return promise(hr[tested], low, scale, range(len(tested)), median)
+    return promise(hr[tested], low, scale, range(len(tested)), median).gain
 
 
 def _shrunk(hr: U8, scale: int, numbers: Sequence[int]) -> U8:
@@ -214,8 +268,21 @@ def global_motion(frames: U8) -> float:
     return float(np.percentile(shifts, 80))
 
 
-def promise(hr: U8, lr: U8, scale: int, numbers: Sequence[int], plate: U8) -> float:
-    """dB over interpolation if blocks took the plate where the LR agrees with it.
+@dataclass(frozen=True)
+class Promise:
+    """What a plate promises for some frames: dB, and squared error in code values.
+
+    saved: float64 [rows, columns] of blocks of the frame, those cut at its edges too; left: what is
+    left of all.
+    """
+
+    gain: float
+    saved: F64
+    left: float
+
+
+def promise(hr: U8, lr: U8, scale: int, numbers: Sequence[int], plate: U8) -> Promise:
+    """What is gained over interpolation if blocks took the plate where the LR agrees with it.
 
     What a client's network can see is the difference of the LR from the shrunk plate: each block
     takes the plate where that is below a threshold, the one threshold that serves all best.
@@ -225,21 +292,35 @@ def promise(hr: U8, lr: U8, scale: int, numbers: Sequence[int], plate: U8) -> fl
     for number in numbers:
         truth = hr[number].astype(np.float32)
         low = np.asarray(lr[number])
-        plain.append(_blocks((interpolate(low, scale) - truth) ** 2, _BLOCK).ravel())
-        pasted.append(_blocks((plate - truth) ** 2, _BLOCK).ravel())
-        seen.append(_blocks((low - small) ** 2, _BLOCK // scale).ravel())
-    order = np.argsort(np.concatenate(seen), kind="stable")
-    without = np.concatenate(plain)[order].astype(np.float64)
-    saved = np.cumsum(without - np.concatenate(pasted)[order])
+        plain.append(_blocks((interpolate(low, scale) - truth) ** 2, _BLOCK))
+        pasted.append(_blocks((plate - truth) ** 2, _BLOCK))
+        seen.append(_blocks((low - small) ** 2, _BLOCK // scale))
+    without = np.stack(plain).astype(np.float64)
+    saves = without - np.stack(pasted)
+    order = np.argsort(np.stack(seen), axis=None, kind="stable")
+    sums = np.cumsum(saves.ravel()[order])
+    best = int(np.argmax(sums))
+    taken = np.zeros(saves.size, np.bool_)
+    if sums[best] > 0:
+        taken[order[: best + 1]] = True
+    saved = (saves * taken.reshape(saves.shape)).sum(axis=0)
     before = max(float(without.sum()), 1e-9)
-    after = before - max(0.0, float(saved.max()))
-    return 10 * math.log10(before / max(after, 1e-9))
+    left = max(before - float(saved.sum()), 1e-9)
+    return Promise(10 * math.log10(before / left), saved, left)
 
 
 def encode_plate(luma: U8, config: PlateConfig) -> Plate:
-    """The plate as monochrome full-range AVIF, with what every client will decode from it."""
+    """The plate in one piece, with what every client will decode from it."""
+    height, width = luma.shape
+    piece = _encode_piece(luma, (0, 0, width, height), config)
+    return Plate((piece,), piece.luma)
+
+
+def _encode_piece(luma: U8, region: Region, config: PlateConfig) -> Piece:
+    """A region of a plate as monochrome full-range AVIF."""
+    x, y, width, height = region
     buffer = io.BytesIO()
-    Image.fromarray(luma).save(
+    Image.fromarray(np.ascontiguousarray(luma[y : y + height, x : x + width])).save(
         buffer,
         "AVIF",
         quality=config.quality,
@@ -248,8 +329,7 @@ def encode_plate(luma: U8, config: PlateConfig) -> Plate:
         range="full",
     )
     data = buffer.getvalue()
-    height, width = luma.shape
-    return Plate(data, hashlib.sha256(data).hexdigest(), decode_plate(data, width, height))
+    return Piece.of(region, data, decode_plate(data, width, height))
 
 
 def _spread(start: int, stop: int, count: int) -> list[int]:
@@ -259,8 +339,9 @@ def _spread(start: int, stop: int, count: int) -> list[int]:
 
 
 def _blocks(squares: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Sums over square blocks of a picture; a remainder at the edges joins no block."""
-    rows, columns = squares.shape[0] // side, squares.shape[1] // side
-    whole = squares[: rows * side, : columns * side]
-    sums: NDArray[np.float32] = whole.reshape(rows, side, columns, side).sum((1, 3))
+    """Sums over square blocks of a picture, smaller ones at its right and lower edges."""
+    height, width = squares.shape
+    padded = np.pad(squares, ((0, -height % side), (0, -width % side)))
+    blocks = padded.reshape(padded.shape[0] // side, side, padded.shape[1] // side, side)
+    sums: NDArray[np.float32] = blocks.sum((1, 3))
     return sums

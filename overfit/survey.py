@@ -115,7 +115,7 @@ def survey(
                     crf,
                     quality,
                     round(size / share),
-                    round(sum(len(p.data) for p in used.values()) * info.frames / surveyed),
+                    round(sum(p.size for p in used.values()) * info.frames / surveyed),
                     _quality(sample, low, used, expert, config.compared),
                 )
             )

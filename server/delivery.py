@@ -128,7 +128,8 @@ class Delivery:
 def _uses(package: Package, rung_index: int) -> dict[str, list[int]]:
     """For each asset of a rung, the segments that need it, in order."""
     uses: dict[str, list[int]] = {}
-    for index, segment in enumerate(package.manifest.rungs[rung_index].segments):
-        for sha256 in segment.assets:
+    rung = package.manifest.rungs[rung_index]
+    for index in range(len(rung.segments)):
+        for sha256 in rung.assets_of(index):
             uses.setdefault(sha256, []).append(index)
     return uses

@@ -29,6 +29,7 @@ MAX_FRAMES = 0xFFFF_FFFF  # a frame number is 32 bits in the SEI
 MAX_SEGMENTS = 100_000
 MAX_RUNGS = 16
 MAX_EXPERTS = 64  # of one segment, interpolation not counted
+MAX_PIECES = 64  # of one plate
 MAX_PLAN_BYTES = 4 << 20  # docs/plan-format.md
 MAX_PLATE_BYTES = 32 << 20
 MAX_MAP_BYTES = 1 << 20
@@ -46,6 +47,7 @@ PackageFile = Annotated[
 ]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Place = Annotated[int, Field(ge=0, lt=MAX_SIDE)]
 FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAMES)]
 FrameCount = Annotated[int, Field(ge=1, le=MAX_FRAMES)]
 FileBytes = Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
@@ -116,23 +118,24 @@ class MapRef(Frozen):
     bytes: Annotated[int, Field(ge=1, le=MAX_MAP_BYTES)]
 
 
+class PlatePiece(Frozen):
+    """An AVIF and the region of the HR frame it covers: x, y, width, height; None: all of it."""
+
+    sha256: Sha256
+    region: tuple[Place, Place, Side, Side] | None = None
+
+
 class RungSegment(Frozen):
     """What a segment of a rung needs. Expert 0 is interpolation; expert i is `experts[i - 1]`.
 
-    `motion`: the views that its frames have of its plate, where that is a canvas.
+    `plate`: index in the rung's plates. `motion`: the views that its frames have of its plate,
+    where that is a canvas.
     """
 
     experts: Annotated[tuple[Sha256, ...], Field(max_length=MAX_EXPERTS)] = ()
-    plate: Sha256 | None = None
+    plate: Annotated[int, Field(ge=0, lt=MAX_SEGMENTS)] | None = None
     map: MapRef
     motion: MapRef | None = None
-
-    @property
-    def assets(self) -> tuple[str, ...]:
-        """Hashes of all that it needs, each once: the map, the motion, the plans, the plate."""
-        motion = () if self.motion is None else (self.motion.sha256,)
-        plate = () if self.plate is None else (self.plate,)
-        return tuple(dict.fromkeys((self.map.sha256, *motion, *self.experts, *plate)))
 
     @property
     def records(self) -> tuple[MapRef, ...]:
@@ -140,8 +143,14 @@ class RungSegment(Frozen):
         return (self.map,) if self.motion is None else (self.map, self.motion)
 
 
+Pieces = Annotated[tuple[PlatePiece, ...], Field(min_length=1, max_length=MAX_PIECES)]
+
+
 class Rung(Frozen):
-    """One low-resolution encode of the ladder; width and height in luma samples of the LR."""
+    """One low-resolution encode of the ladder; width and height in luma samples of the LR.
+
+    `plates`: each in pieces, the most useful first; where none lies, the plate is absent.
+    """
 
     name: RungName
     width: Side
@@ -153,7 +162,20 @@ class Rung(Frozen):
     sha256: Sha256
     bytes: FileBytes
     maps_file: PackageFile
+    plates: Annotated[tuple[Pieces, ...], Field(max_length=MAX_SEGMENTS)] = ()
     segments: Annotated[tuple[RungSegment, ...], Field(min_length=1, max_length=MAX_SEGMENTS)]
+
+    def pieces_of(self, segment_index: int) -> tuple[PlatePiece, ...]:
+        """The pieces of a segment's plate."""
+        plate = self.segments[segment_index].plate
+        return () if plate is None else self.plates[plate]
+
+    def assets_of(self, segment_index: int) -> tuple[str, ...]:
+        """Hashes of all that a segment needs, each once: map, motion, plans, pieces of plate."""
+        segment = self.segments[segment_index]
+        records = (record.sha256 for record in segment.records)
+        pieces = (piece.sha256 for piece in self.pieces_of(segment_index))
+        return tuple(dict.fromkeys((*records, *segment.experts, *pieces)))
 
 
 class Asset(Frozen):
@@ -233,17 +255,39 @@ class Manifest(Frozen):
             raise ValueError(
                 f"rung {rung.name} has {len(rung.segments)} segments, not {len(self.segments)}"
             )
+        self._check_plates(rung)
         for index, segment in enumerate(rung.segments):
             for sha256 in segment.experts:
                 self._check_asset(sha256, "plan", f"rung {rung.name}, segment {index}")
-            if segment.plate is not None:
-                self._check_asset(segment.plate, "plate", f"rung {rung.name}, segment {index}")
+            if segment.plate is not None and segment.plate >= len(rung.plates):
+                raise ValueError(
+                    f"rung {rung.name}, segment {index}: plate {segment.plate} of "
+                    f"{len(rung.plates)}"
+                )
             self._check_canvas(rung, index)
+
+    def _check_plates(self, rung: Rung) -> None:
+        """Every piece is a plate of this package, and one picture has one size."""
+        frame = (rung.width * rung.scale, rung.height * rung.scale)
+        sizes: dict[str, tuple[int, int]] = {}
+        for index, pieces in enumerate(rung.plates):
+            where = f"rung {rung.name}, plate {index}"
+            for piece in pieces:
+                self._check_asset(piece.sha256, "plate", where)
+                x, y, width, height = piece.region or (0, 0, *frame)
+                if x + width > frame[0] or y + height > frame[1]:
+                    raise ValueError(f"{where}: a piece lies outside of the frame")
+                if sizes.setdefault(piece.sha256, (width, height)) != (width, height):
+                    raise ValueError(f"{where}: {piece.sha256} has two sizes")
+            canvases = sum(self.assets[piece.sha256].canvas is not None for piece in pieces)
+            if canvases and (len(pieces) > 1 or pieces[0].region is not None):
+                raise ValueError(f"{where}: a canvas is no piece of a plate")
 
     def _check_canvas(self, rung: Rung, index: int) -> None:
         """A segment has motion exactly where its plate is a canvas, and both are of a sane size."""
         segment, where = rung.segments[index], f"rung {rung.name}, segment {index}"
-        canvas = None if segment.plate is None else self.assets[segment.plate].canvas
+        pieces = rung.pieces_of(index)
+        canvas = self.assets[pieces[0].sha256].canvas if pieces else None
         if (canvas is None) != (segment.motion is None):
             raise ValueError(f"{where}: a canvas needs motion, and motion a canvas")
         if canvas is None:
@@ -281,9 +325,10 @@ class Manifest(Frozen):
         Those are maps, motion, plans and plates.
         """
         sizes: dict[str, int] = {}
-        for segment in self.rungs[rung_index].segments:
+        rung = self.rungs[rung_index]
+        for index, segment in enumerate(rung.segments):
             records = {record.sha256: record.bytes for record in segment.records}
-            for sha256 in segment.assets:
+            for sha256 in rung.assets_of(index):
                 size = records[sha256] if sha256 in records else self.assets[sha256].bytes
                 sizes.setdefault(sha256, size)
         return sizes

@@ -1,9 +1,14 @@
-"""Plates on the wire: monochrome, full-range AVIF of the padded HR size (docs/manifest.md)."""
+"""Plates on the wire: monochrome, full-range AVIF of the padded HR frame or of regions of it.
+
+Format: docs/manifest.md.
+"""
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +16,23 @@ from PIL import Image, UnidentifiedImageError
 
 from client_sdk.contract.manifest import MAX_PLATE_BYTES
 from kernels.errors import PackageError
+
+Region: TypeAlias = tuple[int, int, int, int]
+"""x, y, width and height in samples of the HR frame."""
+
+ABSENT = 128
+"""The code of a plate where there is none (docs/plan-format.md)."""
+
+
+def compose(
+    pieces: Iterable[tuple[Region | None, NDArray[np.uint8]]], width: int, height: int
+) -> NDArray[np.uint8]:
+    """A plate u8 [height, width] of its pieces, later ones over earlier ones; no region: all."""
+    luma = np.full((height, width), ABSENT, np.uint8)
+    for region, piece in pieces:
+        x, y, w, h = region or (0, 0, width, height)
+        luma[y : y + h, x : x + w] = piece
+    return luma
 
 
 def decode_plate(data: bytes, width: int, height: int) -> NDArray[np.uint8]:

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from client_sdk.contract import Colour, Grid, PatchMap, SegmentQuality, Source
 from overfit.chunking import choose_patch_size
-from overfit.package import AudioParts, PackageParts, RungParts, SegmentParts, segments_of
+from overfit.package import (
+    AudioParts,
+    PackageParts,
+    PlateParts,
+    RungParts,
+    SegmentParts,
+    segments_of,
+)
 from overfit.trial import SegmentTrial, quality_of
 from server.encoding.graph import Json, hash_file
 from server.encoding.jobs import load_info, read_json
@@ -121,12 +129,21 @@ def _segment_parts(
             SegmentParts(
                 PatchMap(grid, tuple(local.get(int(expert), 0) for expert in experts)),
                 tuple(_plan(inputs, expert) for expert in used),
-                None if plate < 0 else (inputs["plates"] / plates["files"][plate]).read_bytes(),
-                None if canvas is None else (canvas[0], canvas[1]),
+                () if plate < 0 else _pieces(inputs["plates"], plates["files"][plate], canvas),
                 None if canvas is None else np.array(plates["views"][nearest], np.int32),
             )
         )
     return tuple(parts)
+
+
+def _pieces(
+    folder: Path, files: Sequence[Mapping[str, Any]], canvas: Sequence[int] | None
+) -> tuple[PlateParts, ...]:
+    if canvas is not None:
+        return (PlateParts((folder / files[0]["name"]).read_bytes(), None, (canvas[0], canvas[1])),)
+    return tuple(
+        PlateParts((folder / file["name"]).read_bytes(), tuple(file["region"])) for file in files
+    )
 
 
 def _plan(inputs: Mapping[str, Path], expert: int) -> bytes:

@@ -52,6 +52,7 @@ def _qualities(config: EncodeConfig) -> list[int]:
     "overfit.metrics",
     "overfit.networks",
     "overfit.plates",
+    "overfit.plate_pieces",
     "overfit.pruning",
     "overfit.training",
     "overfit.training_data",

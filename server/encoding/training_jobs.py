@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from client_sdk.contract import Grid, open_package
-from client_sdk.contract.plate import decode_plate
+from client_sdk.contract.plate import compose, decode_plate
 from kernels.compiler import decode_plan
 from kernels.errors import CrispcastError
 from kernels.runtime import Canvas
@@ -134,10 +134,16 @@ class Plates:
         facts = read_json(folder / "plates.json")
         height, width = footage.truth.shape[1:]
         pictures: list[U8 | Canvas] = []
-        for name, canvas in zip(facts["files"], facts["canvases"], strict=True):
-            size = (width, height) if canvas is None else (canvas[0], canvas[1])
-            luma = decode_plate((folder / name).read_bytes(), *size)
-            pictures.append(luma if canvas is None else Canvas(luma))
+        for files, canvas in zip(facts["files"], facts["canvases"], strict=True):
+            if canvas is not None:
+                data = (folder / files[0]["name"]).read_bytes()
+                pictures.append(Canvas(decode_plate(data, *canvas)))
+                continue
+            lumas = []
+            for file in files:
+                data = (folder / file["name"]).read_bytes()
+                lumas.append((file["region"], decode_plate(data, *file["region"][2:])))
+            pictures.append(compose(lumas, width, height))
         views = np.zeros((len(footage.low), 8), np.int32)
         for segment, seen in zip(footage.segments, facts["views"], strict=False):
             if seen is not None:
@@ -185,7 +191,7 @@ def shots_of(task: Task) -> list[tuple[int, int]]:
     return list(itertools.pairwise([*(edges[n] for n in begun), edges[-1]]))
 
 
-@job_function("overfit.plates", "overfit.inference")
+@job_function("overfit.plates", "overfit.plate_pieces", "overfit.inference")
 def find_still(task: Task) -> None:
     """→ still.json: of each shot its frames, its camera's motion, and if plates suit it.
 
@@ -206,10 +212,15 @@ def find_still(task: Task) -> None:
 
 
 @job_function(
-    "overfit.plates", "overfit.canvas", "overfit.video", "kernels", "client_sdk.contract.plate"
+    "overfit.plates",
+    "overfit.plate_pieces",
+    "overfit.canvas",
+    "overfit.video",
+    "kernels",
+    "client_sdk.contract.plate",
 )
 def find_plates(task: Task) -> None:
-    """→ plate-N.avif and plates.json: which segment has which, canvases' sizes and views."""
+    """→ SHA256.avif and plates.json: plates in pieces, which segment has which, canvases, views."""
     footage = Footage.of(task)
     if task.config["plates"] == "off":
         nothing: dict[str, list[int]] = {"files": [], "of_segment": [], "canvases": [], "views": []}
@@ -238,9 +249,11 @@ def find_plates(task: Task) -> None:
             if canvas.start <= segment.start < canvas.stop:
                 first = segment.start - canvas.start
                 views[segment.start] = canvas.views[first : first + segment.frames].tolist()
-    files = [f"plate-{index}.avif" for index in range(len(plates))]
-    for name, plate in zip(files, plates, strict=True):
-        (task.out / name).write_bytes(plate.data)
+    files = []
+    for plate in plates:
+        for piece in plate.pieces:
+            (task.out / f"{piece.sha256}.avif").write_bytes(piece.data)
+        files.append([{"name": f"{p.sha256}.avif", "region": p.region} for p in plate.pieces])
     still = len(made.plates)
     facts = {
         "files": files,

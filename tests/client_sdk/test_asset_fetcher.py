@@ -43,7 +43,7 @@ def test_what_the_cache_has_is_not_asked_for(tiny: Package) -> None:
 def test_a_segment_is_there_once_all_of_its_assets_are(tiny: Package) -> None:
     fetcher = AssetFetcher(tiny.manifest, 0, AssetCache())
     fetcher.advance(0)
-    assets = tiny.manifest.rungs[0].segments[0].assets
+    assets = tiny.manifest.rungs[0].assets_of(0)
     for sha256 in assets:
         assert not fetcher.has(0)
         for frame in frames(tiny, sha256):

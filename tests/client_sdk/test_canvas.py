@@ -38,7 +38,8 @@ def tree_of(package: Package) -> dict[str, Any]:
     tree: dict[str, Any] = json.loads(package.manifest.to_bytes())
     tree["assets"][sha(CANVAS)] = {"kind": "plate", "bytes": len(CANVAS), "canvas": list(SIZE)}
     segment = tree["rungs"][0]["segments"][PLATED]
-    segment["plate"] = sha(CANVAS)
+    tree["rungs"][0]["plates"].append([{"sha256": sha(CANVAS), "region": None}])
+    segment["plate"] = len(tree["rungs"][0]["plates"]) - 1
     segment["motion"] = {"sha256": sha(MOTION), "offset": 6, "bytes": len(MOTION)}
     return tree
 
@@ -61,7 +62,7 @@ def decoded(tiny: Package) -> list[av.VideoFrame]:
 def filled(manifest: Manifest, tiny: Package, without: set[str]) -> Upscaler:
     upscaler = Upscaler(manifest, 0, 1)
     own = {sha(CANVAS): CANVAS, sha(MOTION): MOTION}
-    for sha256 in manifest.rungs[0].segments[PLATED].assets:
+    for sha256 in manifest.rungs[0].assets_of(PLATED):
         if sha256 not in without:
             upscaler.add_asset(sha256, own.get(sha256) or tiny.asset(sha256))
     return upscaler

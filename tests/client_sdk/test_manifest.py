@@ -16,6 +16,7 @@ from client_sdk.contract import (
     MapRef,
     Method,
     Package,
+    PlatePiece,
     Rung,
     RungSegment,
     Segment,
@@ -41,13 +42,14 @@ def manifests(draw: st.DrawFn) -> Manifest:
     assets = {digest(i): Asset(kind="plan", bytes=draw(sizes)) for i in range(plans)}
     plate = digest("plate")
     assets[plate] = Asset(kind="plate", bytes=draw(sizes))
+    assets[digest("piece")] = Asset(kind="plate", bytes=draw(sizes))
     lr = rung_size(width, height, scale)
     segments = tuple(
         RungSegment(
             experts=tuple(draw(st.lists(st.sampled_from([digest(i) for i in range(plans)]))))
             if plans
             else (),
-            plate=draw(st.sampled_from([None, plate])),
+            plate=draw(st.sampled_from([None, 0, 1])),
             map=MapRef(sha256=digest(("map", i)), offset=6 + i, bytes=draw(st.integers(1, 900))),
         )
         for i in range(len(frames))
@@ -62,6 +64,10 @@ def manifests(draw: st.DrawFn) -> Manifest:
         sha256=digest("video"),
         bytes=draw(sizes),
         maps_file="maps/low.maps",
+        plates=(
+            (PlatePiece(sha256=plate),),
+            (PlatePiece(sha256=digest("piece"), region=(0, 0, 8, 8)),) * 2,
+        ),
         segments=segments,
     )
     name = draw(st.text(min_size=1, max_size=40).filter(str.isprintable))
@@ -145,7 +151,7 @@ def _set(tree: dict[str, Any], path: str, value: Any) -> None:
         ("rungs.0.segments", []),
         ("rungs.0.segments.0.experts.0", "0" * 64),
         ("rungs.0.segments.0.experts.0", "A" * 64),
-        ("rungs.0.segments.0.plate", "0" * 64),
+        ("rungs.0.segments.0.plate", 2),
         ("rungs.0.segments.0.map.offset", -1),
         ("rungs.0.segments.0.map.bytes", 1 << 30),
         ("name", "two\nlines"),
@@ -165,7 +171,7 @@ def test_a_lie_is_refused(tiny: Package, path: str, value: Any) -> None:
 
 def test_a_plate_cannot_pass_as_a_plan(tiny: Package) -> None:
     tree = json.loads(tiny.manifest_bytes)
-    plate = tree["rungs"][0]["segments"][1]["plate"]
+    plate = tree["rungs"][0]["plates"][0][0]["sha256"]
     tree["rungs"][0]["segments"][0]["experts"][0] = plate
     with pytest.raises(PackageError, match="not a plan"):
         parse_manifest(json.dumps(tree).encode())
@@ -181,3 +187,24 @@ def test_the_package_id_depends_on_source_and_settings_but_not_on_their_order() 
     assert one == package_id("a" * 64, {"chunks": 3, "scale": 2})
     assert one != package_id("b" * 64, {"scale": 2, "chunks": 3})
     assert one != package_id("a" * 64, {"scale": 3, "chunks": 3})
+
+
+@pytest.mark.parametrize(
+    ("pieces", "message"),
+    [
+        ([], "at least 1"),
+        ([None, [5000, 0, 40, 20]], "outside of the frame"),
+        ([[0, 0, 0, 20]], "greater than or equal to 1"),
+        ([[-2, 0, 20, 20]], "greater than or equal to 0"),
+        ([[0, 0, 20, 20], [20, 0, 10, 20]], "two sizes"),
+        ([[0, 0, 20, 20]] * 65, "at most 64"),
+    ],
+)
+def test_pieces_that_are_none_are_refused(
+    tiny: Package, pieces: list[list[int] | None], message: str
+) -> None:
+    tree = json.loads(tiny.manifest_bytes)
+    sha256 = tree["rungs"][0]["plates"][0][0]["sha256"]
+    tree["rungs"][0]["plates"] = [[{"sha256": sha256, "region": region} for region in pieces]]
+    with pytest.raises(PackageError, match=message):
+        parse_manifest(json.dumps(tree).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import av
@@ -9,13 +10,24 @@ import numpy as np
 import pytest
 
 from client_sdk.contract import Manifest, Package, parse_manifest
+from client_sdk.contract.plate import decode_plate
 from client_sdk.picture import planes_of
 from client_sdk.upscaler import Planes, Upscaler
 from kernels import bases
 from kernels.compiler import base_id, decode_plan, encode_plan
 from kernels.errors import CrispcastError, PackageError
-from kernels.runtime import Engine, Plan
-from tests.client_sdk.tiny import HEIGHT, SEGMENTS, WIDTH, make_plan, sha
+from kernels.runtime import Engine, Plan, Plate
+from tests.client_sdk.tiny import (
+    HEIGHT,
+    LR_HEIGHT,
+    LR_WIDTH,
+    SCALE,
+    SEGMENTS,
+    WIDTH,
+    make_plan,
+    make_plate,
+    sha,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +46,11 @@ def same(left: Planes, right: Planes) -> bool:
 
 
 def bicubic(lr: Planes) -> Planes:
-    y, u, v = Engine(1).upscale(lr, 2)
+    return crop(Engine(1).upscale(lr, 2))
+
+
+def crop(planes: Planes) -> Planes:
+    y, u, v = planes
     half = (HEIGHT + 1) // 2, (WIDTH + 1) // 2
     return y[:HEIGHT, :WIDTH], u[: half[0], : half[1]], v[: half[0], : half[1]]
 
@@ -74,7 +90,7 @@ def test_a_missing_plan_leaves_its_patches_interpolated_and_a_late_one_is_used(
     tiny: Package, decoded: list[av.VideoFrame]
 ) -> None:
     whole, partial = Upscaler.of_package(tiny, threads=1), Upscaler(tiny.manifest, 0, 1)
-    record, shared, own = tiny.manifest.rungs[0].segments[0].assets
+    record, shared, own = tiny.manifest.rungs[0].assets_of(0)
     for sha256 in (record, own):
         partial.add_asset(sha256, tiny.asset(sha256))
     assert partial.missing(0) == [shared]
@@ -95,9 +111,9 @@ def test_a_late_plate_costs_quality_and_not_the_plans(
     tiny: Package, decoded: list[av.VideoFrame]
 ) -> None:
     upscaler = Upscaler(tiny.manifest, 0, 1)
-    segment = tiny.manifest.rungs[0].segments[1]
-    for sha256 in segment.assets:
-        if sha256 != segment.plate:
+    rung = tiny.manifest.rungs[0]
+    for sha256 in rung.assets_of(1):
+        if sha256 not in {piece.sha256 for piece in rung.pieces_of(1)}:
             upscaler.add_asset(sha256, tiny.asset(sha256))
     number = SEGMENTS[0]
     upscaled = upscaler.upscale(number, planes_of(decoded[number]))
@@ -211,7 +227,7 @@ def test_a_difference_to_a_shipped_base_is_the_plan_it_stands_for(
     manifest, sha256, wire, base = difference_in(tiny)
     monkeypatch.setattr(bases, "find", {base_id(base): base}.get)
     upscaler = Upscaler(manifest, 0, 1)
-    for asset in manifest.rungs[0].segments[0].assets:
+    for asset in manifest.rungs[0].assets_of(0):
         upscaler.add_asset(asset, wire if asset == sha256 else tiny.asset(asset))
     lr = planes_of(decoded[0])
     whole = Upscaler.of_package(tiny, threads=1).upscale(0, lr)
@@ -227,3 +243,47 @@ def test_a_difference_to_an_unknown_base_is_a_missing_plan(
         upscaler.add_asset(sha256, wire)
     assert sha256 in upscaler.refused
     assert upscaler.upscale(0, planes_of(decoded[0])).late
+
+
+def test_a_plate_sharpens_the_picture_piece_by_piece(
+    tiny: Package, decoded: list[av.VideoFrame]
+) -> None:
+    width, height = LR_WIDTH * SCALE, LR_HEIGHT * SCALE
+    tree = json.loads(tiny.manifest_bytes)
+    halves = [(0, 0, width // 2, height), (width // 2, 0, width // 2, height)]
+    data = [make_plate(w, h, seed) for seed, (_, _, w, h) in enumerate(halves)]
+    for content in data:
+        tree["assets"][sha(content)] = {"kind": "plate", "bytes": len(content)}
+    tree["rungs"][0]["plates"] = [
+        [
+            {"sha256": sha(content), "region": region}
+            for content, region in zip(data, halves, strict=True)
+        ]
+    ]
+    manifest = parse_manifest(json.dumps(tree).encode())
+    number = SEGMENTS[0]
+    lr = planes_of(decoded[number])
+    lumas = [decode_plate(c, w, h) for c, (_, _, w, h) in zip(data, halves, strict=True)]
+    upscaler = Upscaler(manifest, 0, 1)
+    for sha256 in manifest.rungs[0].assets_of(1):
+        if sha256 not in map(sha, data):
+            upscaler.add_asset(sha256, tiny.asset(sha256))
+    patches = tiny.patch_map(0, 1).patches()
+    plans = [Plan(tiny.asset(sha256)) for sha256 in manifest.rungs[0].segments[1].experts]
+
+    def expected(*there: int) -> Planes:
+        luma = np.full((height, width), 128, np.uint8)
+        for index in there:
+            x, y, w, h = halves[index]
+            luma[y : y + h, x : x + w] = lumas[index]
+        plate = Plate(luma, SCALE) if there else None
+        return upscaler.engine.upscale(lr, SCALE, patches=patches, plans=plans, plate=plate)
+
+    seen = [upscaler.upscale(number, lr)]
+    for content in reversed(data):
+        upscaler.add_asset(sha(content), content)
+        seen.append(upscaler.upscale(number, lr))
+    for upscaled, there in zip(seen, ((), (1,), (0, 1)), strict=True):
+        assert same(upscaled.planes, crop(expected(*there)))
+    assert [upscaled.late for upscaled in seen] == [True, True, False]
+    assert not same(seen[0].planes, seen[1].planes)

@@ -28,6 +28,7 @@ from client_sdk.contract import (
     MapRef,
     Method,
     PatchMap,
+    PlatePiece,
     Rung,
     RungSegment,
     Segment,
@@ -68,9 +69,9 @@ def make_plan(seed: int, inputs: tuple[str, ...], scale: int = SCALE) -> bytes:
     return encode_plan(plan_for(table, seed))
 
 
-def make_plate(width: int, height: int) -> bytes:
+def make_plate(width: int, height: int, phase: float = 0) -> bytes:
     rows, columns = np.mgrid[:height, :width]
-    luma = (128 + 90 * np.sin(rows / 5) * np.cos(columns / 7)).astype(np.uint8)
+    luma = (128 + 90 * np.sin(rows / 5 + phase) * np.cos(columns / 7)).astype(np.uint8)
     out = io.BytesIO()
     Image.fromarray(luma).save(out, "AVIF", quality=70, subsampling="4:0:0", range="full")
     return out.getvalue()
@@ -171,7 +172,7 @@ def write_tiny(
         rung_segments.append(
             RungSegment(
                 experts=tuple(keep(p, "plan") for p in [shared, *own]) if networks else (),
-                plate=keep(plate, "plate") if plated and networks else None,
+                plate=0 if plated and networks else None,
                 map=MapRef(
                     sha256=sha(record), offset=len(FILE_HEADER) + len(records), bytes=len(record)
                 ),
@@ -215,6 +216,7 @@ def write_tiny(
                 sha256=sha(data),
                 bytes=len(data),
                 maps_file="maps/lr.maps",
+                plates=((PlatePiece(sha256=keep(plate, "plate")),),) if networks else (),
                 segments=tuple(rung_segments),
             ),
         ),

@@ -15,7 +15,7 @@ import pytest
 
 from client_sdk.contract import Grid, PatchMap, Segment, Source, open_package
 from kernels.errors import PackageError
-from overfit.package import PackageParts, RungParts, SegmentParts, ledger, write_package
+from overfit.package import PackageParts, PlateParts, RungParts, SegmentParts, ledger, write_package
 from server.encoding.graph import hash_file
 
 PLAN = b"a plan, as far as a package is concerned"
@@ -27,7 +27,7 @@ def parts(tmp_path: Path) -> PackageParts:
     video = tmp_path / "video.mp4"
     video.write_bytes(b"video")
     grid = Grid(64, 32, 32, 16)
-    segment = SegmentParts(PatchMap(grid, (0, 1, 1, 0)), (PLAN,), PLATE)
+    segment = SegmentParts(PatchMap(grid, (0, 1, 1, 0)), (PLAN,), (PlateParts(PLATE),))
     plain = SegmentParts(PatchMap.uniform(64, 32, 0))
     return PackageParts(
         name="test",
@@ -46,8 +46,8 @@ def test_what_is_written_is_read(parts: PackageParts, tmp_path: Path) -> None:
     assert read.manifest == manifest
     first, second = read.manifest.rungs[0].segments
     assert [read.asset(sha) for sha in first.experts] == [PLAN]
-    assert first.plate is not None
-    assert read.asset(first.plate) == PLATE
+    assert first.plate == 0
+    assert [read.asset(piece.sha256) for piece in read.manifest.rungs[0].plates[0]] == [PLATE]
     assert second.experts == ()
     assert read.patch_map(0, 0) == parts.rungs[0].segments[0].patch_map
     assert read.patch_map(0, 1).highest == 0

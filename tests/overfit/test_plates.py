@@ -64,7 +64,8 @@ def test_a_still_camera_gets_one_plate_for_the_shot() -> None:
     assert made.shots[0].motion < 0.2
     assert made.shots[0].gain > 3
     assert made.of_frames(21).tolist() == [0] * 21
-    assert np.array_equal(decode_plate(made.plates[0].data, 240, 160), made.plates[0].luma)
+    [piece] = made.plates[0].pieces
+    assert np.array_equal(decode_plate(piece.data, 240, 160), made.plates[0].luma)
 
 
 def test_a_panning_camera_gets_none() -> None:
@@ -93,7 +94,7 @@ def test_returning_to_a_place_costs_no_second_plate() -> None:
     shots = [(0, 9), (9, 18), (18, 27)]
     made = made_of(hr, shots, video_bytes=200_000)
     assert [s.plate for s in made.shots] == [0, 1, 0]
-    assert len({plate.sha256 for plate in made.plates}) == 2
+    assert len({piece.sha256 for plate in made.plates for piece in plate.pieces}) == 2
 
 
 def test_a_plate_that_costs_more_than_the_video_is_not_worth_it() -> None:
@@ -103,7 +104,7 @@ def test_a_plate_that_costs_more_than_the_video_is_not_worth_it() -> None:
 
 
 def test_the_same_plate_has_the_same_bytes() -> None:
-    assert len({encode_plate(place(5), CONFIG).sha256 for _ in range(2)}) == 1
+    assert len({encode_plate(place(5), CONFIG).pieces[0].sha256 for _ in range(2)}) == 1
 
 
 @pytest.mark.parametrize("quality", [50, 90])
@@ -112,7 +113,7 @@ def test_a_plate_is_monochrome_and_close(quality: int) -> None:
     plate = encode_plate(still, PlateConfig(quality=quality))
     assert plate.luma.shape == still.shape
     assert np.abs(plate.luma.astype(int) - still).mean() < (12 if quality == 50 else 3)
-    assert b"av1C" in plate.data
+    assert b"av1C" in plate.pieces[0].data
 
 
 @pytest.mark.parametrize("wrong", [{"quality": 0}, {"samples": 4}, {"speed": 11}])

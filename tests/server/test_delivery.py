@@ -56,21 +56,21 @@ def test_what_plays_first_goes_first_whatever_the_order_of_asking(tiny: Package)
     delivery.want(want(*reversed(tiny.manifest.size_of(0))))
     while not delivery.idle:
         channel.drain()
-    segments = tiny.manifest.rungs[0].segments
+    rung = tiny.manifest.rungs[0]
     deadlines = [
-        next(index for index, segment in enumerate(segments) if sha256 in segment.assets)
+        next(index for index in range(len(rung.segments)) if sha256 in rung.assets_of(index))
         for sha256 in channel.order()
     ]
     assert deadlines == sorted(deadlines)
     assert len(deadlines) == len(tiny.manifest.size_of(0))
     kinds = [tiny.places[sha256].kind for sha256 in channel.order()]
-    assert [kinds[deadlines.index(index)] for index in range(len(segments))] == ["map"] * 3
+    assert [kinds[deadlines.index(index)] for index in range(len(rung.segments))] == ["map"] * 3
 
 
 def test_after_a_seek_the_new_place_comes_first(tiny: Package) -> None:
     channel, delivery = start(tiny, segment=2)
     delivery.want(want(*tiny.manifest.size_of(0)))
-    last = tiny.manifest.rungs[0].segments[2].assets
+    last = tiny.manifest.rungs[0].assets_of(2)
     assert set(channel.order()[: len(last)]) == set(last)
 
 
