@@ -16,7 +16,7 @@ from server.encoding.jobs import cores, cut_segments, load_info, probe_source, r
 
 _SIZES = ((48, 4), (32, 4), (24, 4), (16, 3), (8, 3), (8, 2), (8, 1), (4, 1))
 """(units, blocks) of experts, the largest first."""
-_BYTES_PER_WEIGHT = 0.95
+_BYTES_PER_WEIGHT = 0.7
 """Of a plan, for each weight that survives (docs/benchmarks.md)."""
 _SIZE_GAIN = 0.21
 """dB that twice the weights gain where there is no plate (measured, 7 to 63 thousand weights)."""
@@ -40,9 +40,13 @@ def survey_job(config: EncodeConfig, source: SourceFile) -> Job:
 
 
 def _qualities(config: EncodeConfig) -> list[int]:
+    from overfit.survey import SurveyConfig
+
     if config.plates == "off":
         return []
-    return [40, 60, 80] if config.plate_quality is None else [config.plate_quality]
+    return (
+        list(SurveyConfig().qualities) if config.plate_quality is None else [config.plate_quality]
+    )
 
 
 @job_function(
@@ -87,6 +91,7 @@ def survey_source(task: Task) -> None:
         "points": points,
         "seconds": float(info.frames / info.fps),
         "segments": len(segments),
+        "frames": info.frames,
         "samples": info.width * info.height,
     }
     write_json(task.out / "survey.json", facts)
@@ -103,8 +108,8 @@ def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
     facts: Mapping[str, Any] = read_json(survey / "survey.json")
     points = [SurveyPoint(**point) for point in facts["points"]]
     plans = plan_bytes(config.work, plate=any(point.quality for point in points))
-    # The manifest and the maps: a few hundred bytes a segment.
-    fixed = 1500 + 250 * facts["segments"] + plans * config.experts
+    # The manifest and the maps: a few hundred bytes a segment; MP4 tables: 16 bytes a frame.
+    fixed = 3000 + 250 * facts["segments"] + 16 * facts["frames"] + plans * config.experts
     if config.target_kbps is not None:
         total = config.target_kbps * 125 * facts["seconds"]
         choice = choose_by_bytes(points, total - fixed, f"{config.target_kbps:g} kb/s")
