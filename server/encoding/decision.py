@@ -18,6 +18,8 @@ _SIZES = ((48, 4), (32, 4), (24, 4), (16, 3), (8, 3), (8, 2), (8, 1), (4, 1))
 """(units, blocks) of experts, the largest first."""
 _BYTES_PER_WEIGHT = 0.7
 """Of a plan, for each weight that survives (docs/benchmarks.md)."""
+_BYTES_PER_VIEW = 5
+"""Of motion, for each frame that has a view of a canvas (docs/canvas.md)."""
 _SIZE_GAIN = 0.21
 """dB that twice the weights gain where there is no plate (measured, 7 to 63 thousand weights)."""
 _RATE_GAIN = 1.5
@@ -129,6 +131,25 @@ def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
         **rate,
     )
     return sized(settled, facts["samples"], choice.video_bytes + choice.plate_bytes + fixed)
+
+
+def with_canvases(config: EncodeConfig, plates: Path, seconds: float) -> EncodeConfig:
+    """`config` with a bit rate that makes room for the canvases that a `plates` job left.
+
+    The survey sees plates of cameras that stand still only. Where canvases would take more than
+    half of the video's bytes, there are none.
+    """
+    facts = read_json(plates / "plates.json")
+    kinds = zip(facts["files"], facts["canvases"], strict=True)
+    files = {file["name"] for pieces, canvas in kinds if canvas is not None for file in pieces}
+    views = sum(len(seen) for seen in facts["views"] if seen is not None)
+    taken = sum((plates / name).stat().st_size for name in files) + _BYTES_PER_VIEW * views
+    if not files or config.lr_bitrate is None:
+        return config
+    bitrate = config.lr_bitrate - 8 * taken / seconds
+    if bitrate < max(10_000, config.lr_bitrate / 2):
+        return replace(config, canvas="off")
+    return replace(config, lr_bitrate=round(bitrate))
 
 
 def sized(config: EncodeConfig, samples: int, total_bytes: float | None = None) -> EncodeConfig:

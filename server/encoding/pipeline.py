@@ -97,8 +97,12 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     store.tidy()
     try:
         source = SourceFile(config.source, hash_file(config.source))
+        budgeted = config.target_kbps is not None
         config = _settled(config, source, store, on_progress)
         graph = build_graph(config, source)
+        if budgeted and "plates" in graph.inputs and config.canvas == "auto":
+            config = _afforded(config, graph, store, on_progress)
+            graph = build_graph(config, source)
         tracker = _Tracker(in_order([graph]), on_progress)
         artefacts = _engine(config).run([graph], store, tracker)
         folders = {name: artefact.folder for name, artefact in artefacts.items()}
@@ -138,6 +142,21 @@ def _settled(
         return config
     info = probe(config.source)
     return sized(config, info.width * info.height)
+
+
+def _afforded(
+    config: EncodeConfig, graph: Job, store: Store, on_progress: OnProgress | None
+) -> EncodeConfig:
+    """`config` with room for canvases, which are known once the plates are made."""
+    from server.encoding.decision import with_canvases
+    from server.encoding.jobs import load_info
+
+    plates = graph.inputs["plates"]
+    assert isinstance(plates, Job)
+    tracker = _Tracker(in_order([plates]), on_progress)
+    made = _engine(config).run([plates], store, tracker)
+    info = load_info(made["probe"].folder, config.source)
+    return with_canvases(config, made["plates"].folder, float(info.frames / info.fps))
 
 
 def _engine(config: EncodeConfig) -> Engine:

@@ -14,7 +14,7 @@ from kernels.errors import CrispcastError
 from overfit.survey import SurveyPoint
 from server.encoding import EncodeConfig, encode
 from server.encoding.config import DEVICES
-from server.encoding.decision import decided, sized, weights
+from server.encoding.decision import decided, sized, weights, with_canvases
 
 
 def config(**settings: Any) -> EncodeConfig:
@@ -57,6 +57,25 @@ def test_few_bytes_take_a_smaller_network(survey: Path) -> None:
     (survey / "survey.json").write_text(json.dumps(points))
     assert decided(config(target_kbps=11), survey).work.units < 16
     assert config().work.units == 16
+
+
+@pytest.mark.parametrize(
+    ("size", "canvas", "bitrate"),
+    [(50_000, "auto", 300_000 - 8 * (50_000 + 500) // 10), (250_000, "off", 300_000)],
+)
+def test_canvases_are_paid_for_by_the_video(
+    tmp_path: Path, size: int, canvas: str, bitrate: int
+) -> None:
+    (tmp_path / "still.avif").write_bytes(b"x" * 70_000)  # the survey has seen to this one
+    (tmp_path / "wide.avif").write_bytes(b"x" * size)
+    facts = {
+        "files": [[{"name": "still.avif"}], [{"name": "wide.avif"}]],
+        "canvases": [None, [900, 400]],
+        "views": [None, [[0] * 8] * 100],
+    }
+    (tmp_path / "plates.json").write_text(json.dumps(facts))
+    settled = with_canvases(config(lr_bitrate=300_000), tmp_path, 10.0)
+    assert (settled.canvas, settled.lr_bitrate) == (canvas, bitrate)
 
 
 @pytest.mark.parametrize("device", list(DEVICES))
