@@ -110,10 +110,9 @@ struct Plan {
     const Layout& layout(bool of_codes) const { return of_codes ? codes : floats; }
 };
 
-// Rows of one strip: half as much again as a second-level cache of 1 MiB. Wider strips compute
-// fewer halos twice, which pays (by up to a tenth at 32 channels) for what comes from the third
-// level.
-constexpr size_t kCacheBytes = 1472u << 10;
+// Rows of one strip: what a second-level cache of 1 MiB holds, and two threads keep below 2 MiB.
+// Half as much again would compute fewer halos twice (up to a tenth of the time at 32 channels).
+constexpr size_t kCacheBytes = 992u << 10;
 // Codes are a quarter as large: strips as wide as anybody wants take no more than this.
 constexpr size_t kCodeCacheBytes = 640u << 10;
 constexpr int kMaxColumns = 1024;
