@@ -5,7 +5,8 @@ For each shot (a range of frames between scene cuts):
     LR frames --global motion--> does the camera stand still? --no--> no plate
     HR luma --temporal median--> the place --AVIF--> bytes --decoded--> what experts train with
     interpolation, or plate where the LR agrees --> a gain worth its bytes? --no--> no plate
-    an earlier plate of the same place --> reused, the same bytes
+    an earlier plate of the same place --> reused, the same bytes (of the few most alike, so that
+                                           the work does not grow with the square of the shots)
 
 The median of 47 samples of a shot is a fair clean plate for what covers a place less than half the
 time. Plates are monochrome full-range AVIF: every browser and phone decodes it.
@@ -34,6 +35,10 @@ _STRIPE = 64
 """Rows of HR whose median is taken at once: 47 x 64 x 7680 samples are 23 MB."""
 _FEWEST_CORNERS = 12
 """With fewer a fit says nothing."""
+_ALIKE = 3
+"""Earlier plates that a shot tries: those whose thumbnails are nearest to its own."""
+_THUMBNAIL = (32, 18)
+"""Width and height of what plates are compared by."""
 _BLOCK = 24
 """Side in HR pixels of the blocks that choose; every scale divides it."""
 
@@ -120,30 +125,50 @@ def make_plates(
     for the decision.
     """
     plates: list[Plate] = []
+    thumbnails: list[NDArray[np.float32]] = []
     decided: list[Shot] = []
     for (start, stop), motion in zip(shots, motions, strict=True):
         if motion > config.still:
             decided.append(Shot(start, stop, -1, motion, 0.0))
             continue
         tested = _spread(start, stop, 5)
+        median = temporal_median(hr, _spread(start, stop, config.samples))
+        thumbnail = _thumbnail(median)
         reused = max(
-            ((promise(hr, lr, scale, tested, p.luma), i) for i, p in enumerate(plates)),
+            (
+                (promise(hr, lr, scale, tested, plates[index].luma), index)
+                for index in _most_alike(thumbnail, thumbnails)
+            ),
             default=(0.0, -1),
         )
         # An earlier plate is free; a new one must beat it by what its bytes are worth.
-        numbers = _spread(start, stop, config.samples)
-        plate = encode_plate(temporal_median(hr, numbers), config)
+        plate = encode_plate(median, config)
         gain = promise(hr, lr, scale, tested, plate.luma)
         share = video_bytes * (stop - start) / len(lr)
         price = config.db_per_doubling * math.log2(1 + len(plate.data) / max(share, 1))
         index = -1
         if gain - max(reused[0], 0.0) >= max(config.least_gain, price):
             plates.append(plate)
+            thumbnails.append(thumbnail)
             index = len(plates) - 1
         elif reused[0] >= config.least_gain:
             index, gain = reused[1], reused[0]
         decided.append(Shot(start, stop, index, motion, gain))
     return Plates(tuple(plates), tuple(decided))
+
+
+def _thumbnail(luma: U8) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(luma, _THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _most_alike(
+    thumbnail: NDArray[np.float32], others: Sequence[NDArray[np.float32]]
+) -> Sequence[int]:
+    """Indices of up to `_ALIKE` of the others, in order."""
+    if len(others) <= _ALIKE:
+        return range(len(others))
+    distances = np.abs(np.stack(others) - thumbnail).mean(axis=(1, 2))
+    return sorted(np.argsort(distances, kind="stable")[:_ALIKE].tolist())
 
 
 def shot_motion(hr: U8, scale: int, start: int, stop: int, config: PlateConfig) -> float:
