@@ -6,6 +6,7 @@ A segment that was left out takes the map and the plate of the nearest one that 
 
 import itertools
 import shutil
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,7 +180,7 @@ def shots_of(task: Task) -> list[tuple[int, int]]:
     facts = read_json(task.inputs["truth"] / "frames.json")
     starts = read_json(task.inputs["segments"] / "starts.json")
     cuts = read_json(task.inputs["segments"] / "shots.json")
-    scenes = [sum(cut <= starts[index] for cut in cuts) for index in facts["segments"]]
+    scenes = [bisect_right(cuts, starts[index]) for index in facts["segments"]]
     edges = np.cumsum([0, *facts["lengths"]]).tolist()
     begun = [n for n in range(len(scenes)) if n == 0 or scenes[n] != scenes[n - 1]]
     return list(itertools.pairwise([*(edges[n] for n in begun), edges[-1]]))
