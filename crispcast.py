@@ -141,6 +141,9 @@ def _encode(
             help="Multiply-adds a frame that clients can run, or phone-low, phone, laptop."
         ),
     ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Seconds that all training may take at most.")
+    ] = None,
     max_segment: Annotated[float, typer.Option(help="Longest segment, 2 to 4 seconds.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
@@ -174,6 +177,7 @@ def _encode(
             target_psnr=target_psnr,
             plate_quality=plate_quality,
             max_compute=max_compute,
+            budget=budget,
             max_segment=max_segment,
             seed=seed,
             threads=threads,

@@ -83,7 +83,7 @@ def train_base(
     wire: bytes | None = None
     for part, training in (("dense", config.dense), ("pruned", config.pruned)):
 
-        def told(step: int, psnr: float, part: str = part) -> None:
+        def told(step: int, _: float, psnr: float, part: str = part) -> None:
             if on_progress is not None:
                 on_progress(part, step, psnr)
 

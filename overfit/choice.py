@@ -105,7 +105,8 @@ def choose_by_bytes(points: Sequence[SurveyPoint], budget: float, what: str) -> 
         least = min(curve.least for curve in curves)
         raise CrispcastError(
             f"{what} cannot be met: at the coarsest the video and its plates take "
-            f"{math.ceil(least)} bytes of the {max(0, math.floor(budget))} there are; ask for more"
+            f"{math.ceil(least)} bytes, and networks and maps leave {max(0, math.floor(budget))} "
+            "for them; ask for more"
         )
     return max((curve.at_bytes(budget) for curve in possible), key=lambda choice: choice.psnr_y)
 

@@ -6,7 +6,8 @@ For each shot (a range of frames between scene cuts):
     HR luma --temporal median--> the place --AVIF--> bytes --decoded--> what experts train with
     interpolation, or plate where the LR agrees --> a gain worth its bytes? --no--> no plate,
                                                     or not that piece of it (plate_pieces.py)
-    an earlier plate of the same place --> reused, the same bytes
+    an earlier plate of the same place --> reused, the same bytes (of the few most alike, so that
+                                           the work does not grow with the square of the shots)
 
 The median of 47 samples of a shot is a fair clean plate for what covers a place less than half the
 time. Plates are monochrome full-range AVIF: every browser and phone decodes it.
@@ -36,6 +37,10 @@ _STRIPE = 64
 """Rows of HR whose median is taken at once: 47 x 64 x 7680 samples are 23 MB."""
 _FEWEST_CORNERS = 12
 """With fewer a fit says nothing."""
+_ALIKE = 3
+"""Earlier plates that a shot tries: those whose thumbnails are nearest to its own."""
+_THUMBNAIL = (32, 18)
+"""Width and height of what plates are compared by."""
 _BLOCK = 24
 """Side in HR pixels of the blocks that choose; every scale divides it."""
 
@@ -131,6 +136,7 @@ def make_plates(
     light has changed are sent anew, the others stay.
     """
     plates: list[Plate] = []
+    thumbnails: list[NDArray[np.float32]] = []
     decided: list[Shot] = []
     for (start, stop), motion in zip(shots, motions, strict=True):
         if motion > config.still:
@@ -140,11 +146,16 @@ def make_plates(
         edges = np.linspace(start, stop, count + 1).round().astype(int).tolist()
         for first, last in itertools.pairwise(edges):
             share = video_bytes * (last - first) / len(lr)
-            plate, gain = _plate_of_span(hr, lr, scale, (first, last), plates, config, share)
+            median = temporal_median(hr, _spread(first, last, config.samples))
+            thumbnail = _thumbnail(median)
+            alike = [plates[index] for index in _most_alike(thumbnail, thumbnails)]
+            footage = (hr, lr, scale, (first, last))
+            plate, gain = _plate_of_span(*footage, median, alike, config, share)
             index = -1
             if plate is not None:
                 if plate not in plates:
                     plates.append(plate)
+                    thumbnails.append(thumbnail)
                 index = plates.index(plate)
             decided.append(Shot(first, last, index, motion, gain))
     return Plates(tuple(plates), tuple(decided))
@@ -155,13 +166,14 @@ def _plate_of_span(
     lr: U8,
     scale: int,
     span: tuple[int, int],
+    median: U8,
     plates: Sequence[Plate],
     config: PlateConfig,
     video_bytes: float,
 ) -> tuple[Plate | None, float]:
     """The plate of a span of frames and the dB it promises; None where none pays.
 
-    Pieces of the earlier plate that suits best cost nothing.
+    `plates` are earlier ones: pieces of the one that suits best cost nothing.
     """
     tested = _spread(*span, 5)
     offers = [promise(hr, lr, scale, tested, plate.luma) for plate in plates]
@@ -170,7 +182,6 @@ def _plate_of_span(
     kept: dict[Region, Piece] = {}
     if earlier >= 0 and offers[earlier].gain >= config.least_gain:
         kept = {piece.region: piece for piece in plates[earlier].pieces}
-    median = temporal_median(hr, _spread(*span, config.samples))
     fresh = [_encode_piece(median, region, config) for region in regions(width, height)]
     offer = promise(hr, lr, scale, tested, composed(fresh, width, height))
     if offer.gain < config.least_gain and not kept:
@@ -198,6 +209,20 @@ def _plate_of_span(
     if gain - free >= price and gain >= config.least_gain:
         return plate, gain
     return (plates[earlier], free) if kept else (None, gain)
+
+
+def _thumbnail(luma: U8) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(luma, _THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _most_alike(
+    thumbnail: NDArray[np.float32], others: Sequence[NDArray[np.float32]]
+) -> Sequence[int]:
+    """Indices of up to `_ALIKE` of the others, in order."""
+    if len(others) <= _ALIKE:
+        return range(len(others))
+    distances = np.abs(np.stack(others) - thumbnail).mean(axis=(1, 2))
+    return sorted(np.argsort(distances, kind="stable")[:_ALIKE].tolist())
 
 
 def shot_motion(hr: U8, scale: int, start: int, stop: int, config: PlateConfig) -> float:

@@ -22,11 +22,11 @@ import numpy as np
 
 from client_sdk.contract import Grid
 from overfit.chunking import Segment, choose_patch_size, chunk_samples
-from overfit.inference import upscale
+from overfit.inference import interpolate, upscale
 from overfit.metrics import psnr_y
 from overfit.networks import Expert, NetworkConfig
 from overfit.plates import Plate, PlateConfig, encode_plate, global_motion, temporal_median
-from overfit.training import TrainingConfig, train
+from overfit.training import DivergedError, OnStep, TrainingConfig, train
 from overfit.training_data import TrainingData
 from overfit.video import RungConfig, VideoInfo, downscale, pad, padded_size, read_frames, read_rung
 from overfit.video.frames import U8, Planes
@@ -42,8 +42,9 @@ class SurveyConfig:
 
     crfs: x264 CRFs of the rung. qualities: AVIF qualities of the plates, none for no plates.
     segments: how many are looked at, spread over the video. pictures: HR frames kept of them, at
-    most. compared: of those, how many each combination is measured on. steps: updates of the
-    network (with 300 it has not learned yet what a finer plate is worth).
+    most. compared: of those, how many each combination is measured on. steps, budget: updates of
+    the network (with 300 it has not learned yet what a finer plate is worth), and seconds for them,
+    at most.
     """
 
     crfs: tuple[float, ...] = (24, 30, 36, 42)
@@ -52,6 +53,7 @@ class SurveyConfig:
     pictures: int = 24
     compared: int = 5
     steps: int = 900
+    budget: float | None = None
     seed: int = 0
     threads: int = 2
 
@@ -91,8 +93,15 @@ def survey(
     shots: Sequence[int],
     scale: int,
     config: SurveyConfig,
+    *,
+    checkpoint: Path | None = None,
+    on_progress: OnStep | None = None,
 ) -> tuple[SurveyPoint, ...]:
-    """The points of one scale. `shots` are the frame numbers at which scenes start, 0 first."""
+    """The points of one scale. `shots` are the frame numbers at which scenes start, 0 first.
+
+    `checkpoint` and `on_progress` are `train`'s. Should the network diverge, interpolation stands
+    for it: then rates and scales are ranked, and no plates.
+    """
     chosen = np.linspace(0, len(segments) - 1, min(config.segments, len(segments)))
     sampled = [segments[index] for index in sorted(set(chosen.round().astype(int).tolist()))]
     sample = _read(info, sampled, shots, scale, config)
@@ -104,7 +113,12 @@ def survey(
         for index, (start, stop) in enumerate(zip(shots, [*shots[1:], info.frames], strict=True))
         if index in set(sample.shots)
     )
-    expert = _train(sample, [low for low, _ in rungs], plates, scale, config)
+    expert: Expert | None
+    try:
+        lows = [low for low, _ in rungs]
+        expert = _train(sample, lows, plates, scale, config, checkpoint, on_progress)
+    except DivergedError:
+        expert, plates = None, {}
     points = []
     for crf, (low, size) in zip(config.crfs, rungs, strict=True):
         for variant, quality in enumerate((0, *config.qualities) if plates else (0,)):
@@ -187,6 +201,8 @@ def _train(
     plates: dict[int, list[Plate]],
     scale: int,
     config: SurveyConfig,
+    checkpoint: Path | None,
+    on_progress: OnStep | None,
 ) -> Expert:
     """One small network for every CRF, plate quality, and no plate."""
     count = len(sample.hr)
@@ -213,6 +229,7 @@ def _train(
     network = NetworkConfig(scale=scale, units=8, blocks=2, inputs=inputs)
     training = TrainingConfig(
         steps=config.steps,
+        budget=config.budget,
         density=1.0,
         codes=False,
         round_begin=1.0,
@@ -220,11 +237,12 @@ def _train(
         seed=config.seed,
         threads=config.threads,
     )
-    return train(data, network, training).network
+    trained = train(data, network, training, checkpoint=checkpoint, on_progress=on_progress)
+    return trained.network
 
 
 def _quality(
-    sample: _Sample, low: U8, plates: dict[int, Plate], expert: Expert, compared: int
+    sample: _Sample, low: U8, plates: dict[int, Plate], expert: Expert | None, compared: int
 ) -> float:
     """PSNR-Y in dB, mean over some frames."""
     rows = np.linspace(0, len(low) - 1, min(compared, len(low))).round().astype(int).tolist()
@@ -232,6 +250,10 @@ def _quality(
     for row in rows:
         plate = plates.get(sample.shots[row])
         luma = np.asarray(low[row])
-        picture = upscale(expert, luma, luma, None if plate is None else plate.luma)
+        picture = (
+            interpolate(luma, sample.hr.shape[1] // luma.shape[0])
+            if expert is None
+            else upscale(expert, luma, luma, None if plate is None else plate.luma)
+        )
         found.append(psnr_y(sample.hr[row], picture))
     return math.fsum(found) / len(found)

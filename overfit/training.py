@@ -2,6 +2,10 @@
 
 A pure function of its data and its frozen config: the same on the same machine, wherever it was
 interrupted. `train` writes a checkpoint every few seconds and goes on from it.
+
+Rate, pruning and rounding follow the *progress*, 0 to 1: the share of the steps that is done, or of
+the seconds where there is a budget and they go faster. So a training always ends in time, as the
+same kind of network; with a budget it depends on the machine how good a one.
 """
 
 from __future__ import annotations
@@ -31,23 +35,28 @@ _SETTLING_BATCHES = 8
 _KEEP = 0.98
 """How much of the running error a step keeps."""
 
-Progress = Callable[[int, float], None]
-"""Called with the number of steps done and the running PSNR-Y in dB of what is trained on."""
+OnStep = Callable[[int, float, float], None]
+"""Called with the steps done, the progress, and the running PSNR-Y in dB of what is trained on."""
+
+
+class DivergedError(CrispcastError):
+    """A training gave numbers that are none, and did so again at a lower rate."""
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """How an expert is trained.
 
-    steps: updates in all. batch: windows an update. tile: side of a window in LR pixels without its
-    halo (three of 96 cost as much as eight of 48, and teach half as much again). density: fraction
-    of the taps between the first and the last layer that survive. prune_begin, prune_end,
-    round_begin: fractions of the steps between which taps are cut, and from which weights are
-    rounded to `bits` and, with `codes`, the values between layers to 8. plate_dropout: fraction of
-    windows shown without their plate.
+    steps: updates in all, at most. budget: seconds that it may take, at most. batch: windows an
+    update. tile: side of a window in LR pixels without its halo (three of 96 cost as much as eight
+    of 48, and teach half as much again). density: fraction of the taps between the first and the
+    last layer that survive. prune_begin, prune_end, round_begin: progress between which taps are
+    cut, and from which weights are rounded to `bits` and, with `codes`, the values between layers
+    to 8. plate_dropout: fraction of windows shown without their plate.
     """
 
     steps: int = 3000
+    budget: float | None = None
     batch: int = 3
     tile: int = 96
     learning_rate: float = 2e-3
@@ -70,6 +79,8 @@ class TrainingConfig:
             raise CrispcastError(f"tiles of {self.tile} pixels are mostly halo; choose 16 or more")
         if self.steps < 1 or self.batch < 1 or self.threads < 1:
             raise CrispcastError("steps, batch and threads must be at least 1")
+        if self.budget is not None and not 0 < self.budget < math.inf:
+            raise CrispcastError(f"a budget of {self.budget:g} s is no time to train in")
         if not 0 < self.density <= 1:
             raise CrispcastError(f"density {self.density:g} is not above 0 and up to 1")
         if not 0 <= self.prune_begin <= self.prune_end <= self.round_begin <= 1:
@@ -88,13 +99,15 @@ class TrainingConfig:
 class Trained:
     """A trained expert on the CPU, its weights pruned and rounded.
 
-    `psnr_y` is the running figure of training in dB, `density` that of the prunable layers,
-    `seconds` the time spent, over all attempts, `bits` what its weights were rounded to.
+    `psnr_y` is the running figure of training in dB, `density` that of the prunable layers, `steps`
+    the updates and `seconds` the time spent, over all interruptions, `bits` what its weights were
+    rounded to.
     """
 
     network: Expert
     psnr_y: float
     density: float
+    steps: int
     seconds: float
     bits: int
 
@@ -111,25 +124,35 @@ def train(
     *,
     base: PlanIR | None = None,
     checkpoint: Path | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnStep | None = None,
 ) -> Trained:
     """Trains one expert on `data`, from the weights of `base` where one is given.
 
     `checkpoint` is a file this run may write, and goes on from if an equal run left it; the caller
-    removes it. Raises CrispcastError where the training diverges twice, or where `base` is of
-    another shape.
+    removes it. A training that diverges starts again at a third of the learning rate, once.
+
+    Raises DivergedError where it diverges twice, CrispcastError where `base` is of another shape.
     """
+    run = _Run(data, network, config, base, checkpoint, on_progress)
     try:
-        return _Run(data, network, config, base, checkpoint, on_progress).finish()
-    except FloatingPointError:
-        # Seen at rates of 4e-3 on wide networks: a calmer start is worth one retry.
-        calmer = replace(config, learning_rate=config.learning_rate / 3)
-    try:
-        return _Run(data, network, calmer, base, checkpoint, on_progress).finish()
+        return run.finish()
     except FloatingPointError as error:
-        raise CrispcastError(
-            f"training diverged at a learning rate of {calmer.learning_rate:g}; lower it"
-        ) from error
+        if run.calm:
+            raise _diverged(run) from error
+        spent = run.seconds
+    # Seen at rates of 4e-3 on wide networks: a calmer start is worth one retry.
+    run = _Run(data, network, config, base, checkpoint, on_progress, calm=True, spent=spent)
+    try:
+        return run.finish()
+    except FloatingPointError as error:
+        raise _diverged(run) from error
+
+
+def _diverged(run: _Run) -> DivergedError:
+    return DivergedError(
+        f"training diverged twice, at last at a learning rate of {run.rate:.2g}; "
+        "another --seed, fewer --steps or --method none may help"
+    )
 
 
 class _Run:
@@ -142,8 +165,13 @@ class _Run:
         config: TrainingConfig,
         base: PlanIR | None,
         checkpoint: Path | None,
-        on_progress: Progress | None,
+        on_progress: OnStep | None,
+        *,
+        calm: bool = False,
+        spent: float = 0.0,
     ) -> None:
+        """`calm`: the second attempt, at a lower rate, after `spent` seconds."""
+        begun = time.monotonic()
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.config = config
@@ -160,11 +188,13 @@ class _Run:
         if base is not None:
             start_from(self.expert, base)
         self.expert.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.Adam(self.expert.parameters(), lr=config.learning_rate)
+        self.optimizer = torch.optim.Adam(self.expert.parameters())
         self.pruner = TapPruner(self.expert)
+        self.calm = calm
         self.step = 0
         self.error = 0.0
-        self.seconds = 0.0
+        self.seconds = spent
+        self.pruned = config.density == 1
         self.rounding = False
         key = hashlib.sha256(
             repr((asdict(network), asdict(config), data.lr.shape, len(data.samples))).encode()
@@ -174,35 +204,48 @@ class _Run:
                 key.update(numbers.dequantised().tobytes())
         self.key = key.hexdigest()
         self._restore()
+        self._origin = begun - self.seconds
+        if calm and checkpoint is not None:
+            self._save(checkpoint)  # or the first attempt would be made again
+
+    @property
+    def rate(self) -> float:
+        """The learning rate at its highest."""
+        return self.config.learning_rate / (3 if self.calm else 1)
+
+    @property
+    def progress(self) -> float:
+        """0 to 1: the share of the steps, or of the seconds where that is larger."""
+        share = self.step / self.config.steps
+        if self.config.budget is not None:
+            share = max(share, self.seconds / self.config.budget)
+        return min(share, 1.0)
 
     def finish(self) -> Trained:
         config = self.config
-        steps = config.steps
-        saved = begun = time.monotonic()
-        spent = self.seconds
-        while self.step < steps:
-            if not self.rounding and self.step >= round(config.round_begin * steps):
+        saved = time.monotonic()
+        self.seconds = saved - self._origin
+        while self.step == 0 or self.progress < 1:
+            if not self.rounding and self.progress >= config.round_begin:
                 self._begin_rounding()
-                if config.codes:
-                    self._settle()
             self._update()
             self.step += 1
-            self._prune()
             now = time.monotonic()
-            self.seconds = spent + now - begun
-            if self.on_progress is not None and (self.step % 20 == 0 or self.step == steps):
-                self.on_progress(self.step, self.psnr())
+            self.seconds = now - self._origin
+            self._prune()
+            if self.on_progress is not None and (self.step % 20 == 0 or self.progress == 1):
+                self.on_progress(self.step, self.progress, self.psnr())
             if self.checkpoint is not None and now - saved > _CHECKPOINT_SECONDS:
                 self._save(self.checkpoint)
                 saved = now
         if not self.rounding:
             self._begin_rounding()
-            if config.codes:
-                self._settle()
         end_rounding(self.expert)
         self.pruner.apply()
+        self._check()
         network = self.expert.cpu().eval().requires_grad_(False)
-        return Trained(network, self.psnr(), self.pruner.density(), self.seconds, config.bits)
+        density = self.pruner.density()
+        return Trained(network, self.psnr(), density, self.step, self.seconds, config.bits)
 
     def psnr(self) -> float:
         """Running PSNR-Y in dB; an error of 1 in the networks' domain is 128 codes."""
@@ -211,9 +254,9 @@ class _Run:
 
     def _rate(self) -> float:
         config = self.config
-        warm = min(1.0, (self.step + 1) / max(1, min(config.warmup, config.steps // 4)))
-        cosine = 0.5 * (1 + math.cos(math.pi * self.step / config.steps))
-        return config.learning_rate * warm * max(cosine, 0.002)
+        warm = min(1.0, max((self.step + 1) / max(1, config.warmup), 4 * self.progress))
+        cosine = 0.5 * (1 + math.cos(math.pi * self.progress))
+        return self.rate * warm * max(cosine, 0.002)
 
     def _update(self) -> None:
         batch = self._draw()
@@ -239,17 +282,26 @@ class _Run:
             raise FloatingPointError
         self.error = _KEEP * self.error + (1 - _KEEP) * error
 
+    def _check(self) -> None:
+        """Raises FloatingPointError where a weight is no number, which no later step repairs."""
+        if not all(bool(weight.isfinite().all()) for weight in self.expert.parameters()):
+            raise FloatingPointError
+
     def _prune(self) -> None:
         config = self.config
-        begin, end = config.prune_begin * config.steps, config.prune_end * config.steps
-        last = self.step == math.ceil(end)
-        due = self.step % config.prune_every == 0 or last
-        if config.density < 1 and due and begin < self.step <= math.ceil(end):
-            self.pruner.tighten(cubic_density(self.step, int(begin), int(end), config.density))
+        last = not self.pruned and self.progress >= config.prune_end
+        due = self.step % config.prune_every == 0 and self.progress > config.prune_begin
+        if last or (due and not self.pruned):
+            self.pruner.tighten(
+                cubic_density(self.progress, config.prune_begin, config.prune_end, config.density)
+            )
+        self.pruned = self.pruned or last
 
     def _begin_rounding(self) -> None:
         begin_rounding(self.expert, self.config.bits)
         self.rounding = True
+        if self.config.codes:
+            self._settle()
 
     @torch.no_grad()
     def _settle(self) -> None:
@@ -267,6 +319,7 @@ class _Run:
         )
 
     def _save(self, path: Path) -> None:
+        self._check()
         state = {
             "key": self.key,
             "expert": self.expert.state_dict(),
@@ -276,6 +329,8 @@ class _Run:
             "step": self.step,
             "error": self.error,
             "seconds": self.seconds,
+            "calm": self.calm,
+            "pruned": self.pruned,
             "rounding": self.rounding,
         }
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -296,10 +351,10 @@ class _Run:
             )
         except Exception:  # A damaged checkpoint costs its training, nothing else.
             return
-        if state.get("key") != self.key:
+        if state.get("key") != self.key or (self.calm and not state["calm"]):
             return
         if state["rounding"]:
-            self._begin_rounding()
+            begin_rounding(self.expert, self.config.bits)
         self.expert.load_state_dict(state["expert"])
         self.optimizer.load_state_dict(state["optimizer"])
         for name, mask in state["masks"].items():
@@ -307,3 +362,5 @@ class _Run:
         self.random.bit_generator.state = state["random"]
         self.step, self.error = state["step"], state["error"]
         self.seconds = state["seconds"]
+        self.calm, self.pruned = state["calm"], state["pruned"]
+        self.rounding = state["rounding"]

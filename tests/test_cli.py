@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -287,39 +283,3 @@ class TestDamagedPackages:
         other = write_video(tmp_path / "other.mp4", width=224, height=192, frames=30)
         run("report", package_copy, "--source", other).refused("another video")
         assert not (package_copy / "report").exists()
-
-
-def test_a_killed_encode_goes_on_where_it_was(small_video: Path, tmp_path: Path) -> None:
-    from server.encoding import EncodeConfig, EncodeProgress, encode
-
-    settings: dict[str, Any] = {"preset": "fast", "steps": 80, "plates": "off", "threads": 1}
-    target, store = tmp_path / "out" / "a.crisp", tmp_path / "store"
-    script = (
-        "import sys, crispcast, overfit.training\n"
-        "overfit.training._CHECKPOINT_SECONDS = 0.0\n"
-        f"crispcast.encode({str(small_video)!r}, {str(target)!r}, store=__import__('pathlib')"
-        f".Path({str(store)!r}), on_progress=lambda p: print(p.job, p.psnr, flush=True), "
-        f"**{settings!r})\n"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=os.environ.copy()
-    )
-    assert child.stdout is not None
-    told = (line for line in child.stdout if line.startswith("expert-0") and "None" not in line)
-    next(told)
-    next(told)  # so step 20 is long done, and its checkpoint written
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
-    assert not target.exists()
-    assert list(target.parent.iterdir()) == []
-
-    news: list[EncodeProgress] = []
-    result = encode(EncodeConfig(small_video, target, store=store, **settings), news.append)
-
-    assert {"probe", "segments", "rung", "truth", "low"} <= set(result.reused)
-    trained = [n for n in news if n.job == "expert-0" and n.psnr is not None]
-    # 80 steps are told every 20: from the start there would be four of them.
-    assert 0 < len(trained) < 4
-    assert open_package(target).manifest.source.frames == 30
-    assert list((store / "partial").iterdir()) == []

@@ -18,13 +18,13 @@ BLOCK = 4
 """Output channels that share a tap, as in the plan format."""
 
 
-def cubic_density(step: int, begin: int, end: int, target: float) -> float:
-    """Fraction of taps that survive at `step`: 1 up to `begin`, `target` from `end` on."""
-    if step <= begin:
-        return 1.0
-    if step >= end:
+def cubic_density(progress: float, begin: float, end: float, target: float) -> float:
+    """Fraction of taps that survive at `progress`: 1 up to `begin`, `target` from `end` on."""
+    if progress >= end:
         return target
-    left = 1 - (step - begin) / (end - begin)
+    if progress <= begin:
+        return 1.0
+    left = 1 - (progress - begin) / (end - begin)
     return target + (1 - target) * left**3
 
 

@@ -118,7 +118,7 @@ class RungFacts:
     sha256: str
 
 
-def _x264_params(config: RungConfig, extra: str) -> str:
+def _x264_params(config: RungConfig, passes: str) -> str:
     params = {
         "keyint": "infinite",
         "min-keyint": "1",
@@ -144,10 +144,12 @@ def _x264_params(config: RungConfig, extra: str) -> str:
         # Of libx264 165's code for AVX-512, some reads memory it never wrote: on small pictures
         # up to one encode in sixty came out different. Without it 5500 came out the same.
         params["asm"] = "avx2"
-    if config.bitrate is not None:
+    if config.bitrate is not None and "pass=2" in passes:
+        # How full the buffer is depends on how far the other thread has come: with one thread, and
+        # without a buffer in the first pass, the bytes are the same every time.
         kbps = config.bitrate // 1000
-        params |= {"vbv-maxrate": str(2 * kbps), "vbv-bufsize": str(4 * kbps)}
-    return ":".join(f"{key}={value}" for key, value in params.items()) + extra
+        params |= {"vbv-maxrate": str(2 * kbps), "vbv-bufsize": str(4 * kbps), "threads": "1"}
+    return ":".join(f"{key}={value}" for key, value in params.items()) + passes
 
 
 def write_rung(

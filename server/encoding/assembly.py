@@ -1,6 +1,8 @@
 """From the artefacts of an encode to the parts of its package."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +46,11 @@ def assemble(
     segments = segments_of(starts, info.frames)
     rung = read_json(inputs["rung"] / "rung.json")
     scale = config["scale"]
-    parts = _segment_parts(inputs, rung["width"], rung["height"], len(segments), trials)
+    samples = info.width * info.height
+    parts = _segment_parts(inputs, rung["width"], rung["height"], len(segments), trials, samples)
     audio = read_json(inputs["audio"] / "audio.json")
     quality = None
     if trials is not None:
-        samples = info.width * info.height
         each = [quality_of([trial], samples) for trial in trials]
         quality = tuple(
             SegmentQuality(psnr_y=q.psnr_y, psnr_y_bicubic=q.psnr_y_bicubic) for q in each
@@ -103,21 +105,24 @@ def _segment_parts(
     height: int,
     count: int,
     trials: Sequence[SegmentTrial] | None,
+    samples: int,
 ) -> tuple[SegmentParts, ...]:
-    """Map, plans and plate of every segment."""
+    """Map, plans and plate of every segment; `samples` are those of an HR frame's luma."""
     if "chunks" not in inputs:
         return (SegmentParts(PatchMap.uniform(width, height, 0)),) * count
     kept: list[int] = read_json(inputs["truth"] / "frames.json")["segments"]
     chunks = np.load(inputs["chunks"] / "chunks.npy")
     plates = read_json(inputs["plates"] / "plates.json")
     grid = Grid(width, height, *choose_patch_size(width, height))
+    read = cache(Path.read_bytes)  # of a long video, each file has many segments
     parts = []
     for index in range(count):
         # The nearest training segment: itself, unless the video is long.
-        nearest = int(np.argmin([abs(index - other) for other in kept]))
+        right = min(bisect_left(kept, index), len(kept) - 1)
+        nearest = min(max(right - 1, 0), right, key=lambda place: abs(index - kept[place]))
         experts = chunks[nearest] + 1
         if trials is not None:
-            experts = np.where(trials[index].pays(), experts, 0)
+            experts = np.where(trials[index].pays(samples), experts, 0)
         used = [int(expert) for expert in np.unique(experts) if expert > 0]
         # Experts are numbered anew in each segment, so that it names no plan it does not use.
         local = {expert: number for number, expert in enumerate(used, start=1)}
@@ -128,7 +133,7 @@ def _segment_parts(
         parts.append(
             SegmentParts(
                 PatchMap(grid, tuple(local.get(int(expert), 0) for expert in experts)),
-                tuple(_plan(inputs, expert) for expert in used),
+                tuple(read(inputs[f"expert-{expert - 1}"] / "expert.plan") for expert in used),
                 () if plate < 0 else _pieces(inputs["plates"], plates["files"][plate], canvas),
                 None if canvas is None else np.array(plates["views"][nearest], np.int32),
             )
@@ -144,8 +149,3 @@ def _pieces(
     return tuple(
         PlateParts((folder / file["name"]).read_bytes(), tuple(file["region"])) for file in files
     )
-
-
-def _plan(inputs: Mapping[str, Path], expert: int) -> bytes:
-    """The wire plan of an expert, from 1."""
-    return (inputs[f"expert-{expert - 1}"] / "expert.plan").read_bytes()

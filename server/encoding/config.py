@@ -12,6 +12,7 @@ MAX_CHUNKS = 16
 BASE_STEPS = 500
 """With more steps an expert ends better from random weights, which keep no base's taps."""
 MAX_STEPS = 10_000_000
+MAX_BUDGET = 10_000_000
 MAX_THREADS = 256
 MAX_SEED = 0xFFFF_FFFF
 
@@ -47,6 +48,25 @@ DEVICES: dict[str, float] = {"phone-low": 0.6e9, "phone": 2e9, "laptop": 8e9}
 """Multiply-adds a frame that a class of device is taken to run at 30 frames a second."""
 
 
+SURVEY_SHARE = 0.2
+"""Of the budget, for the survey's networks together."""
+CHUNKS_SHARE = 0.1
+"""Of the budget, for the network that finds how hard patches are, where there are several experts.
+"""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Seconds that trainings may take at most: the survey's, the chunks', each expert's.
+
+    None is no bound, or no such training.
+    """
+
+    survey: float | None
+    chunks: float | None
+    expert: float | None
+
+
 @dataclass(frozen=True)
 class EncodeConfig:
     """One encode.
@@ -57,6 +77,9 @@ class EncodeConfig:
     None, the scale. Without a target a `scale` of None is 2. `plate_quality` is AVIF's, 1 to 100.
     `max_compute` bounds the multiply-adds a frame of what a client must run: a number, or a name
     of `DEVICES`. `network` is set by what was decided, and is the preset's otherwise.
+
+    `budget` bounds the seconds of all training together (`shares`): then the result depends on how
+    fast the machine is, without it only on the settings.
 
     `canvas` is for the plates of shots whose camera moves; without `plates` there is none.
 
@@ -84,6 +107,7 @@ class EncodeConfig:
     target_psnr: float | None = None
     plate_quality: int | None = None
     max_compute: str | float | None = None
+    budget: float | None = None
     network: Preset | None = None
     max_segment: float = 2.0
     seed: int = 0
@@ -113,6 +137,10 @@ class EncodeConfig:
         _within("target_kbps", self.target_kbps, 5, 1_000_000)
         _within("target_psnr", self.target_psnr, 10, 60)
         _within("plate_quality", self.plate_quality, 1, 100)
+        if self.budget is not None and not 0 < self.budget <= MAX_BUDGET:
+            raise CrispcastError(
+                f"a budget of {self.budget:g} s: choose above 0, up to {MAX_BUDGET} seconds"
+            )
         _within("max_compute", self.compute, 1e5, 1e15)
         if not 2.0 <= self.max_segment <= 4.0:
             raise CrispcastError(f"segments of {self.max_segment:g} s: choose 2 to 4 seconds")
@@ -176,6 +204,16 @@ class EncodeConfig:
         return self.work.chunks if self.chunks is None else self.chunks
 
     @property
+    def shares(self) -> "Shares":
+        """What each training has of the budget."""
+        if self.budget is None:
+            return Shares(None, None, None)
+        survey = SURVEY_SHARE * self.budget if self.targeted else 0.0
+        chunks = CHUNKS_SHARE * self.budget if self.experts > 1 else 0.0
+        left = self.budget - survey - chunks
+        return Shares(survey or None, chunks or None, left / max(1, self.experts))
+
+    @property
     def canonical(self) -> dict[str, object]:
         """The settings that shape the package, as JSON: what its identity is made of."""
         return {
@@ -196,6 +234,7 @@ class EncodeConfig:
             "lr_bitrate": self.lr_bitrate,
             "max_segment": self.max_segment,
             "seed": self.seed,
+            **({} if self.budget is None else {"budget": self.budget}),
         }
 
 

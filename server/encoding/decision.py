@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.errors import CrispcastError
-from server.encoding.config import EncodeConfig, Preset
+from server.encoding.config import SURVEY_SHARE, EncodeConfig, Preset
 from server.encoding.graph import Job, SourceFile, Task, job_function
 from server.encoding.jobs import cores, cut_segments, load_info, probe_source, read_json, write_json
 
@@ -27,18 +27,27 @@ _RATE_GAIN = 1.5
 
 
 def survey_job(config: EncodeConfig, source: SourceFile) -> Job:
-    """The job that surveys; it reads the source itself, as its scale is not chosen yet."""
+    """The job that surveys; it reads the source itself, as its scale is not chosen yet.
+
+    Each scale is a job before it, so that a kill costs no other scale.
+    """
     scales = list(config.work.scales) if config.scale is None else [config.scale]
     probe = Job("survey-probe", probe_source, {"scale": min(scales)}, {"source": source}, 1)
     known: dict[str, Job | SourceFile] = {"source": source, "probe": probe}
     segments = Job("survey-segments", cut_segments, {"max_segment": config.max_segment}, known, 2)
+    seconds = config.shares.survey
     settings = {
-        "scales": scales,
         "qualities": _qualities(config),
+        "budget": None if seconds is None else seconds / len(scales),
         "seed": config.seed,
         "threads": config.threads,
     }
-    return Job("survey", survey_source, settings, {**known, "segments": segments}, 10)
+    parts: dict[str, Job | SourceFile] = {**known, "segments": segments}
+    surveys: dict[str, Job | SourceFile] = {
+        f"scale-{scale}": Job(f"survey-{scale}", survey_scale, {**settings, "scale": scale}, parts)
+        for scale in scales
+    }
+    return Job("survey", join_surveys, {"scales": scales}, {**parts, **surveys}, 0.1)
 
 
 def _qualities(config: EncodeConfig) -> list[int]:
@@ -64,35 +73,54 @@ def _qualities(config: EncodeConfig) -> list[int]:
     "overfit.training_data",
     "overfit.video",
 )
-def survey_source(task: Task) -> None:
-    """→ survey.json: the points of every scale, and the facts that a choice needs."""
+def survey_scale(task: Task) -> None:
+    """→ points.json: the points of a scale; none where the video is too small for it."""
     from overfit.chunking import Segment
     from overfit.survey import SurveyConfig, survey
     from overfit.video import check_scale
 
     info = load_info(task.inputs["probe"], task.inputs["source"])
+    scale: int = task.config["scale"]
+    try:
+        check_scale(info, scale)
+    except CrispcastError:  # the smallest scale has passed, or the probe had failed
+        write_json(task.out / "points.json", [])
+        return
     starts = read_json(task.inputs["segments"] / "starts.json")
     shots = read_json(task.inputs["segments"] / "shots.json")
     ends = [*starts[1:], info.frames]
     segments = [Segment(start, stop - start) for start, stop in zip(starts, ends, strict=True)]
     settings = SurveyConfig(
         qualities=tuple(task.config["qualities"]),
+        budget=task.config["budget"],
         seed=task.config["seed"],
         threads=cores(task.config["threads"]),
     )
-    points = []
+    points = survey(
+        info,
+        segments,
+        shots,
+        scale,
+        settings,
+        checkpoint=task.checkpoint / "state.pt",
+        on_progress=lambda _, progress, psnr: task.report(progress, psnr),
+    )
+    write_json(task.out / "points.json", [asdict(point) for point in points])
+
+
+@job_function()
+def join_surveys(task: Task) -> None:
+    """→ survey.json: the points of every scale, and the facts that a choice needs."""
+    info = load_info(task.inputs["probe"], task.inputs["source"])
     scales: list[int] = task.config["scales"]
-    for done, scale in enumerate(scales):
-        try:
-            check_scale(info, scale)
-        except CrispcastError:
-            continue  # the first, which is the smallest, has passed
-        points += [asdict(point) for point in survey(info, segments, shots, scale, settings)]
-        task.report((done + 1) / len(scales))
     facts = {
-        "points": points,
+        "points": [
+            point
+            for scale in scales
+            for point in read_json(task.inputs[f"scale-{scale}"] / "points.json")
+        ],
         "seconds": float(info.frames / info.fps),
-        "segments": len(segments),
+        "segments": len(read_json(task.inputs["segments"] / "starts.json")),
         "frames": info.frames,
         "samples": info.width * info.height,
     }
@@ -128,6 +156,7 @@ def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
         plate_quality=choice.quality or None,
         target_kbps=None,
         target_psnr=None,
+        budget=None if config.budget is None else (1 - SURVEY_SHARE) * config.budget,
         **rate,
     )
     return sized(settled, facts["samples"], choice.video_bytes + choice.plate_bytes + fixed)

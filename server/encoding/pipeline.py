@@ -230,7 +230,13 @@ def _learned(
     chunks = Job(
         "chunks",
         training_jobs.find_chunks,
-        {"chunks": config.experts, "units": work.units, "steps": work.steps, **runs},
+        {
+            "chunks": config.experts,
+            "units": work.units,
+            "steps": work.steps,
+            "budget": config.shares.chunks,
+            **runs,
+        },
         footage,
         10 if config.experts > 1 else 0.1,
     )
@@ -248,6 +254,7 @@ def _learned(
             {
                 "chunk": index,
                 "steps": max(1, work.steps // config.experts),
+                "budget": config.shares.expert,
                 "units": work.units,
                 "plate_units": work.plate_units,
                 "blocks": work.blocks,

@@ -6,6 +6,7 @@ A segment that was left out takes the map and the plate of the nearest one that 
 
 import itertools
 import shutil
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from client_sdk.contract import Grid, open_package
 from client_sdk.contract.plate import compose, decode_plate
 from kernels.compiler import decode_plan
 from kernels.errors import CrispcastError
+from kernels.plan import PlanIR
 from kernels.runtime import Canvas
 from overfit.canvas import CanvasConfig, CanvasShot, make_canvases
 from overfit.chunking import (
@@ -26,11 +28,11 @@ from overfit.chunking import (
     patch_errors,
     patch_psnr,
 )
-from overfit.networks import NetworkConfig
+from overfit.networks import Expert, NetworkConfig
 from overfit.package import write_package
 from overfit.plates import PlateConfig, make_plates, shot_motion, stillness
 from overfit.plates import Plates as MadePlates
-from overfit.training import TrainingConfig, train
+from overfit.training import DivergedError, Trained, TrainingConfig, train
 from overfit.training_data import Int, TrainingData, previous_frames
 from overfit.trial import try_experts
 from overfit.video.frames import U8
@@ -162,22 +164,40 @@ def find_chunks(task: Task) -> None:
         chunks = np.zeros((len(footage.segments), len(rectangles)), np.int32)
     else:
         data = footage.data(footage.everywhere())
-        steps = min(DIFFICULTY_STEPS, task.config["steps"])
-        trained = train(
-            data,
-            NetworkConfig(scale=footage.scale, units=task.config["units"], blocks=1),
-            TrainingConfig(
-                steps=steps,
-                density=1.0,
-                seed=task.config["seed"],
-                threads=cores(task.config["threads"]),
-            ),
-            checkpoint=task.checkpoint / "state.pt",
-            on_progress=lambda step, psnr: task.report(step / steps, psnr),
+        network = NetworkConfig(scale=footage.scale, units=task.config["units"], blocks=1)
+        training = TrainingConfig(
+            steps=min(DIFFICULTY_STEPS, task.config["steps"]),
+            budget=task.config["budget"],
+            density=1.0,
+            seed=task.config["seed"],
+            threads=cores(task.config["threads"]),
         )
-        errors = patch_errors(trained.network, data, footage.segments, rectangles)
+        expert: Expert | None
+        try:
+            expert = _trained(task, data, network, training, None).network
+        except DivergedError:
+            expert = None  # what is hard for interpolation will do
+        errors = patch_errors(expert, data, footage.segments, rectangles)
         chunks = chunk_by_quantile(patch_psnr(errors), count)
     np.save(task.out / "chunks.npy", chunks)
+
+
+def _trained(
+    task: Task,
+    data: TrainingData,
+    network: NetworkConfig,
+    training: TrainingConfig,
+    base: PlanIR | None,
+) -> Trained:
+    """`train` with the checkpoint and the progress of a job."""
+    return train(
+        data,
+        network,
+        training,
+        base=base,
+        checkpoint=task.checkpoint / "state.pt",
+        on_progress=lambda _, progress, psnr: task.report(progress, psnr),
+    )
 
 
 def shots_of(task: Task) -> list[tuple[int, int]]:
@@ -185,7 +205,7 @@ def shots_of(task: Task) -> list[tuple[int, int]]:
     facts = read_json(task.inputs["truth"] / "frames.json")
     starts = read_json(task.inputs["segments"] / "starts.json")
     cuts = read_json(task.inputs["segments"] / "shots.json")
-    scenes = [sum(cut <= starts[index] for cut in cuts) for index in facts["segments"]]
+    scenes = [bisect_right(cuts, starts[index]) for index in facts["segments"]]
     edges = np.cumsum([0, *facts["lengths"]]).tolist()
     begun = [n for n in range(len(scenes)) if n == 0 or scenes[n] != scenes[n - 1]]
     return list(itertools.pairwise([*(edges[n] for n in begun), edges[-1]]))
@@ -289,7 +309,7 @@ def _canvases(
 
 @job_function(*_LEARNS, *_COMPILES)
 def train_expert(task: Task) -> None:
-    """→ expert.plan and expert.json (running PSNR in dB, density); neither if no patch is its."""
+    """→ expert.plan, expert.json (running PSNR in dB, density, steps); none if no patch is its."""
     config = task.config
     footage = Footage.of(task)
     plates = Plates.of(task.inputs["plates"], footage)
@@ -303,26 +323,30 @@ def train_expert(task: Task) -> None:
         blocks=config["blocks"],
         inputs=("luma", "previous", "plate") if plates.pictures else ("luma", "previous"),
     )
-    steps = config["steps"]
     training = TrainingConfig(
-        steps=steps,
+        steps=config["steps"],
+        budget=config["budget"],
         density=config["density"],
         codes=config["precision"] == "int8",
         seed=config["seed"],
         threads=cores(config["threads"]),
     )
     base = base_for(network, config["density"], task.inputs)
-    trained = train(
+    trained = _trained(
+        task,
         footage.data(samples, plates),
         network,
         training if base is None else training.from_base(),
-        base=None if base is None else decode_plan(base),
-        checkpoint=task.checkpoint / "state.pt",
-        on_progress=lambda step, psnr: task.report(step / steps, psnr),
+        None if base is None else decode_plan(base),
     )
     chosen = choose_plan(trained.network, trained.bits, base)
     (task.out / "expert.plan").write_bytes(chosen.wire)
-    facts = {"psnr_y": trained.psnr_y, "density": trained.density, "form": chosen.form}
+    facts = {
+        "psnr_y": trained.psnr_y,
+        "density": trained.density,
+        "form": chosen.form,
+        "steps": trained.steps,
+    }
     write_json(task.out / "expert.json", facts)
 
 

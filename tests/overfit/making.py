@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +15,23 @@ def picture(number: int, width: int, height: int) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     wave = 40 * np.sin((x + number) / 5) + 30 * np.cos(y / 7 + number / 9) + 118
     return np.clip(wave, 16, 235).astype(np.uint8)
+
+
+def texture(seed: int, width: int = 96, height: int = 64) -> np.ndarray:
+    """Luma of detail two samples wide, u8 [height, width]: networks learn it at once."""
+    codes = np.random.default_rng(seed).integers(20, 230, (height // 2, width // 2))
+    return codes.astype(np.uint8).repeat(2, 0).repeat(2, 1)
+
+
+def write_frames(path: Path, lumas: Sequence[np.ndarray]) -> Path:
+    """Writes pictures u8 [height, width] as an H.264 video of 25 frames a second."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "12"})
+        stream.height, stream.width = lumas[0].shape
+        for luma in lumas:
+            container.mux(stream.encode(gray_frame(np.ascontiguousarray(luma), "yuv420p")))
+        container.mux(stream.encode(None))
+    return path
 
 
 def write_video(

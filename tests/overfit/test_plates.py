@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,9 +13,11 @@ from kernels.errors import CrispcastError
 from overfit.plates import (
     PlateConfig,
     Plates,
+    Promise,
     encode_plate,
     global_motion,
     make_plates,
+    promise,
     shot_motion,
     temporal_median,
 )
@@ -95,6 +99,26 @@ def test_returning_to_a_place_costs_no_second_plate() -> None:
     made = made_of(hr, shots, video_bytes=200_000)
     assert [s.plate for s in made.shots] == [0, 1, 0]
     assert len({piece.sha256 for plate in made.plates for piece in plate.pieces}) == 2
+
+
+def test_many_shots_are_linear_work_and_still_find_their_place_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = 0
+
+    def counted(*facts: Any) -> Promise:
+        nonlocal tried
+        tried += 1
+        return promise(*facts)
+
+    monkeypatch.setattr("overfit.plates.promise", counted)
+    places = list(range(12)) * 2
+    stills = [place(100 + index, 96, 128) for index in places]
+    hr = np.concatenate([np.stack([still] * 5) for still in stills])
+    shots = [(5 * index, 5 * index + 5) for index in range(len(places))]
+    made = make_plates(hr, low(hr), 2, shots, [0.0] * 24, CONFIG, video_bytes=2_000_000)
+    assert [shot.plate for shot in made.shots] == places
+    assert tried <= 4 * len(places)
 
 
 def test_a_plate_that_costs_more_than_the_video_is_not_worth_it() -> None:

@@ -19,9 +19,9 @@ def block(expert: Expert, index: int = 0) -> Block:
 
 
 def test_density_falls_by_the_cubic_law() -> None:
-    assert cubic_density(0, 100, 500, 0.25) == 1
-    assert cubic_density(300, 100, 500, 0.25) == pytest.approx(0.25 + 0.75 / 8)
-    assert cubic_density(900, 100, 500, 0.25) == 0.25
+    assert cubic_density(0, 0.1, 0.5, 0.25) == 1
+    assert cubic_density(0.3, 0.1, 0.5, 0.25) == pytest.approx(0.25 + 0.75 / 8)
+    assert cubic_density(0.9, 0.1, 0.5, 0.25) == 0.25
 
 
 def test_a_tap_lives_or_dies_for_four_channels_together() -> None:

@@ -11,7 +11,7 @@ import torch
 from kernels.errors import CrispcastError
 from overfit.inference import interpolate, upscale
 from overfit.networks import NetworkConfig, build
-from overfit.training import TrainingConfig, train
+from overfit.training import DivergedError, TrainingConfig, train
 from overfit.training_data import (
     TrainingData,
     WindowSampler,
@@ -60,8 +60,8 @@ def test_training_beats_interpolation_with_a_quarter_of_the_taps() -> None:
     network = psnr(upscale(trained.network, data.lr[5], data.lr[4]), data.hr[5])
     assert network > psnr(interpolate(data.lr[5], 2), data.hr[5]) + 1
     assert trained.density == pytest.approx(0.25, abs=0.02)
-    assert seen[-1][0] == 100
-    assert seen[-1][1] == pytest.approx(network, abs=6)
+    assert seen[-1][:2] == (100, 1.0)
+    assert seen[-1][2] == pytest.approx(network, abs=6)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
@@ -80,10 +80,7 @@ def test_a_stopped_training_goes_on_and_ends_the_same(
     whole = train(make_data(), NETWORK, config(steps=60)).network
     checkpoint = tmp_path / "expert.pt"
 
-    class KilledError(Exception):
-        pass
-
-    def kill(step: int, _: float) -> None:
+    def kill(step: int, *_: float) -> None:
         if step >= stop:
             raise KilledError
 
@@ -96,7 +93,7 @@ def test_a_stopped_training_goes_on_and_ends_the_same(
         NETWORK,
         config(steps=60),
         checkpoint=checkpoint,
-        on_progress=lambda step, _: steps.append(step),
+        on_progress=lambda step, *_: steps.append(step),
     ).network
     assert steps[0] >= stop
     for name, value in whole.state_dict().items():
@@ -112,7 +109,7 @@ def test_a_checkpoint_of_something_else_or_garbage_is_not_used(tmp_path: Path) -
         NETWORK,
         config(steps=20),
         checkpoint=checkpoint,
-        on_progress=lambda step, _: steps.append(step),
+        on_progress=lambda step, *_: steps.append(step),
     )
     assert steps == [20]
 
@@ -207,6 +204,117 @@ def test_scale_3_and_4_train(tmp_path: Path) -> None:
         assert upscale(trained.network, lr[1], lr[0]).shape == (24 * scale, 32 * scale)
 
 
+def weights_of(network: torch.nn.Module) -> list[torch.Tensor]:
+    return [value for value in network.state_dict().values() if value.is_floating_point()]
+
+
+@pytest.mark.parametrize("budget", [1e-6, 0.7])
+def test_a_training_ends_with_its_budget_as_the_same_kind_of_network(budget: float) -> None:
+    told: list[tuple[int, float, float]] = []
+    endless = config(steps=10_000_000, budget=budget)
+    trained = train(make_data(), NETWORK, endless, on_progress=lambda *now: told.append(now))
+    assert trained.seconds < budget + 1  # one step is the most that it may be late
+    assert trained.steps < 10_000
+    assert told[-1][:2] == (trained.steps, 1.0)
+    assert trained.density == pytest.approx(0.25, abs=0.02)
+    for name, weight in trained.network.named_parameters():
+        if weight.dim() == 4:  # rounded to five bits
+            assert weight.isfinite().all()
+            for channel in weight.flatten(1):
+                assert len(channel.abs().unique()) <= 16, name
+
+
+def test_a_budget_that_is_not_needed_changes_nothing() -> None:
+    free = train(make_data(), NETWORK, config()).network
+    bound = train(make_data(), NETWORK, config(budget=3600.0)).network
+    assert all(map(torch.equal, weights_of(free), weights_of(bound)))
+
+
+class KilledError(Exception):
+    """Stands for a kill."""
+
+
+def test_what_a_killed_training_took_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overfit.training._CHECKPOINT_SECONDS", 0.0)
+    endless = config(steps=10_000_000, budget=1.0)
+
+    def kill(_: int, progress: float, __: float) -> None:
+        if progress > 0.5:
+            raise KilledError
+
+    file, told = tmp_path / "expert.pt", []
+    with pytest.raises(KilledError):
+        train(make_data(), NETWORK, endless, checkpoint=file, on_progress=kill)
+    train(
+        make_data(),
+        NETWORK,
+        endless,
+        checkpoint=file,
+        on_progress=lambda _, progress, __: told.append(progress),
+    )
+    assert told[0] > 0.4
+
+
+def spoil_gradients(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """The update number `at` gives a weight that is no number; its error shows only in the next."""
+    step, calls = torch.optim.Adam.step, 0
+
+    def spoilt(optimizer: torch.optim.Adam) -> None:
+        nonlocal calls
+        calls += 1
+        step(optimizer)
+        if calls == at:
+            with torch.no_grad():
+                optimizer.param_groups[0]["params"][0].fill_(float("nan"))
+
+    monkeypatch.setattr("torch.optim.Adam.step", spoilt)
+
+
+@pytest.mark.parametrize("at", [7, 40], ids=["on the way", "in the last step"])
+def test_weights_that_are_no_numbers_cost_one_calmer_training(
+    monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    spoil_gradients(monkeypatch, at)
+    trained = train(make_data(), NETWORK, config())
+    assert all(weight.isfinite().all() for weight in weights_of(trained.network))
+    assert np.isfinite(trained.psnr_y)
+
+
+def test_a_training_that_diverges_twice_is_refused_with_a_sentence() -> None:
+    with pytest.raises(DivergedError, match=r"diverged twice.*--seed"):
+        train(make_data(), NETWORK, config(learning_rate=1e30))
+
+
+def test_a_killed_second_attempt_goes_on_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overfit.training._CHECKPOINT_SECONDS", 0.0)
+    file, told = tmp_path / "expert.pt", []
+    attempts: list[int] = []
+
+    def kill(step: int, *_: float) -> None:
+        attempts.append(step)
+        if attempts == [20, 20]:
+            raise KilledError
+
+    spoil_gradients(monkeypatch, at=25)
+    with pytest.raises(KilledError):
+        train(make_data(), NETWORK, config(), checkpoint=file, on_progress=kill)
+    spoil_gradients(monkeypatch, at=0)
+    resumed = train(
+        make_data(),
+        NETWORK,
+        config(),
+        checkpoint=file,
+        on_progress=lambda step, *_: told.append(step),
+    )
+    assert told == [20, 40]
+    calm = train(make_data(), NETWORK, config(learning_rate=2e-3 / 3))
+    assert all(map(torch.equal, weights_of(calm.network), weights_of(resumed.network)))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -216,6 +324,8 @@ def test_scale_3_and_4_train(tmp_path: Path) -> None:
         {"bits": 9},
         {"plate_dropout": 2.0},
         {"tile": 4},
+        {"budget": 0.0},
+        {"budget": float("nan")},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict) -> None:

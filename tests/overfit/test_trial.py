@@ -13,8 +13,8 @@ def test_a_patch_takes_the_better_of_expert_and_interpolation() -> None:
         bicubic=np.array([[20, 40], [20, 40]]),
         lanczos=np.array([55, 55]),
     )
-    assert trial.pays().tolist() == [True, False]
-    assert trial.mixed().tolist() == [50, 50]
+    assert trial.pays(100).tolist() == [True, False]
+    assert trial.mixed(100).tolist() == [50, 50]
     quality = quality_of([trial, trial], samples=100)
     assert quality.psnr_y == pytest.approx(psnr_of(50, 100))
     assert quality.psnr_y_bicubic == pytest.approx(psnr_of(60, 100))
@@ -23,4 +23,22 @@ def test_a_patch_takes_the_better_of_expert_and_interpolation() -> None:
 
 def test_a_draw_goes_to_interpolation() -> None:
     even = np.array([[30]])
-    assert SegmentTrial(even, even, np.array([30])).pays().tolist() == [False]
+    assert SegmentTrial(even, even, np.array([30])).pays(100).tolist() == [False]
+
+
+def test_less_error_in_all_is_no_gain_where_most_frames_lose() -> None:
+    """A flash: the expert saves much in one busy frame, and spoils nine that were perfect."""
+    bicubic = np.array([[9000, 10]] + [[1, 10]] * 9)
+    network = np.array([[8000, 5]] + [[50, 5]] * 9)
+    assert network.sum() < bicubic.sum()
+    trial = SegmentTrial(network, bicubic, bicubic.sum(axis=1))
+    assert trial.pays(100).tolist() == [False, True]
+    quality = quality_of([trial], samples=100)
+    assert quality.psnr_y > quality.psnr_y_bicubic
+
+
+def test_experts_that_help_no_choice_of_patches_are_left_out() -> None:
+    bicubic = np.array([[10_000, 10_000], [0, 0]])
+    network = np.array([[5_000, 5_000], [400, 400]])
+    trial = SegmentTrial(network, bicubic, bicubic.sum(axis=1))
+    assert trial.pays(100).tolist() == [False, False]

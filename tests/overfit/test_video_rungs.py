@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -76,10 +77,13 @@ def test_colour_tags_are_kept(source: Path, tmp_path: Path) -> None:
         assert frame.colorspace == 1
 
 
-def test_the_same_settings_give_the_same_bytes(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rate", [{"crf": 28.0}, {"crf": None, "bitrate": 60_000}])
+def test_the_same_settings_give_the_same_bytes(
+    source: Path, tmp_path: Path, rate: dict[str, Any]
+) -> None:
     hashes = {
-        encode(source, tmp_path / f"{n}.mp4", [0, 20], RungConfig(crf=28))[1].sha256
-        for n in range(2)
+        encode(source, tmp_path / f"{n}.mp4", [0, 20], RungConfig(**rate))[1].sha256
+        for n in range(6)
     }
     assert len(hashes) == 1
 
