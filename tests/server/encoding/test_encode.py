@@ -130,7 +130,7 @@ def test_a_still_camera_gets_a_plate(tmp_path: Path) -> None:
     assert kinds == {"plan", "plate"}
     assert with_plate.sizes.plates > 0
     assert without.sizes.plates == 0
-    assert with_plate.quality.psnr_y > without.quality.psnr_y + 1
+    assert with_plate.quality.psnr_y > without.quality.psnr_y + 0.7
 
 
 def test_a_camera_that_pans_gets_a_canvas(tmp_path: Path) -> None:
