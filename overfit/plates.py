@@ -37,7 +37,7 @@ _STRIPE = 64
 """Rows of HR whose median is taken at once: 47 x 64 x 7680 samples are 23 MB."""
 _FEWEST_CORNERS = 12
 """With fewer a fit says nothing."""
-_ALIKE = 3
+_ALIKE = 2
 """Earlier plates that a shot tries: those whose thumbnails are nearest to its own."""
 _THUMBNAIL = (32, 18)
 """Width and height of what plates are compared by."""

@@ -47,7 +47,7 @@ class DivergedError(CrispcastError):
 class TrainingConfig:
     """How an expert is trained.
 
-    steps: updates in all, at most. budget: seconds that it may take, at most. batch: windows an
+    steps: updates in all, at most. budget: seconds that they may take, at most. batch: windows an
     update. tile: side of a window in LR pixels without its halo (three of 96 cost as much as eight
     of 48, and teach half as much again). density: fraction of the taps between the first and the
     last layer that survive. prune_begin, prune_end, round_begin: progress between which taps are
@@ -171,7 +171,6 @@ class _Run:
         spent: float = 0.0,
     ) -> None:
         """`calm`: the second attempt, at a lower rate, after `spent` seconds."""
-        begun = time.monotonic()
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.config = config
@@ -204,7 +203,6 @@ class _Run:
                 key.update(numbers.dequantised().tobytes())
         self.key = key.hexdigest()
         self._restore()
-        self._origin = begun - self.seconds
         if calm and checkpoint is not None:
             self._save(checkpoint)  # or the first attempt would be made again
 
@@ -224,14 +222,14 @@ class _Run:
     def finish(self) -> Trained:
         config = self.config
         saved = time.monotonic()
-        self.seconds = saved - self._origin
+        origin = saved - self.seconds
         while self.step == 0 or self.progress < 1:
             if not self.rounding and self.progress >= config.round_begin:
                 self._begin_rounding()
             self._update()
             self.step += 1
             now = time.monotonic()
-            self.seconds = now - self._origin
+            self.seconds = now - origin
             self._prune()
             if self.on_progress is not None and (self.step % 20 == 0 or self.progress == 1):
                 self.on_progress(self.step, self.progress, self.psnr())
@@ -254,7 +252,8 @@ class _Run:
 
     def _rate(self) -> float:
         config = self.config
-        warm = min(1.0, max((self.step + 1) / max(1, config.warmup), 4 * self.progress))
+        warmup = max(1, min(config.warmup, config.steps // 4))
+        warm = min(1.0, max((self.step + 1) / warmup, 4 * self.progress))
         cosine = 0.5 * (1 + math.cos(math.pi * self.progress))
         return self.rate * warm * max(cosine, 0.002)
 

@@ -11,6 +11,8 @@ from server.encoding.graph import hash_file
 MAX_CHUNKS = 16
 BASE_STEPS = 500
 """With more steps an expert ends better from random weights, which keep no base's taps."""
+BASE_SECONDS = 15.0
+"""About what those take on two cores, where there is a budget instead."""
 MAX_STEPS = 10_000_000
 MAX_BUDGET = 10_000_000
 MAX_THREADS = 256
@@ -192,7 +194,9 @@ class EncodeConfig:
     def bases(self) -> tuple[Path, ...]:
         """Files of the bases that an expert may start from."""
         if self.base == "auto":
+            seconds = self.shares.expert
             short = self.work.steps <= BASE_STEPS * max(1, self.experts)
+            short = short or (seconds is not None and seconds <= BASE_SECONDS)
             return bases.shipped() if short else ()
         return () if self.base == "none" else (Path(self.base),)
 

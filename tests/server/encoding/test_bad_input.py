@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from client_sdk.contract import open_package
 from client_sdk.contract.patch_map import FILE_HEADER
 from client_sdk.upscaler import Upscaler
+from kernels import bases
 from kernels.errors import CrispcastError
 from overfit.training import TrainingConfig, _Run
 from overfit.video import read_rung
@@ -176,6 +177,14 @@ def test_experts_that_diverge_are_refused_in_a_sentence(
 def test_impossible_budgets_are_refused(tmp_path: Path, budget: float) -> None:
     with pytest.raises(CrispcastError, match="choose above 0"):
         config(tmp_path / "odd.mp4", budget=budget)
+
+
+def test_short_budgets_begin_at_a_base_as_few_steps_do(tmp_path: Path) -> None:
+    source = tmp_path / "odd.mp4"
+    assert config(source, steps=None, budget=10.0).bases == bases.shipped() != ()
+    assert config(source, steps=None, budget=10.0, base="none").bases == ()
+    assert config(source, steps=None, budget=60.0).bases == ()
+    assert config(source, steps=None, budget=60.0, chunks=5).bases == bases.shipped()
 
 
 def test_shares_of_a_budget_add_up_to_it(tmp_path: Path) -> None:
