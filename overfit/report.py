@@ -15,7 +15,7 @@ from typing import Any
 from client_sdk.contract import Package, open_package
 from kernels.errors import PackageError
 from overfit.measurement import METHODS, Measurement, OnFrame, measure
-from overfit.metrics import pooled_psnr, seam_gap
+from overfit.metrics import pooled_psnr
 from overfit.package import Ledger, ledger
 from overfit.report_page import render_page
 from overfit.scoring import METRICS, Scores
@@ -139,11 +139,12 @@ def _document(package: Package, rung_index: int, measured: Measurement) -> dict[
 def _whole(scores: Scores, method: str) -> dict[str, Any]:
     """The figures of the whole video, with those that no frame has by itself."""
     lumas = [value for value in scores.figures[method]["psnr_y"] or () if value is not None]
-    seams = scores.seams
+    seams = scores.seams.get(method)
     return {
         **_means(scores, method),
         "psnr_y_pooled": pooled_psnr(lumas),
-        "seam_gap": seam_gap(seams[method], seams["bicubic"]) if seams else None,
+        "seam_gap": seams.gap if seams else None,
+        "seam_step": seams.step if seams else None,
         "protocols": {
             name: {"luma": luma, "rgb": rgb}
             for name, (luma, rgb) in scores.protocols[method].items()

@@ -70,9 +70,28 @@ def _number(value: float | None, digits: int = 2) -> str:
 
 
 def _quality_table(document: dict[str, Any]) -> str:
-    head = ("", "PSNR-Y", "PSNR-RGB", "SSIM", "XPSNR", "flicker", "VMAF-NEG", "seam gap")
-    columns = ("psnr_y", "psnr_rgb", "ssim", "xpsnr", "flicker", "vmaf_neg", "seam_gap")
-    digits = {"ssim": 4, "seam_gap": 3}
+    head = (
+        "",
+        "PSNR-Y",
+        "PSNR-RGB",
+        "SSIM",
+        "XPSNR",
+        "flicker",
+        "VMAF-NEG",
+        "seam gap",
+        "seam step",
+    )
+    columns = (
+        "psnr_y",
+        "psnr_rgb",
+        "ssim",
+        "xpsnr",
+        "flicker",
+        "vmaf_neg",
+        "seam_gap",
+        "seam_step",
+    )
+    digits = {"ssim": 4, "seam_gap": 3, "seam_step": 3}
     rows = [
         (method, *(_number(figures[column], digits.get(column, 2)) for column in columns))
         for method, figures in document["methods"].items()
@@ -83,8 +102,8 @@ def _quality_table(document: dict[str, Any]) -> str:
     meanings = (
         "<p>Flicker: RMS change of the error from frame to frame where the source stands still "
         f"({100 * document['still_share']:.0f} % of the picture), in codes of 8 bits; less is "
-        "better. Seam gap: PSNR inside patches less PSNR within two samples of a seam, less the "
-        "same of bicubic, in dB; above 0, seams.</p>"
+        "better. Seam gap and step: what borders between patches add to the error beside them and "
+        "to its jumps, in dB; above 0, seams. Bicubic knows no patches: what it reads is noise.</p>"
     )
     return _table(head, rows) + meanings + note
 
