@@ -17,6 +17,7 @@ from client_sdk.contract import Package
 from client_sdk.upscaler import Upscaler
 from kernels.errors import PackageError
 from overfit.metrics import Planes, RgbConversion, SeamGrid, lanczos_planes
+from overfit.patch_quality import PatchErrors, SegmentPatches
 from overfit.scoring import ClipScorer, Scores, Scoring
 from overfit.video import Frame, VideoInfo, probe, read_frames, read_rung
 
@@ -37,7 +38,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Figures of every frame of `METHODS`.
+    """Figures of every frame of `METHODS`, and `patches` of every segment.
 
     `frame_sha256` are the hashes of the network's HR planes (Y, then U, then V, rows without
     padding).
@@ -46,6 +47,7 @@ class Measurement:
     scores: Scores
     frame_sha256: list[str]
     pictures: tuple[Picture, ...]
+    patches: tuple[SegmentPatches, ...]
 
 
 def check_source(package: Package, source: Path) -> VideoInfo:
@@ -101,6 +103,7 @@ def measure(
     to_rgb = RgbConversion(colour.matrix, colour.range == "full")
     scoring = Scoring(*size, info.fps, scale, to_rgb, vmaf, threads)
     seams = _SeamGrids(package, rung_index)
+    patches = PatchErrors(package, rung_index)
     hashes: list[str] = []
     pictures = []
     with ClipScorer(METHODS, scoring) as scorer:
@@ -113,11 +116,12 @@ def measure(
             hashes.append(frame_hash(made["network"]))
             if truth.number in shown:
                 pictures.append(Picture(truth.number, truth.planes, made))
+            patches.add(truth.y, made["network"][0], made["bicubic"][0])
             scorer.add(truth.planes, made, seams.of_frame(truth.number))
             if on_frame is not None:
                 on_frame(truth.number + 1, info.frames)
         scores = scorer.finish()
-    return Measurement(scores, hashes, tuple(pictures))
+    return Measurement(scores, hashes, tuple(pictures), patches.finish())
 
 
 class _SeamGrids:

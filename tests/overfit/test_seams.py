@@ -85,10 +85,10 @@ def test_worse_sub_pixels_are_no_seams(scale: int) -> None:
 
 
 def test_blocks_of_the_codec_are_no_seams() -> None:
-    """H.264's errors are larger at the borders of its blocks; patches may end there too."""
+    """H.264's errors are larger at the borders of macroblocks; patches may end there too."""
     grid = SeamGrid.of(patches(128, 96), H, W, scale=2)
     y, x = np.mgrid[0:H, 0:W]
-    blocks = ((x + 2) % 16 < 4) | ((y + 2) % 16 < 4)
+    blocks = ((x + 2) % 32 < 4) | ((y + 2) % 32 < 4)
     field = noise(strength=4 + 4.0 * blocks)
     assert gap(field, grid) == pytest.approx(0, abs=0.1)
     # On borders of patches alone it would be a seam.
