@@ -11,8 +11,9 @@ moved by a macroblock either way, where no patch ends. So near,
     H.264's blocks   are in the same place: its error is larger at their borders, where patches end
                      too, and a macroblock further it is as large without any patch.
 
-The frame's own edges are no seams. Luma, pooled over the video. Content leaves some noise; what
-bicubic interpolation reads, which knows no patches, shows how much.
+Borders are compared in short pieces, and a figure is the mean over all pieces of all frames, so
+that no few hard places decide. The frame's own edges are no seams. Luma. Content leaves some noise;
+what bicubic interpolation reads, which knows no patches, shows how much.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,65 +22,89 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from overfit.metrics.protocols import Errors
-from overfit.metrics.psnr import U8, psnr_of
+from overfit.metrics.psnr import U8
 
 VERSION = 2
 """Rises when a seam measure changes its meaning, so that kept figures are measured again."""
 
 BORDER = 2
 """Samples on either side of a border between patches, at full size."""
+PIECE = 8
+"""Luma samples of the LR along a border."""
 MACROBLOCK = 16
 """Luma samples of the LR (H.264, clause 6.3)."""
+ROUNDING = 1 / 12
+"""Squared error that 8 bits make by themselves; without it, log(0)."""
 
 Bool = npt.NDArray[np.bool_]
 Index = npt.NDArray[np.intp]
 Rectangle = tuple[int, int, int, int]
-_Lines = tuple[Bool, Bool]
-"""Where `[height, width]` a patch ends to the left of a sample, and where above it."""
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Flat indices into a luma plane: samples; the right one of pairs, the lower one of pairs."""
+class _Pieces:
+    """Pieces of borders in one direction, as flat indices into a luma plane, a row for each piece.
 
-    samples: Index
-    right: Index
-    lower: Index
+    `beside` and `near` are samples; `at` and `near_at` the later ones of pairs whose earlier ones
+    are `back` before them.
+    """
+
+    beside: Index
+    near: Index
+    at: Index
+    near_at: Index
+    back: int
 
     @classmethod
-    def of(cls, lines: Sequence[_Lines], samples: Sequence[int], pairs: Sequence[int]) -> "_Places":
-        """All that lies at these distances from any of the lines, in samples."""
-        shape = lines[0][0].shape
-        at, right, lower = (np.zeros(shape, bool) for _ in range(3))
-        for vertical, horizontal in lines:
-            for by in samples:
-                at |= _moved(vertical, 1, by) | _moved(horizontal, 0, by)
-            for by in pairs:
-                right |= _moved(vertical, 1, by)
-                lower |= _moved(horizontal, 0, by)
-        right[:, 0] = lower[0] = False
-        return cls(*(np.flatnonzero(mask) for mask in (at, right, lower)))
+    def of(cls, lines: Bool, scale: int, across: int, along: int) -> "_Pieces":
+        """Of lines `[n, m]`: where a patch begins along the second axis.
 
-    def without(self, other: "_Places") -> "_Places":
-        """What is not also in `other`."""
-        ours = (self.samples, self.right, self.lower)
-        theirs = (other.samples, other.right, other.lower)
-        kept = (np.setdiff1d(a, b, assume_unique=True) for a, b in zip(ours, theirs, strict=True))
-        return _Places(*kept)
+        `across` and `along` are the flat distances of neighbours on the second and first axis.
+        """
+        length, margin = PIECE * scale, scale + BORDER
+        count = lines.shape[0] // length
+        whole: Bool = lines[: count * length].reshape(count, length, -1).min(axis=1)
+        whole[:, :margin] = whole[:, max(0, whole.shape[1] - margin) :] = False
+        row, column = np.nonzero(whole)
+        first = row * length * along + column * across
+        beside = np.arange(-BORDER, BORDER)
+        near = np.r_[-scale - BORDER : -scale, scale : scale + BORDER]
+
+        def places(distances: npt.NDArray[np.int_]) -> Index:
+            offsets = np.add.outer(np.arange(length) * along, distances * across).ravel()
+            found: Index = np.add.outer(first, offsets)
+            return found
+
+        ends = np.array([-scale, scale])
+        return cls(places(beside), places(near), places(np.array([0])), places(ends), across)
+
+
+@dataclass(frozen=True)
+class _Excess:
+    """dB of `pieces` pieces, summed."""
+
+    decibels: float
+    pieces: int
+
+    @classmethod
+    def of(cls, squared: npt.NDArray[np.float64], near: npt.NDArray[np.float64]) -> "_Excess":
+        """Of the mean squares of each piece and near it."""
+        ratios = (squared + ROUNDING) / (near + ROUNDING)
+        return cls(float(10 * np.log10(ratios).sum()), len(ratios))
+
+    @classmethod
+    def total(cls, parts: Iterable["_Excess"]) -> "_Excess":
+        """Of all together."""
+        known = list(parts)
+        return cls(sum(part.decibels for part in known), sum(part.pieces for part in known))
 
 
 @dataclass(frozen=True)
 class SeamGrid:
-    """Where a frame has seams, what lies near them, and both where no patch ends.
+    """Where a frame has seams, and the same borders where no patch ends."""
 
-    Figures of `SeamErrors` come in this order.
-    """
-
-    seams: _Places
-    near: _Places
-    moved: _Places
-    near_moved: _Places
+    seams: tuple[_Pieces, ...]
+    moved: tuple[_Pieces, ...]
 
     @classmethod
     def of(cls, rectangles: Iterable[Rectangle], height: int, width: int, scale: int) -> "SeamGrid":
@@ -87,105 +112,98 @@ class SeamGrid:
 
         They tile the frame and may pass its right and lower edge.
         """
-        lines = _borders(rectangles, height, width)
+        vertical, horizontal = np.zeros((height, width), bool), np.zeros((width, height), bool)
+        for x, y, w, h in rectangles:
+            vertical[y : y + h, x : x + 1] = True
+            horizontal[x : x + w, y : y + 1] = True
+        vertical[:, 0] = horizontal[:, 0] = False  # the frame's edges
+        # Where two borders cross, what is near the one is beside the other.
+        clear = ~_beside(horizontal).T, ~_beside(vertical).T
+        directions = ((vertical, clear[0], 1, width), (horizontal, clear[1], width, 1))
         step = MACROBLOCK * scale
-        moved = [(_moved(lines[0], 1, by), _moved(lines[1], 0, by)) for by in (-step, step)]
-        beside = range(-BORDER, BORDER)
-        near = (*range(-scale - BORDER, -scale), *range(scale, scale + BORDER))
-        seams = _Places.of([lines], beside, (0,))
         return cls(
-            seams,
-            _Places.of([lines], near, (-scale, scale)).without(seams),
-            _Places.of(moved, beside, (0,)).without(seams),
-            _Places.of(moved, near, (-scale, scale)).without(seams),
+            tuple(_Pieces.of(lines & clear, scale, *steps) for lines, clear, *steps in directions),
+            tuple(
+                _Pieces.of(_moved(lines, by) & ~lines & clear, scale, *steps)
+                for lines, clear, *steps in directions
+                for by in (-step, step)
+            ),
         )
-
-    @property
-    def places(self) -> tuple[_Places, ...]:
-        """The four of them."""
-        return self.seams, self.near, self.moved, self.near_moved
 
 
 @dataclass(frozen=True)
 class SeamErrors:
-    """Squared luma errors of samples, and squared jumps of the error, at a `SeamGrid`'s places."""
+    """What a frame's, or a video's, error and its jumps are at seams, and where no patch ends."""
 
-    levels: tuple[Errors, ...]
-    jumps: tuple[Errors, ...]
+    levels: tuple[_Excess, _Excess]
+    jumps: tuple[_Excess, _Excess]
 
     @classmethod
     def of(cls, truth: U8, made: U8, grid: SeamGrid) -> "SeamErrors":
         """Of a frame's luma `[h, w]`."""
-        row = truth.shape[1]
         error = (made.astype(np.int16) - truth).ravel()
 
-        def jumps(at: _Places) -> Errors:
-            right = error[at.right] - error[at.right - 1]
-            lower = error[at.lower] - error[at.lower - row]
-            return _total([_squared(right), _squared(lower)])
+        def squared(values: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
+            means: npt.NDArray[np.float64] = np.square(values, dtype=np.int32).mean(axis=1)
+            return means
+
+        def level(pieces: _Pieces) -> _Excess:
+            return _Excess.of(squared(error[pieces.beside]), squared(error[pieces.near]))
+
+        def jump(pieces: _Pieces) -> _Excess:
+            at, near = (
+                squared(error[places] - error[places - pieces.back])
+                for places in (pieces.at, pieces.near_at)
+            )
+            return _Excess.of(at, near)
 
         return cls(
-            tuple(_squared(error[at.samples]) for at in grid.places),
-            tuple(jumps(at) for at in grid.places),
+            (_Excess.total(map(level, grid.seams)), _Excess.total(map(level, grid.moved))),
+            (_Excess.total(map(jump, grid.seams)), _Excess.total(map(jump, grid.moved))),
         )
 
     @classmethod
     def total(cls, frames: Sequence["SeamErrors"]) -> "SeamErrors":
         """Of all frames together."""
-        return cls(
-            tuple(_total(parts) for parts in zip(*(f.levels for f in frames), strict=True)),
-            tuple(_total(parts) for parts in zip(*(f.jumps for f in frames), strict=True)),
+        levels, jumps = (
+            (_Excess.total(part[0] for part in parts), _Excess.total(part[1] for part in parts))
+            for parts in ([f.levels for f in frames], [f.jumps for f in frames])
         )
+        return cls(levels, jumps)
 
     @property
     def gap(self) -> float | None:
-        """The seam gap in dB; None where there is no seam, or all is beside one."""
-        return _excess(self.levels)
+        """The seam gap in dB; None where there is no piece of a seam."""
+        return _beyond_content(*self.levels)
 
     @property
     def step(self) -> float | None:
         """The seam step in dB, likewise."""
-        return _excess(self.jumps)
+        return _beyond_content(*self.jumps)
 
 
-def _borders(rectangles: Iterable[Rectangle], height: int, width: int) -> _Lines:
-    vertical, horizontal = (np.zeros((height, width), bool) for _ in range(2))
-    for x, y, w, h in rectangles:
-        if 0 < x < width:
-            vertical[y : y + h, x] = True
-        if 0 < y < height:
-            horizontal[y, x : x + w] = True
-    return vertical, horizontal
-
-
-def _moved(mask: Bool, axis: int, by: int) -> Bool:
-    """Along an axis; what leaves the frame is gone."""
-    moved = np.zeros_like(mask)
-    size = mask.shape[axis]
-    if abs(by) < size:
-        into = slice(max(by, 0), size + min(by, 0))
-        out_of = slice(max(-by, 0), size - max(by, 0))
-        index = (into, out_of) if axis == 0 else ((slice(None), into), (slice(None), out_of))
-        moved[index[0]] = mask[index[1]]
+def _moved(lines: Bool, by: int) -> Bool:
+    """Along the second axis; what leaves the frame is gone."""
+    moved = np.zeros_like(lines)
+    if by > 0:
+        moved[:, by:] = lines[:, :-by]
+    else:
+        moved[:, :by] = lines[:, -by:]
     return moved
 
 
-def _squared(values: npt.NDArray[np.int16]) -> Errors:
-    return Errors(float(np.square(values, dtype=np.int32).sum(dtype=np.int64)), values.size)
+def _beside(lines: Bool) -> Bool:
+    """Samples within `BORDER` of a line."""
+    beside = lines.copy()
+    for by in range(1, BORDER + 1):
+        beside |= _moved(lines, -by)
+        beside[:, by:] |= lines[:, :-by] if by < BORDER else False
+    return beside
 
 
-def _total(parts: Sequence[Errors]) -> Errors:
-    return Errors(sum(e.squared for e in parts), sum(e.samples for e in parts))
-
-
-def _excess(errors: Sequence[Errors]) -> float | None:
-    """dB of seams over near, less those of the moved grid; nothing is taken off without one."""
-    seams, near, moved, near_moved = errors
-    if not seams.samples or not near.samples:
+def _beyond_content(seams: _Excess, moved: _Excess) -> float | None:
+    """Nothing is taken off where the frame has no room for a moved grid."""
+    if not seams.pieces:
         return None
-    content = _decibels(moved, near_moved) if moved.samples and near_moved.samples else 0.0
-    return _decibels(seams, near) - content
-
-
-def _decibels(errors: Errors, near: Errors) -> float:
-    return psnr_of(near.squared, near.samples) - psnr_of(errors.squared, errors.samples)
+    content = moved.decibels / moved.pieces if moved.pieces else 0.0
+    return seams.decibels / seams.pieces - content

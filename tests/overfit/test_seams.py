@@ -120,7 +120,7 @@ def test_experts_without_the_pixels_around_them_show() -> None:
     alone = np.hstack([blurred(truth[:, x : x + PATCH_W]) for x in range(0, W, PATCH_W)])
     together = blurred(truth)
     together[:, :4], together[:, -4:] = truth[:, :4], truth[:, -4:]
-    assert gap(together - truth) == pytest.approx(0, abs=0.2)
+    assert gap(together - truth) == pytest.approx(0, abs=0.4)
     assert gap(np.clip(alone - truth, -100, 100)) > 2
 
 
@@ -128,10 +128,17 @@ def test_a_split_patch_has_seams_inside() -> None:
     quarters = [(0, 0, 32, 32), (32, 0, 32, 32), (0, 32, 32, 32), (32, 32, 32, 32)]
     grid = SeamGrid.of([*quarters, (64, 0, 64, 64)], 64, 128, scale=2)
     beside = np.zeros(64 * 128, bool)
-    beside[grid.seams.samples] = True
+    for pieces in grid.seams:
+        beside[pieces.beside] = True
     cross = np.zeros((64, 128), bool)
     cross[30:34, :64] = cross[:, 30:34] = cross[:, 62:66] = True
-    assert np.array_equal(beside.reshape(64, 128), cross)
+    found = beside.reshape(64, 128)
+    assert not (found & ~cross).any()
+    # Of pieces of 16 samples, those are left out in which borders cross.
+    assert found[:16, 30:34].all()
+    assert found[48:, 62:66].all()
+    assert not found[16:48, 30:34].any()
+    assert not found[30:34, 16:62].any()
 
 
 def test_one_patch_has_no_seams() -> None:
@@ -140,10 +147,10 @@ def test_one_patch_has_no_seams() -> None:
     assert whole.step is None
 
 
-def test_a_video_is_its_frames_pooled() -> None:
+def test_a_video_is_the_mean_of_its_frames() -> None:
     loud, quiet = noise(1, 8.0), np.where(beside_borders(), 2.0, 1.0) * noise(2, 2.0)
     both = SeamErrors.total([measured(loud), measured(quiet)])
-    assert both.gap == pytest.approx(10 * math.log10((64 + 16) / (64 + 4)), abs=0.1)
+    assert both.gap == pytest.approx(10 * math.log10(4) / 2, abs=0.1)
 
 
 def test_a_perfect_picture_has_no_seams() -> None:
