@@ -195,6 +195,9 @@ def _report(
     source: Annotated[Path, typer.Option(help="The video it was made from.")],
     rung: Annotated[int, typer.Option(help="Index of the rung.")] = 0,
     vmaf: Annotated[bool, typer.Option(help="Measure VMAF-NEG too, if libvmaf is there.")] = True,
+    curves: Annotated[
+        Path | None, typer.Option(help="Of the same clip, from benchmarks.rd --json.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
     """Measure bytes and quality on exactly the frames a viewer sees; writes report/ in PACKAGE."""
@@ -202,7 +205,9 @@ def _report(
     from server.encoding.display import FrameDisplay
 
     with FrameDisplay("measuring") as display:
-        result = report(package, source, rung_index=rung, vmaf=vmaf, on_progress=display)
+        result = report(
+            package, source, rung_index=rung, vmaf=vmaf, curves=curves, on_progress=display
+        )
     _print(result.to_json(), as_json, result.summary())
 
 

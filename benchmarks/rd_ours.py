@@ -19,7 +19,7 @@ from client_sdk.contract import open_package
 from client_sdk.contract.package import MANIFEST_FILE
 from kernels.compiler import decode_plan
 from overfit.measurement import METHODS, Measurement, measure
-from overfit.metrics import RatePoint, seam_gap
+from overfit.metrics import SEAMS_VERSION, RatePoint
 from overfit.package import ledger
 from overfit.scoring import VERSION as SCORES_VERSION
 from server.encoding import EncodeConfig, EncodeResult, encode
@@ -88,6 +88,7 @@ class Bench:
             "clip": clip.sha256,
             "manifest": hash_file(package / MANIFEST_FILE),
             "scores": SCORES_VERSION,
+            "seams": SEAMS_VERSION,
             "vmaf": vmaf,
         }
 
@@ -164,9 +165,9 @@ class Bench:
 
 def _figures(measured: Measurement) -> Json:
     scores = measured.scores
-    seams = scores.seams
+    seams = scores.seams.get("network")
     return {
         **{method: clip_figures(scores, method) for method in METHODS},
-        "seam_gap": seam_gap(seams["network"], seams["bicubic"]) if seams else None,
+        "seam_gap": seams.gap if seams else None,
         "still_share": scores.still_share,
     }

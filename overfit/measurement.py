@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from client_sdk.contract import Package
 from client_sdk.upscaler import Upscaler
 from kernels.errors import PackageError
-from overfit.metrics import Planes, RgbConversion, lanczos_planes, seam_mask
+from overfit.metrics import Planes, RgbConversion, SeamGrid, lanczos_planes
+from overfit.patch_quality import PatchErrors, SegmentPatches
 from overfit.scoring import ClipScorer, Scores, Scoring
 from overfit.video import Frame, VideoInfo, probe, read_frames, read_rung
 
@@ -40,7 +38,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Figures of every frame of `METHODS`.
+    """Figures of every frame of `METHODS`, and `patches` of every segment.
 
     `frame_sha256` are the hashes of the network's HR planes (Y, then U, then V, rows without
     padding).
@@ -49,6 +47,7 @@ class Measurement:
     scores: Scores
     frame_sha256: list[str]
     pictures: tuple[Picture, ...]
+    patches: tuple[SegmentPatches, ...]
 
 
 def check_source(package: Package, source: Path) -> VideoInfo:
@@ -103,7 +102,8 @@ def measure(
     size = info.width, info.height
     to_rgb = RgbConversion(colour.matrix, colour.range == "full")
     scoring = Scoring(*size, info.fps, scale, to_rgb, vmaf, threads)
-    masks = _SeamMasks(package, rung_index)
+    seams = _SeamGrids(package, rung_index)
+    patches = PatchErrors(package, rung_index)
     hashes: list[str] = []
     pictures = []
     with ClipScorer(METHODS, scoring) as scorer:
@@ -116,23 +116,24 @@ def measure(
             hashes.append(frame_hash(made["network"]))
             if truth.number in shown:
                 pictures.append(Picture(truth.number, truth.planes, made))
-            scorer.add(truth.planes, made, masks.of_frame(truth.number))
+            patches.add(truth.y, made["network"][0], made["bicubic"][0])
+            scorer.add(truth.planes, made, seams.of_frame(truth.number))
             if on_frame is not None:
                 on_frame(truth.number + 1, info.frames)
         scores = scorer.finish()
-    return Measurement(scores, hashes, tuple(pictures))
+    return Measurement(scores, hashes, tuple(pictures), patches.finish())
 
 
-class _SeamMasks:
-    """Where the frames of a rung lie beside seams; kept for as long as the patches are the same."""
+class _SeamGrids:
+    """Where frames of a rung have seams; kept for as long as the patches are the same."""
 
     def __init__(self, package: Package, rung_index: int) -> None:
         self._package = package
         self._rung_index = rung_index
-        self._known: dict[bytes, npt.NDArray[np.bool_]] = {}
+        self._known: dict[bytes, SeamGrid] = {}
 
-    def of_frame(self, frame_number: int) -> npt.NDArray[np.bool_]:
-        """`[height, width]` of a frame of the source."""
+    def of_frame(self, frame_number: int) -> SeamGrid:
+        """Of a frame of the source."""
         manifest = self._package.manifest
         segment = manifest.segment_of(frame_number)
         scale = manifest.rungs[self._rung_index].scale
@@ -141,7 +142,7 @@ class _SeamMasks:
         if key not in self._known:
             rectangles = [(x, y, w, h) for x, y, w, h in boxes.tolist()]
             size = manifest.source.height, manifest.source.width
-            self._known = {key: seam_mask(rectangles, *size)}
+            self._known = {key: SeamGrid.of(rectangles, *size, scale)}
         return self._known[key]
 
 

@@ -15,8 +15,9 @@ from typing import Any
 from client_sdk.contract import Package, open_package
 from kernels.errors import PackageError
 from overfit.measurement import METHODS, Measurement, OnFrame, measure
-from overfit.metrics import pooled_psnr, seam_gap
+from overfit.metrics import pooled_psnr
 from overfit.package import Ledger, ledger
+from overfit.rd_curves import read_curves
 from overfit.report_page import render_page
 from overfit.scoring import METRICS, Scores
 
@@ -33,7 +34,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The figures of the whole video and of each segment, without those of every frame."""
-        left_out = ("per_frame", "frame_sha256")
+        left_out = ("per_frame", "frame_sha256", "patches")
         short = {key: value for key, value in self.document.items() if key not in left_out}
         return {**short, "report": str(self.page_file)}
 
@@ -60,16 +61,22 @@ def report(
     rung_index: int = 0,
     vmaf: bool = True,
     threads: int = 0,
+    curves: Path | None = None,
     on_progress: OnFrame | None = None,
 ) -> Report:
     """Measure the package at `path` against its source and write report.json and report.html.
 
-    Raises PackageError: damaged, made from another video, no such rung, or not writable.
+    `curves` is what `python -m benchmarks.rd --json` wrote of the same clip; the page then shows
+    them. Raises PackageError: damaged, made from another video, no such rung, or not writable; and
+    CrispcastError where the curves are those of another clip, or none.
     """
     begun = time.monotonic()
     package = open_package(path)
     if not 0 <= rung_index < len(package.manifest.rungs):
         raise PackageError(f"{path} has {len(package.manifest.rungs)} rungs, numbered from 0")
+    source_facts = package.manifest.source
+    duration = source_facts.frames / source_facts.rate
+    known = () if curves is None else read_curves(curves, source.stem, duration)
     folder = path / "report"
     try:
         folder.mkdir(exist_ok=True)
@@ -89,7 +96,7 @@ def report(
         document["seconds"] = round(time.monotonic() - begun, 2)
         found = Report(document, folder / "report.json", folder / "report.html")
         _write(found.json_file, json.dumps(document))
-        _write(found.page_file, render_page(package, rung_index, document, measured))
+        _write(found.page_file, render_page(package, rung_index, document, measured, known))
     finally:
         with suppress(OSError):
             folder.rmdir()  # if nothing came of it; a report that is there keeps it
@@ -109,7 +116,7 @@ def _document(package: Package, rung_index: int, measured: Measurement) -> dict[
     methods = {method: _whole(scores, method) for method in METHODS}
     return {
         "format": "crispcast-report",
-        "version": "1.1",
+        "version": "1.2",
         "package": manifest.id,
         "name": manifest.name,
         "rung": manifest.rungs[rung_index].name,
@@ -132,6 +139,7 @@ def _document(package: Package, rung_index: int, measured: Measurement) -> dict[
             for segment in manifest.segments
         ],
         "per_frame": scores.figures,
+        "patches": [segment.to_json() for segment in measured.patches],
         "frame_sha256": measured.frame_sha256,
     }
 
@@ -139,11 +147,12 @@ def _document(package: Package, rung_index: int, measured: Measurement) -> dict[
 def _whole(scores: Scores, method: str) -> dict[str, Any]:
     """The figures of the whole video, with those that no frame has by itself."""
     lumas = [value for value in scores.figures[method]["psnr_y"] or () if value is not None]
-    seams = scores.seams
+    seams = scores.seams.get(method)
     return {
         **_means(scores, method),
         "psnr_y_pooled": pooled_psnr(lumas),
-        "seam_gap": seam_gap(seams[method], seams["bicubic"]) if seams else None,
+        "seam_gap": seams.gap if seams else None,
+        "seam_step": seams.step if seams else None,
         "protocols": {
             name: {"luma": luma, "rgb": rgb}
             for name, (luma, rgb) in scores.protocols[method].items()

@@ -13,9 +13,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from types import TracebackType
 
-import numpy as np
-import numpy.typing as npt
-
 from overfit.metrics import (
     PROTOCOLS,
     U8,
@@ -25,6 +22,7 @@ from overfit.metrics import (
     Protocol,
     RgbConversion,
     SeamErrors,
+    SeamGrid,
     SsimReference,
     XpsnrReference,
     psnr_of,
@@ -62,7 +60,7 @@ class Scores:
 
     `figures[method][metric]` is a number for each frame, None where it was not measured;
     `protocols[method][protocol]` PSNR in dB of (luma, RGB), without RGB None; `seams[method]` the
-    squared errors beside seams and elsewhere; `still_share` the part of the picture that stands
+    errors at its seams and away from them; `still_share` the part of the picture that stands
     still, mean of the frames after the first; `vmaf_missing` why there is no VMAF-NEG.
     """
 
@@ -148,9 +146,9 @@ class ClipScorer:
         self,
         truth: Planes,
         made: Mapping[str, Planes],
-        seams: npt.NDArray[np.bool_] | None = None,
+        seams: SeamGrid | None = None,
     ) -> None:
-        """Score the next frame; `seams` is its `seam_mask`. The planes must not change any more."""
+        """Score the next frame, `seams` where it has some. The planes must not change any more."""
         for method, scorer in self._vmaf.items():
             scorer.add(truth, made[method])
         self._pending.append(self._pool.submit(self._score, truth, made, seams, self._history))
@@ -210,7 +208,7 @@ class ClipScorer:
         self,
         truth: Planes,
         made: Mapping[str, Planes],
-        seams: npt.NDArray[np.bool_] | None,
+        seams: SeamGrid | None,
         history: _History,
     ) -> dict[str, _FrameScores]:
         to_rgb = self._scoring.to_rgb
@@ -234,7 +232,7 @@ class ClipScorer:
                 coloured = squares(rgb, to_rgb(planes))
                 colour = {str(p.name): p.frame(coloured) for p in self._protocols}
                 figures["psnr_rgb"] = _psnr(colour["whole_frame"])
-            beside = None if seams is None else SeamErrors.of(squared, seams)
+            beside = None if seams is None else SeamErrors.of(truth[0], planes[0], seams)
             share = still.share if still else None
             scores[method] = _FrameScores(figures, luma, colour, beside, share)
         return scores

@@ -22,7 +22,8 @@ from overfit.metrics.psnr import (
     squared_error,
 )
 from overfit.metrics.rgb import RgbConversion, psnr_rgb
-from overfit.metrics.seams import SeamErrors, seam_gap, seam_mask
+from overfit.metrics.seams import VERSION as SEAMS_VERSION
+from overfit.metrics.seams import SeamErrors, SeamGrid
 from overfit.metrics.ssim import SsimReference, ssim
 from overfit.metrics.xpsnr import XpsnrReference, video_xpsnr, xpsnr_of
 
@@ -30,6 +31,7 @@ __all__ = [
     "LOSSLESS_DB",
     "PEAK",
     "PROTOCOLS",
+    "SEAMS_VERSION",
     "U8",
     "Errors",
     "FlickerReference",
@@ -38,6 +40,7 @@ __all__ = [
     "RatePoint",
     "RgbConversion",
     "SeamErrors",
+    "SeamGrid",
     "SsimReference",
     "XpsnrReference",
     "bd_quality",
@@ -50,8 +53,6 @@ __all__ = [
     "psnr_rgb",
     "psnr_y",
     "quality_at",
-    "seam_gap",
-    "seam_mask",
     "squared_error",
     "squares",
     "ssim",

@@ -1,4 +1,4 @@
-"""The protocols of papers, seams and flicker: errors put where they count, or do not."""
+"""The protocols of papers, and flicker: errors put where they count, or do not."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from overfit.metrics import (
     PROTOCOLS,
     FlickerReference,
     Protocol,
-    SeamErrors,
     psnr_of,
-    seam_gap,
-    seam_mask,
     squares,
     video_flicker,
 )
@@ -88,43 +85,6 @@ def test_squares_are_exact() -> None:
     assert squares(a, b).tolist() == [[65025, 65025, 4]]
     with pytest.raises(ValueError, match="cannot compare"):
         squares(a, b.T)
-
-
-GRID = [(0, 0, 16, 16), (16, 0, 16, 16), (0, 16, 16, 16), (16, 16, 16, 16)]
-
-
-def test_a_seam_is_two_samples_on_either_side_of_a_border() -> None:
-    mask = seam_mask(GRID, 30, 31)  # the last patches pass the frame
-    assert mask.shape == (30, 31)
-    cross = np.zeros((30, 31), bool)
-    cross[14:18] = cross[:, 14:18] = True
-    assert np.array_equal(mask, cross)
-    assert not seam_mask([(0, 0, 32, 32)], 30, 31).any()
-
-
-def test_a_split_patch_has_seams_inside() -> None:
-    quarters = [(0, 0, 8, 8), (8, 0, 8, 8), (0, 8, 8, 8), (8, 8, 8, 8), (16, 0, 16, 16)]
-    mask = seam_mask(quarters, 16, 32)
-    assert mask[:, 6:10].all()
-    assert mask[:, 14:18].all()
-    assert mask[6:10, :16].all()
-    assert not mask[6:10, 18:].any()
-
-
-def test_the_seam_gap_is_what_patches_add() -> None:
-    mask = seam_mask(GRID, 32, 32)
-    plain = np.full((32, 32), 16, np.int32)
-    plain[:, 20:] = 64  # content: harder on one side
-    even = SeamErrors.of(plain // 4, mask)
-    seamed = SeamErrors.of(np.where(mask, plain, plain // 4), mask)
-    reference = SeamErrors.total([SeamErrors.of(plain, mask)] * 2)
-    assert seam_gap(even, reference) == pytest.approx(0, abs=1e-9)
-    assert seam_gap(seamed, reference) == pytest.approx(10 * math.log10(4))
-
-
-def test_one_patch_has_no_seam_gap() -> None:
-    whole = SeamErrors.of(np.ones((8, 8), np.int32), np.zeros((8, 8), bool))
-    assert seam_gap(whole, whole) is None
 
 
 def noisy(seed: int) -> np.ndarray:

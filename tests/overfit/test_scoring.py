@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from overfit.metrics import Planes, RgbConversion, pooled_psnr, seam_mask, video_flicker
+from overfit.metrics import Planes, RgbConversion, SeamGrid, pooled_psnr, video_flicker
 from overfit.scoring import METRICS, ClipScorer, Scores, Scoring, over_frames
 
 
@@ -21,7 +21,7 @@ def planes(seed: int, offset: int = 0) -> Planes:
 def score(frames: int = 5, **settings: object) -> Scores:
     """`off` is 2 codes too bright in even frames and 4 in odd ones; `same` is the truth."""
     scoring = Scoring(80, 64, Fraction(25), **settings)  # type: ignore[arg-type]
-    seams = seam_mask([(0, 0, 40, 64), (40, 0, 40, 64)], 64, 80)
+    seams = SeamGrid.of([(0, 0, 40, 64), (40, 0, 40, 64)], 64, 80, scale=2)
     with ClipScorer(("off", "same"), scoring) as scorer:
         for n in range(frames):
             made = {"off": planes(n, 2 + 2 * (n % 2)), "same": planes(n)}
