@@ -7,7 +7,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from client_sdk.contract import Package
-from client_sdk.contract.plate import decode_plate
+from client_sdk.contract.plate import compose, decode_plate
 from kernels.runtime import Canvas
 from overfit.measurement import Picture
 from overfit.metrics import U8, RgbConversion
@@ -31,21 +31,30 @@ class Assets:
     package: Package
     rung_index: int
 
-    def plate(self, sha256: str) -> U8:
-        """The luma of a plate or a canvas, [h, w]."""
+    def canvas_of(self, plate: int) -> tuple[int, int] | None:
+        """Width and height of one of the rung's plates, if it is a canvas."""
+        manifest = self.package.manifest
+        return manifest.assets[manifest.rungs[self.rung_index].plates[plate][0].sha256].canvas
+
+    def plate(self, plate: int) -> U8:
+        """The luma of one of the rung's plates, all pieces of it, or of a canvas, [h, w]."""
         rung = self.package.manifest.rungs[self.rung_index]
-        size = self.package.manifest.assets[sha256].canvas
-        size = size or (rung.width * rung.scale, rung.height * rung.scale)
-        return decode_plate(self.package.asset(sha256), *size)
+        canvas = self.canvas_of(plate)
+        size = canvas or (rung.width * rung.scale, rung.height * rung.scale)
+        pieces = []
+        for piece in rung.plates[plate]:
+            own = size if piece.region is None else piece.region[2:]
+            pieces.append((piece.region, decode_plate(self.package.asset(piece.sha256), *own)))
+        return compose(pieces, *size)
 
     def seen_by(self, frame_number: int) -> U8 | None:
         """What of its plate a frame sees, [h, w] of the source; None where it has none."""
         manifest = self.package.manifest
         rung, segment = manifest.rungs[self.rung_index], manifest.segment_of(frame_number)
-        sha256 = rung.segments[segment].plate
-        if sha256 is None:
+        plate = rung.segments[segment].plate
+        if plate is None:
             return None
-        luma = self.plate(sha256)
+        luma = self.plate(plate)
         views = self.package.motion(self.rung_index, segment)
         if views is not None:
             view = views[frame_number - manifest.segments[segment].start]
@@ -165,25 +174,26 @@ def _scale(values: npt.NDArray[np.float64], what: str) -> str:
 def plates(assets: Assets) -> str:
     """Every plate by itself: where it applies, and the views that frames have of a canvas."""
     rung = assets.package.manifest.rungs[assets.rung_index]
-    users: dict[str, list[int]] = {}
+    users: dict[int, list[int]] = {}
     for index, segment in enumerate(rung.segments):
         if segment.plate is not None:
             users.setdefault(segment.plate, []).append(index)
     if not users:
         return "<p>This package has no plates.</p>"
-    shown = "".join(_plate(assets, sha, users[sha]) for sha in [*users][:_MOST_PLATES])
+    shown = "".join(_plate(assets, plate, users[plate]) for plate in [*users][:_MOST_PLATES])
     more = len(users) - _MOST_PLATES
     return shown + (f"<p>And {more} more.</p>" if more > 0 else "")
 
 
-def _plate(assets: Assets, sha256: str, segments: list[int]) -> str:
+def _plate(assets: Assets, plate: int, segments: list[int]) -> str:
     manifest = assets.package.manifest
-    luma = assets.plate(sha256)
+    luma = assets.plate(plate)
     height, width = luma.shape
     outlines = "".join(_outlines(assets, segment) for segment in segments)
-    size = manifest.assets[sha256].bytes
+    pieces = {piece.sha256 for piece in manifest.rungs[assets.rung_index].plates[plate]}
+    size = sum(manifest.assets[sha256].bytes for sha256 in pieces)
     where = _ranges(segments)
-    kind = "canvas" if manifest.assets[sha256].canvas else "plate"
+    kind = "canvas" if assets.canvas_of(plate) else "plate"
     views = "; outlined: what its segments' frames see" if outlines else ""
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{kind}, segments '

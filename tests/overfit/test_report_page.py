@@ -22,7 +22,7 @@ from kernels.canvas import render
 from kernels.errors import CrispcastError
 from overfit.measurement import Picture, check_source, paired_frames
 from overfit.metrics import Planes, RgbConversion, psnr_of, squared_error
-from overfit.package import PackageParts, RungParts, SegmentParts, write_package
+from overfit.package import PackageParts, PlateParts, RungParts, SegmentParts, write_package
 from overfit.patch_quality import SegmentPatches
 from overfit.plates import PlateConfig, encode_plate
 from overfit.rd_curves import OURS, PLAIN, Curve, read_curves
@@ -221,11 +221,12 @@ def canvas_package(tmp_path: Path) -> Package:
     video = tmp_path / "video.mp4"
     video.write_bytes(b"video")
     luma = np.add.outer(np.arange(160), np.arange(240)).astype(np.uint8)
-    plate = encode_plate(luma, PlateConfig(quality=90)).data
+    plate = encode_plate(luma, PlateConfig(quality=90)).pieces[0].data
+    canvas = PlateParts(plate, canvas=(240, 160))
     corners = np.array([0, 0, 160, 0, 160, 120, 0, 120], np.int32)
     views = np.stack([corners * 16 + 160, corners * 16 + 640]).astype(np.int32)
     experts = PatchMap(Grid(80, 60, 40, 30), (1, 0, 1, 2))
-    with_canvas = SegmentParts(experts, (b"a plan", b"another"), plate, (240, 160), views)
+    with_canvas = SegmentParts(experts, (b"a plan", b"another"), (canvas,), views)
     plain = SegmentParts(PatchMap.uniform(80, 60, 0))
     rung = RungParts("60p", 80, 60, 2, "high", video, hash_file(video), 5, (with_canvas, plain))
     parts = PackageParts(
@@ -242,9 +243,8 @@ def canvas_package(tmp_path: Path) -> Package:
 
 def test_a_frame_shows_its_view_of_the_canvas(canvas_package: Package) -> None:
     assets = Assets(canvas_package, 0)
-    sha256 = canvas_package.manifest.rungs[0].segments[0].plate
-    assert sha256 is not None
-    canvas = decode_plate(canvas_package.asset(sha256), 240, 160)
+    [[piece]] = canvas_package.manifest.rungs[0].plates
+    canvas = decode_plate(canvas_package.asset(piece.sha256), 240, 160)
     views = canvas_package.motion(0, 0)
     assert views is not None
     for frame in (0, 1):
