@@ -100,8 +100,9 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
         budgeted = config.target_kbps is not None
         config = _settled(config, source, store, on_progress)
         graph = build_graph(config, source)
+        made: frozenset[str] = frozenset()
         if budgeted and "plates" in graph.inputs and config.canvas == "auto":
-            config = _afforded(config, graph, store, on_progress)
+            config, made = _afforded(config, graph, store, on_progress)
             graph = build_graph(config, source)
         tracker = _Tracker(in_order([graph]), on_progress)
         artefacts = _engine(config).run([graph], store, tracker)
@@ -122,7 +123,7 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
         quality=quality_of(trials, samples),
         sizes=ledger(manifest),
         seconds=time.monotonic() - begun,
-        reused=tuple(tracker.reused),
+        reused=tuple(name for name in tracker.reused if name not in made),
     )
 
 
@@ -146,8 +147,8 @@ def _settled(
 
 def _afforded(
     config: EncodeConfig, graph: Job, store: Store, on_progress: OnProgress | None
-) -> EncodeConfig:
-    """`config` with room for canvases, which are known once the plates are made."""
+) -> tuple[EncodeConfig, frozenset[str]]:
+    """`config` with room for canvases, which are known once the plates are made; the jobs done."""
     from server.encoding.decision import with_canvases
     from server.encoding.jobs import load_info
 
@@ -155,8 +156,10 @@ def _afforded(
     assert isinstance(plates, Job)
     tracker = _Tracker(in_order([plates]), on_progress)
     made = _engine(config).run([plates], store, tracker)
+    done = frozenset(made) - frozenset(tracker.reused)
     info = load_info(made["probe"].folder, config.source)
-    return with_canvases(config, made["plates"].folder, float(info.frames / info.fps))
+    seconds = float(info.frames / info.fps)
+    return with_canvases(config, made["plates"].folder, seconds), done
 
 
 def _engine(config: EncodeConfig) -> Engine:
