@@ -120,6 +120,9 @@ def _encode(
     canvas: Annotated[
         str, typer.Option(help="auto, or off: no plates for cameras that move.")
     ] = "auto",
+    codec: Annotated[
+        str, typer.Option(help="Of the rung: h264, av1, or auto: av1 where there is a target.")
+    ] = "auto",
     precision: Annotated[str, typer.Option(help="Of experts: int8, or fp32.")] = "int8",
     base: Annotated[
         str, typer.Option(help="Where training starts: auto, none, or a base's file.")
@@ -128,7 +131,9 @@ def _encode(
     steps: Annotated[
         int | None, typer.Option(help="Training steps; the preset's if unset.")
     ] = None,
-    lr_crf: Annotated[float | None, typer.Option(help="The rung's x264 CRF; 30 if unset.")] = None,
+    lr_crf: Annotated[
+        float | None, typer.Option(help="The rung's CRF on its codec's scale.")
+    ] = None,
     lr_bitrate: Annotated[str | None, typer.Option(help="Or its bit rate, as 250k.")] = None,
     target_kbps: Annotated[
         float | None, typer.Option(help="Bytes of it all; scale, rate and plates are chosen.")
@@ -167,6 +172,7 @@ def _encode(
             chunks=chunks,
             plates=plates,
             canvas=canvas,
+            codec=codec,
             precision=precision,
             base=base,
             preset=preset,

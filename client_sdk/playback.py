@@ -173,7 +173,10 @@ class Playback:
 
 
 def identity_of(frame: av.VideoFrame) -> sei.FrameIdentity | None:
-    """The frame-number SEI of a decoded frame: FFmpeg hands it through as side data."""
+    """Which frame this is, if it says so: of AV1 our decoder knows, SEI are side data."""
+    opaque: object = frame.opaque
+    if isinstance(opaque, sei.FrameIdentity):
+        return opaque
     sides: Any = frame.side_data  # a sequence of SideData, whatever its stub says
     for data in sides:
         if data.type.name == "SEI_UNREGISTERED":

@@ -1,9 +1,9 @@
 """One play of a stream: WHEP, the data channel, decoded frames, and what becomes of them.
 
     POST offer ─► 201 answer ─► ICE, DTLS ─► data channel: hello, manifest, want, assets, resume
-                                        └──► RTP: H.264 decoded by aiortc ─► Playback
+                                        └──► RTP: H.264 or AV1, decoded ─► Playback
 
-Signalling: draft-ietf-wish-whep-03. Data channel: RFC 8831. Video: RFC 6184.
+Signalling: draft-ietf-wish-whep-03. Data channel: RFC 8831. Video: RFC 6184, AV1.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessi
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from client_sdk.cache import AssetCache
+from client_sdk.contract import av1_codec
 from client_sdk.contract.asset_frames import Assembler, decode_frame
 from client_sdk.contract.control import (
     CHANNEL,
@@ -46,6 +47,7 @@ CONNECT_TIMEOUT = 15.0  # seconds until the manifest must be here
 SILENCE = 10.0  # seconds without a frame, while not paused: the server is gone
 DRAIN = 1.5  # seconds to wait for the last frames once the server said that it is over
 QUIET = 0.1  # seconds without sound after the end: all of it is here
+_CODECS = (av1_codec.MIME_TYPE, "video/H264", "video/rtx")
 _HELD = 600  # frames that may come before the manifest
 
 
@@ -65,6 +67,7 @@ class Session:
 
             check_display()
         self._cache = AssetCache(options.cache)
+        av1_codec.register()
         self._meter = PlayMeter()
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.channel = self._peer.createDataChannel(CHANNEL)
@@ -153,9 +156,7 @@ class Session:
         video = peer.addTransceiver("video", direction="recvonly")
         capabilities = RTCRtpReceiver.getCapabilities("video")
         assert capabilities is not None
-        video.setCodecPreferences(
-            [c for c in capabilities.codecs if c.mimeType in ("video/H264", "video/rtx")]
-        )
+        video.setCodecPreferences([c for c in capabilities.codecs if c.mimeType in _CODECS])
         self._receiver = video.receiver
         peer.addTransceiver("audio", direction="recvonly")
         await peer.setLocalDescription(await peer.createOffer())

@@ -14,9 +14,9 @@ import numpy as np
 
 from kernels.errors import CrispcastError
 from overfit.survey import SurveyPoint
+from overfit.video import LARGEST_CRF, Codec
 
-LARGEST_CRF = 51.0
-SMALLEST_CRF = 14.0
+FINEST_CRF: dict[Codec, float] = {"h264": 14.0, "av1": 14.0}
 EXPECTED = 0.4
 """dB that experts come out above the survey's network, in the mean (docs/benchmarks.md)."""
 
@@ -28,6 +28,7 @@ class Choice:
     Bytes are of the whole video; psnr_y in dB.
     """
 
+    codec: Codec
     scale: int
     crf: float
     quality: int
@@ -37,7 +38,7 @@ class Choice:
 
 
 class _Curve:
-    """What one scale and plate quality give at every CRF from SMALLEST_CRF to LARGEST_CRF."""
+    """What one codec, scale and plate quality give from the coarsest CRF to `FINEST_CRF`."""
 
     def __init__(self, points: Sequence[SurveyPoint]) -> None:
         ordered = sorted(points, key=lambda point: -point.crf)
@@ -45,7 +46,8 @@ class _Curve:
         crf = np.array([point.crf for point in ordered])
         size = np.array([math.log(max(point.video_bytes, 1)) for point in ordered])
         psnr = np.array([point.psnr_y for point in ordered])
-        self._crf = np.array([LARGEST_CRF, *crf, SMALLEST_CRF])
+        self._range = LARGEST_CRF[self._first.codec], FINEST_CRF[self._first.codec]
+        self._crf = np.array([self._range[0], *crf, self._range[1]])
         self._size = self._extended(crf, size, last=True)
         # Above the range more bytes buy less and less: nothing is promised for them.
         self._psnr = self._extended(crf, psnr, last=False)
@@ -56,9 +58,10 @@ class _Curve:
     ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         if len(crf) == 1:
             return np.array([values[0]] * 3)
-        low = values[0] + (values[1] - values[0]) * (LARGEST_CRF - crf[0]) / (crf[1] - crf[0])
+        coarsest, finest = self._range
+        low = values[0] + (values[1] - values[0]) * (coarsest - crf[0]) / (crf[1] - crf[0])
         slope = (values[-1] - values[-2]) / (crf[-1] - crf[-2]) if last else 0.0
-        return np.array([low, *values, values[-1] + slope * (SMALLEST_CRF - crf[-1])])
+        return np.array([low, *values, values[-1] + slope * (finest - crf[-1])])
 
     @property
     def least(self) -> float:
@@ -80,6 +83,7 @@ class _Curve:
     def _at(self, logarithm: float) -> Choice:
         first = self._first
         return Choice(
+            first.codec,
             first.scale,
             round(float(np.interp(logarithm, self._size, self._crf)), 2),
             first.quality,
@@ -90,8 +94,8 @@ class _Curve:
 
 
 def _curves(points: Sequence[SurveyPoint]) -> list[_Curve]:
-    kinds = sorted({(point.scale, point.quality) for point in points})
-    return [_Curve([p for p in points if (p.scale, p.quality) == kind]) for kind in kinds]
+    kinds = sorted({(point.codec, point.scale, point.quality) for point in points})
+    return [_Curve([p for p in points if (p.codec, p.scale, p.quality) == kind]) for kind in kinds]
 
 
 def choose_by_bytes(points: Sequence[SurveyPoint], budget: float, what: str) -> Choice:

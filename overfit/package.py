@@ -65,6 +65,7 @@ class RungParts:
     width: int
     height: int
     scale: int
+    codec: str
     profile: str
     video: Path
     sha256: str
@@ -260,6 +261,7 @@ def _write_rung(folder: Path, rung: RungParts, assets: dict[str, Asset]) -> Rung
             "width": rung.width,
             "height": rung.height,
             "scale": rung.scale,
+            "codec": rung.codec,
             "profile": rung.profile,
             "file": file,
             "sha256": rung.sha256,

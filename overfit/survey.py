@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,26 +27,40 @@ from overfit.networks import Expert, NetworkConfig
 from overfit.plates import Plate, PlateConfig, encode_plate, global_motion, temporal_median
 from overfit.training import DivergedError, OnStep, TrainingConfig, train
 from overfit.training_data import TrainingData
-from overfit.video import RungConfig, VideoInfo, downscale, pad, padded_size, read_frames, read_rung
+from overfit.video import (
+    Codec,
+    RungConfig,
+    VideoInfo,
+    downscale,
+    pad,
+    padded_size,
+    read_frames,
+    read_rung,
+    write_rung,
+)
 from overfit.video.frames import U8, Planes
-from overfit.video.rungs import write_rung
 
 _HR_BYTES = 64 << 20
 """HR luma that is kept; training holds it once per CRF."""
+
+
+CRFS: dict[Codec, tuple[float, ...]] = {"h264": (24, 30, 36, 42), "av1": (26, 40, 52, 62)}
+"""From good to coarse."""
 
 
 @dataclass(frozen=True)
 class SurveyConfig:
     """How much is surveyed.
 
-    crfs: x264 CRFs of the rung. qualities: AVIF qualities of the plates, none for no plates.
-    segments: how many are looked at, spread over the video. pictures: HR frames kept of them, at
-    most. compared: of those, how many each combination is measured on. steps, budget: updates of
-    the network (with 300 it has not learned yet what a finer plate is worth), and seconds for them,
-    at most.
+    crfs: CRFs of the rung on the scale of `codec`, or None for `CRFS`. qualities: AVIF qualities of
+    the plates, none for no plates. segments: how many are looked at, spread over the video.
+    pictures: HR frames kept of them, at most. compared: of those, how many each combination is
+    measured on. steps, budget: updates of the network (with 300 it has not learned yet what a finer
+    plate is worth), and seconds for them, at most.
     """
 
-    crfs: tuple[float, ...] = (24, 30, 36, 42)
+    codec: Codec = "av1"
+    crfs: tuple[float, ...] | None = None
     qualities: tuple[int, ...] = (45, 60, 70, 80)
     segments: int = 4
     pictures: int = 24
@@ -65,6 +78,7 @@ class SurveyPoint:
     quality: of the plates, or 0 without any. psnr_y: dB, mean over the frames compared.
     """
 
+    codec: Codec
     scale: int
     crf: float
     quality: int
@@ -106,7 +120,8 @@ def survey(
     sampled = [segments[index] for index in sorted(set(chosen.round().astype(int).tolist()))]
     sample = _read(info, sampled, shots, scale, config)
     share = len(sample.lr) / info.frames
-    rungs = [_encode(sample, info, crf) for crf in config.crfs]
+    crfs = config.crfs or CRFS[config.codec]
+    rungs = [_encode(sample, info, config.codec, crf) for crf in crfs]
     plates = _plates(sample, scale, config) if config.qualities else {}
     surveyed = sum(
         stop - start
@@ -120,11 +135,12 @@ def survey(
     except DivergedError:
         expert, plates = None, {}
     points = []
-    for crf, (low, size) in zip(config.crfs, rungs, strict=True):
+    for crf, (low, size) in zip(crfs, rungs, strict=True):
         for variant, quality in enumerate((0, *config.qualities) if plates else (0,)):
             used = {shot: made[variant - 1] for shot, made in plates.items()} if quality else {}
             points.append(
                 SurveyPoint(
+                    config.codec,
                     scale,
                     crf,
                     quality,
@@ -164,16 +180,16 @@ def _read(
     return _Sample(starts, tuple(lr), np.stack(hr), tuple(kept), tuple(shot_of))
 
 
-def _encode(sample: _Sample, info: VideoInfo, crf: float) -> tuple[U8, int]:
+def _encode(sample: _Sample, info: VideoInfo, codec: Codec, crf: float) -> tuple[U8, int]:
     """The decoded LR luma [frames in hr, h, w] of a rung at this CRF, and the rung's bytes."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "rung.mp4")
         size = write_rung(
             lambda: sample.lr,
             path,
-            info=replace(info, frames=len(sample.lr), fps=Fraction(info.fps)),
+            info=replace(info, frames=len(sample.lr)),
             starts=sample.starts,
-            config=RungConfig(crf=crf, preset="fast"),
+            config=RungConfig(crf=crf, codec=codec, preset="fast"),
         ).bytes
         wanted = set(sample.kept)
         low = [frame.y for frame in read_rung(path) if frame.number in wanted]

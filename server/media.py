@@ -1,10 +1,11 @@
 """Media in real time: a playhead per viewer, and the tracks that follow it.
 
-    Playhead (when is media time t due?) ─┬─► VideoTrack ─► av.Packet (H.264, 90 kHz)
+    Playhead (when is media time t due?) ─┬─► VideoTrack ─► av.Packet (H.264 or AV1, 90 kHz)
                                           └─► AudioTrack ─► av.Packet (Opus, 48 kHz)
 
-aiortc packetises an `av.Packet` as it is (RFC 6184, RFC 7587) and adds its own random origin to
-the time stamps. Both tracks take their stream time from the one playhead, so they stay in sync.
+aiortc packetises an `av.Packet` as it is (RFC 6184, RFC 7587; AV1 by our `av1_codec`) and adds its
+own random origin to the time stamps. Both tracks take their stream time from the one playhead, so
+they stay in sync.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from aiortc.mediastreams import MediaStreamError
 
 from client_sdk.contract import Package
 from kernels.errors import PackageError
-from server.h264 import OpusAudio, RungVideo, annex_b
+from server.opus import OpusAudio
+from server.rung_video import RungVideo
 
 AvPacket: TypeAlias = "av.Packet[Any]"  # generic in PyAV's stub only
 VIDEO_CLOCK, AUDIO_CLOCK = 90_000, 48_000
@@ -142,9 +144,9 @@ class Playhead:
 
 
 class VideoTrack(MediaStreamTrack):
-    """Sends access units when they are due.
+    """Sends coded pictures when they are due.
 
-    Frames after a jump carry their SEI up to the end of the segment, so that a lost IDR cannot
+    Frames after a jump carry their identity up to the end of the segment, so that a lost IDR cannot
     leave a client counting from before the jump.
     """
 
@@ -192,8 +194,8 @@ class VideoTrack(MediaStreamTrack):
                 playhead.frame = number + 1
                 if self._flush:
                     # A jitter buffer that ignores the marker bit holds the last frame until it
-                    # sees another time stamp; an SEI alone shows nothing.
-                    return self._packet(annex_b([self._media.rungs[self.rung].stamp(number - 1)]))
+                    # sees another time stamp.
+                    return self._packet(self._media.rungs[self.rung].empty(number - 1))
             elif await playhead.until(number / rate, self._epoch):
                 try:
                     return self._send(number)
@@ -213,7 +215,7 @@ class VideoTrack(MediaStreamTrack):
         if starts:
             self.rung = self.wanted_rung
             self._sent_idr = (self.rung, number)
-        unit = self._media.rungs[self.rung].access_unit(number, number < self._stamp_to)
+        unit = self._media.rungs[self.rung].unit(number, number < self._stamp_to)
         packet = self._packet(unit)
         self._playhead.frame = number + 1
         self.sent += 1

@@ -62,6 +62,7 @@ class Viewer:
         self._settings = settings
         self._on_closed = on_closed
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._mime_type = media.rungs[0].mime_type
         self._playhead = Playhead(media.package, asyncio.get_running_loop().time)
         self._channel: RTCDataChannel | None = None
         self._delivery: Delivery | None = None
@@ -101,8 +102,9 @@ class Viewer:
             await self._peer.setLocalDescription(await self._peer.createAnswer())
         except Exception as error:
             log.info("an offer was refused: %s", error)
+            wanted = self._mime_type.removeprefix("video/")
             raise StreamError(
-                "the offer cannot be answered: it must offer to receive H.264 over ICE and DTLS"
+                f"the offer cannot be answered: it must offer to receive {wanted} over ICE and DTLS"
             ) from None
         self._after(self._settings.connect_timeout, self._check_connected)
         sdp: str = self._peer.localDescription.sdp
@@ -120,9 +122,9 @@ class Viewer:
         self._playing = {"video"}
         transceiver = self._peer.addTransceiver(video, direction="sendonly")
         capabilities = RTCRtpSender.getCapabilities("video").codecs
-        # Nothing is encoded for a viewer, so nothing but H.264 may be agreed on.
+        # Nothing is encoded for a viewer, so nothing but the rung's own codec may be agreed on.
         transceiver.setCodecPreferences(
-            [codec for codec in capabilities if codec.mimeType in ("video/H264", "video/rtx")]
+            [codec for codec in capabilities if codec.mimeType in (self._mime_type, "video/rtx")]
         )
         self._video, self._sender = video, transceiver.sender
         if audio and self._media.audio is not None:

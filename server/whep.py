@@ -13,6 +13,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.requests import ClientDisconnect
 
+from client_sdk.contract import av1_codec
 from client_sdk.contract.control import EXTENSION_REL, Bye
 from kernels.errors import PackageError, StreamError
 from server.catalogue import Catalogue
@@ -30,6 +31,7 @@ class Viewers:
     """Who watches: sessions by their secret ids, and the media that they share."""
 
     def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
+        av1_codec.register()
         self.catalogue = catalogue
         self.settings = settings
         self._sessions: dict[str, Viewer] = {}

@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from kernels.errors import PackageError
 
 FORMAT = "crispcast"
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 1, 2
 VERSION = f"{MAJOR}.{MINOR}"
 
 MAX_MANIFEST_BYTES = 32 << 20
@@ -156,7 +156,7 @@ class Rung(Frozen):
     width: Side
     height: Side
     scale: Annotated[int, Field(ge=2, le=4)]
-    codec: Literal["h264"] = "h264"
+    codec: Literal["h264", "av1"] = "h264"
     profile: Literal["baseline", "constrained-baseline", "main", "high"]
     file: PackageFile
     sha256: Sha256

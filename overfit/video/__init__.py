@@ -9,21 +9,23 @@ source file --probe--> VideoInfo
 
 from overfit.video.audio import AudioTrack, write_audio
 from overfit.video.frames import Colour, Frame, Planes, VideoInfo
+from overfit.video.rung_config import DEFAULT_CRF, LARGEST_CRF, Codec, RungConfig, RungFacts
+from overfit.video.rung_file import read_rung
 from overfit.video.rungs import (
     PaddedSize,
-    RungConfig,
-    RungFacts,
     check_scale,
     downscale,
     pad,
     padded_size,
-    read_rung,
     write_rung,
 )
 from overfit.video.source import probe, read_frames
 
 __all__ = [
+    "DEFAULT_CRF",
+    "LARGEST_CRF",
     "AudioTrack",
+    "Codec",
     "Colour",
     "Frame",
     "PaddedSize",

@@ -83,6 +83,7 @@ def assemble(
                 width=rung["width"],
                 height=rung["height"],
                 scale=scale,
+                codec=rung["codec"],
                 profile=rung["profile"],
                 video=inputs["rung"] / "rung.mp4",
                 sha256=rung["sha256"],

@@ -6,6 +6,7 @@ from typing import Literal
 
 from kernels import bases
 from kernels.errors import CrispcastError
+from overfit.video.rung_config import DEFAULT_CRF, Codec, Effort
 from server.encoding.graph import hash_file
 
 MAX_CHUNKS = 16
@@ -36,7 +37,7 @@ class Preset:
     blocks: int
     density: float
     chunks: int
-    rung_preset: Literal["fast", "medium", "slow", "slower", "veryslow"]
+    rung_preset: Effort
     scales: tuple[int, ...]
 
 
@@ -73,7 +74,9 @@ class Shares:
 class EncodeConfig:
     """One encode.
 
-    `lr_crf` (x264's, up to 51) or `lr_bitrate` (b/s) sets the size of the rung. Or a target is set,
+    `codec` is the rung's: h264, which every viewer has, or av1, which takes about half the bytes;
+    auto is av1 where a target counts them. `lr_crf` (on the codec's own scale) or `lr_bitrate`
+    (b/s) sets the size of the rung. Or a target is set,
     `target_kbps` for all that a viewer downloads but audio, or `target_psnr` (of the luma, in dB):
     then a survey chooses the rate, the plates' quality, the networks' size and, where `scale` is
     None, the scale. Without a target a `scale` of None is 2. `plate_quality` is AVIF's, 1 to 100.
@@ -99,6 +102,7 @@ class EncodeConfig:
     chunks: int | None = None
     plates: str = "auto"
     canvas: str = "auto"
+    codec: Codec | Literal["auto"] = "auto"
     precision: str = "int8"
     base: str = "auto"
     preset: str = "balanced"
@@ -124,6 +128,7 @@ class EncodeConfig:
         _one_of("method", self.method, ("stdo", "none"))
         _one_of("plates", self.plates, ("auto", "off"))
         _one_of("canvas", self.canvas, ("auto", "off"))
+        _one_of("codec", self.codec, ("auto", *DEFAULT_CRF))
         _one_of("precision", self.precision, ("int8", "fp32"))
         _one_of("preset", self.preset, tuple(PRESETS))
         _one_of("engine", self.engine, ("local",))
@@ -184,11 +189,18 @@ class EncodeConfig:
             ) from None
 
     @property
+    def rung_codec(self) -> Codec:
+        """What `codec` means."""
+        if self.codec == "auto":
+            return "av1" if self.targeted else "h264"
+        return self.codec
+
+    @property
     def crf(self) -> float | None:
         """The rung's CRF, or None where a bit rate is set."""
         if self.lr_bitrate is not None:
             return None
-        return 30.0 if self.lr_crf is None else self.lr_crf
+        return DEFAULT_CRF[self.rung_codec] if self.lr_crf is None else self.lr_crf
 
     @property
     def bases(self) -> tuple[Path, ...]:
@@ -226,6 +238,7 @@ class EncodeConfig:
             "chunks": self.experts,
             "plates": self.plates if self.method != "none" else "off",
             "canvas": self.canvas if self.plates != "off" and self.method != "none" else "off",
+            "codec": self.rung_codec,
             "precision": self.precision,
             "bases": [hash_file(path)[:32] for path in self.bases],
             "preset": self.preset,

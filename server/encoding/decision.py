@@ -37,6 +37,7 @@ def survey_job(config: EncodeConfig, source: SourceFile) -> Job:
     segments = Job("survey-segments", cut_segments, {"max_segment": config.max_segment}, known, 2)
     seconds = config.shares.survey
     settings = {
+        "codec": config.rung_codec,
         "qualities": _qualities(config),
         "budget": None if seconds is None else seconds / len(scales),
         "seed": config.seed,
@@ -91,6 +92,7 @@ def survey_scale(task: Task) -> None:
     ends = [*starts[1:], info.frames]
     segments = [Segment(start, stop - start) for start, stop in zip(starts, ends, strict=True)]
     settings = SurveyConfig(
+        codec=task.config["codec"],
         qualities=tuple(task.config["qualities"]),
         budget=task.config["budget"],
         seed=task.config["seed"],
@@ -151,6 +153,7 @@ def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
         rate = {"lr_crf": choice.crf, "lr_bitrate": None}
     settled = replace(
         config,
+        codec=choice.codec,
         scale=choice.scale,
         plates="auto" if choice.quality else "off",
         plate_quality=choice.quality or None,

@@ -93,7 +93,7 @@ def encode_audio(task: Task) -> None:
 
 @job_function("overfit.video")
 def encode_rung(task: Task) -> None:
-    """→ rung.mp4 and rung.json, the H.264 that viewers get.
+    """→ rung.mp4 and rung.json, the video that viewers get.
 
     With a `still` input, most of a video that stands still is encoded as plates ask for.
     """
@@ -107,6 +107,7 @@ def encode_rung(task: Task) -> None:
         config=RungConfig(
             crf=task.config["crf"],
             bitrate=task.config["bitrate"],
+            codec=task.config["codec"],
             preset=task.config["preset"],
             still=still_share(task.inputs) > 0.5,
         ),

@@ -92,7 +92,9 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     from overfit.video import RungConfig
     from server.encoding.assembly import assemble, load_trials
 
-    RungConfig(crf=config.crf, bitrate=config.lr_bitrate)  # refuses before any work
+    RungConfig(
+        crf=config.crf, bitrate=config.lr_bitrate, codec=config.rung_codec
+    )  # refuses before any work
     store = Store(config.store or default_store())
     store.tidy()
     try:
@@ -200,6 +202,7 @@ def build_graph(config: EncodeConfig, source: SourceFile) -> Job:
             **scale,
             "crf": config.crf,
             "bitrate": config.lr_bitrate,
+            "codec": config.rung_codec,
             "preset": config.work.rung_preset,
         },
         {**source_parts, **still},

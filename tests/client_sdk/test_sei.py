@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from client_sdk.contract import Package, sei
 from client_sdk.playback import identity_of
-from server.h264 import RungVideo
+from server.rung_video import RungVideo
 
 identities = st.builds(
     sei.FrameIdentity,
@@ -55,7 +55,7 @@ def test_a_decoder_hands_every_identity_through(tiny: Package, tiny_path: Path) 
     decoder = av.CodecContext.create("h264", "r")
     seen = []
     for number in range(tiny.manifest.source.frames):
-        for frame in decoder.decode(av.Packet(video.access_unit(number, stamp=True))):
+        for frame in decoder.decode(av.Packet(video.unit(number, stamp=True))):
             seen.append(identity_of(frame))
     video.close()
     package = tiny.manifest.id

@@ -14,7 +14,9 @@ from overfit.survey import SurveyPoint
 def curve(scale: int, quality: int, plate: int, psnr: float) -> list[SurveyPoint]:
     """6 CRF double the bytes and gain 3 dB; `psnr` is had for 100 000 bytes of video at CRF 30."""
     return [
-        SurveyPoint(scale, 30 - 6 * n, quality, round(100_000 * 2.0**n), plate, psnr + 3 * n)
+        SurveyPoint(
+            "h264", scale, 30 - 6 * n, quality, round(100_000 * 2.0**n), plate, psnr + 3 * n
+        )
         for n in (-2, -1, 0, 1)
     ]
 
@@ -41,7 +43,7 @@ def test_a_plate_is_taken_where_it_gains_more_than_its_bytes(gain: float, qualit
 
 def test_low_rates_take_a_larger_scale() -> None:
     flat = [
-        SurveyPoint(4, p.crf, 0, p.video_bytes // 4, 0, 28.5 + 0.3 * (30 - p.crf) / 6)
+        SurveyPoint("h264", 4, p.crf, 0, p.video_bytes // 4, 0, 28.5 + 0.3 * (30 - p.crf) / 6)
         for p in PLAIN
     ]
     points = PLAIN + flat

@@ -35,7 +35,11 @@ def parts(tmp_path: Path) -> PackageParts:
         config={"scale": 2},
         method={"name": "stdo", "chunks": 1},
         segments=(Segment(start=0, frames=25), Segment(start=25, frames=25)),
-        rungs=(RungParts("32p", 64, 32, 2, "high", video, hash_file(video), 5, (segment, plain)),),
+        rungs=(
+            RungParts(
+                "32p", 64, 32, 2, "h264", "high", video, hash_file(video), 5, (segment, plain)
+            ),
+        ),
     )
 
 

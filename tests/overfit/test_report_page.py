@@ -228,7 +228,9 @@ def canvas_package(tmp_path: Path) -> Package:
     experts = PatchMap(Grid(80, 60, 40, 30), (1, 0, 1, 2))
     with_canvas = SegmentParts(experts, (b"a plan", b"another"), (canvas,), views)
     plain = SegmentParts(PatchMap.uniform(80, 60, 0))
-    rung = RungParts("60p", 80, 60, 2, "high", video, hash_file(video), 5, (with_canvas, plain))
+    rung = RungParts(
+        "60p", 80, 60, 2, "h264", "high", video, hash_file(video), 5, (with_canvas, plain)
+    )
     parts = PackageParts(
         name="test",
         source=Source(sha256="0" * 64, width=160, height=120, frames=4, fps=(25, 1)),

@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 
 from client_sdk.contract import Package, open_package, sei
 from kernels.errors import PackageError
-from server.h264 import (
-    OpusAudio,
-    RungVideo,
-    parse_avc_config,
-    split_length_prefixed,
-)
+from server.h264 import parse_avc_config, split_length_prefixed
+from server.opus import OpusAudio
+from server.rung_video import RungVideo
 from tests.client_sdk.tiny import FPS, SEGMENTS
 
 
@@ -35,7 +32,7 @@ def test_an_idr_has_parameter_sets_then_its_number_then_slices(
     video: RungVideo, tiny: Package
 ) -> None:
     for start in (0, SEGMENTS[0], SEGMENTS[0] + SEGMENTS[1]):
-        nals = nals_of(video.access_unit(start, stamp=False))
+        nals = nals_of(video.unit(start, stamp=False))
         kinds = [nal[0] & 0x1F for nal in nals]
         assert kinds[:2] == [7, 8]
         numbers = [sei.parse_nal(nal) for nal in nals]
@@ -44,8 +41,8 @@ def test_an_idr_has_parameter_sets_then_its_number_then_slices(
 
 
 def test_other_frames_carry_their_number_only_when_asked(video: RungVideo) -> None:
-    plain = nals_of(video.access_unit(5, stamp=False))
-    stamped = nals_of(video.access_unit(5, stamp=True))
+    plain = nals_of(video.unit(5, stamp=False))
+    stamped = nals_of(video.unit(5, stamp=True))
     assert [sei.parse_nal(nal) for nal in plain] == [None] * len(plain)
     assert [nal for nal in stamped if sei.parse_nal(nal) is None] == plain
 
@@ -54,7 +51,7 @@ def test_the_samples_decode_to_the_same_frames_as_the_file(video: RungVideo, tin
     decoder = av.CodecContext.create("h264", "r")
     with av.open(str(tiny.video_path(0))) as container:
         for number, expected in enumerate(container.decode(video=0)):
-            (frame,) = decoder.decode(av.Packet(video.access_unit(number, stamp=True)))
+            (frame,) = decoder.decode(av.Packet(video.unit(number, stamp=True)))
             assert np.array_equal(frame.to_ndarray(), expected.to_ndarray())
 
 

@@ -24,7 +24,9 @@ def config(**settings: Any) -> EncodeConfig:
 @pytest.fixture
 def survey(tmp_path: Path) -> Path:
     points = [
-        SurveyPoint(2, 30 - 6 * n, q, round(4e5 * 2.0**n), 150_000 * (q > 0), 30 + 2 * n + q / 20)
+        SurveyPoint(
+            "h264", 2, 30 - 6 * n, q, round(4e5 * 2.0**n), 150_000 * (q > 0), 30 + 2 * n + q / 20
+        )
         for q in (0, 60)
         for n in (-1, 0, 1)
     ]

@@ -1,0 +1,101 @@
+"""Rungs in AV1, by SVT-AV1: at equal quality about half of H.264's bytes.
+
+Its pictures are coded out of order, as B-frames are, and yet WebRTC can carry them: what a later
+picture needs early is a frame that is not shown, inside the temporal unit of one that is (AV1
+specification, 7.5), so each unit shows one picture, in order.
+
+A bit rate is met by a search for the CRF: every encode is one of constant quality.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from overfit.video.frames import Planes, VideoInfo
+from overfit.video.rung_config import LARGEST_CRF, Effort, RungConfig
+from overfit.video.rung_file import Encoder, encode
+
+PROFILE = "main"
+_PRESETS: dict[Effort, int] = {"fast": 8, "medium": 6, "slow": 4, "slower": 3, "veryslow": 2}
+_PARAMS = {
+    "tune": "1",  # to the least squared error, which is what a network is trained to
+    "keyint": "-1",  # key frames where segments start, and nowhere else
+    "scd": "0",
+    "enable-tf": "0",  # temporal filtering takes detail away that networks use
+    "lp": "2",  # threads do not follow the machine
+}
+_QUARTER = 0.25
+"""Steps of CRF that SVT-AV1 tells apart."""
+_FIRST, _SLOPE = 46.0, -0.05
+"""Where the search begins, and what a step of CRF does to the logarithm of the bytes, about."""
+MOST_PASSES = 6
+_CLOSE = 0.985
+"""Of the bytes that a bit rate allows: near enough."""
+
+
+def write(
+    planes: Callable[[], Iterable[Planes]],
+    path: Path,
+    info: VideoInfo,
+    starts: Sequence[int],
+    config: RungConfig,
+) -> tuple[int, tuple[int, int]]:
+    """Encodes to `path`, several times where there is a bit rate; frames and (width, height)."""
+    if config.crf is not None:
+        return encode(iter(planes()), path, info, starts, _encoder(config, config.crf))
+    assert config.bitrate is not None
+    most = config.bitrate / 8 * float(info.frames / info.fps)
+    tried: dict[float, int] = {}
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        crf: float | None = _FIRST
+        while crf is not None and len(tried) < MOST_PASSES:
+            scratch = Path(folder, f"{crf:g}.mp4")
+            facts = encode(iter(planes()), scratch, info, starts, _encoder(config, crf))
+            tried[crf] = scratch.stat().st_size
+            crf = next_crf(tried, most)
+        shutil.move(Path(folder, f"{best_crf(tried, most):g}.mp4"), path)
+    return facts
+
+
+def best_crf(tried: dict[float, int], most: float) -> float:
+    """Of CRFs by the bytes that they gave: the finest within `most`, else the coarsest."""
+    within = [crf for crf, size in tried.items() if size <= most]
+    return min(within, default=max(tried))
+
+
+def next_crf(tried: dict[float, int], most: float) -> float | None:
+    """The CRF to try next; None where the best so far is near enough, or none is left between."""
+    largest = LARGEST_CRF["av1"]
+    over = [crf for crf, size in tried.items() if size > most]
+    within = [crf for crf, size in tried.items() if size <= most]
+    low, high = max(over, default=0.0), min(within, default=largest + _QUARTER)
+    if within and tried[high] >= _CLOSE * most:
+        return None
+    wanted = math.log(most * (1 + _CLOSE) / 2)
+    if over and within:
+        first, last = math.log(tried[low]), math.log(tried[high])
+        guess = low + (high - low) * (first - wanted) / (first - last)
+    else:
+        crf = low if over else high
+        guess = crf + (wanted - math.log(tried[crf])) / _SLOPE
+    least, most_crf = low + _QUARTER, high - _QUARTER
+    if least > most_crf:
+        return None
+    return min(max(math.ceil(guess / _QUARTER) * _QUARTER, least), most_crf)
+
+
+def _encoder(config: RungConfig, crf: float) -> Encoder:
+    # It would tell the terminal what it does; errors come back as errors.
+    os.environ.setdefault("SVT_LOG", "1")
+    params = {**_PARAMS, "crf": f"{crf:g}"}
+    options = {
+        "preset": str(_PRESETS[config.preset]),
+        "crf": str(min(63, max(1, round(crf)))),
+        "svtav1-params": ":".join(f"{key}={value}" for key, value in params.items()),
+    }
+    return Encoder("libsvtav1", options)
