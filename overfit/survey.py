@@ -121,8 +121,12 @@ def survey(
     sample = _read(info, sampled, shots, scale, config)
     share = len(sample.lr) / info.frames
     crfs = config.crfs or CRFS[config.codec]
-    rungs = [_encode(sample, info, config.codec, crf) for crf in crfs]
     plates = _plates(sample, scale, config) if config.qualities else {}
+    still = 2 * sum(shot in plates for shot in sample.shots) > len(sample.shots)
+    rungs = [
+        _encode(sample, info, RungConfig(crf=crf, codec=config.codec, preset="fast", still=still))
+        for crf in crfs
+    ]
     surveyed = sum(
         stop - start
         for index, (start, stop) in enumerate(zip(shots, [*shots[1:], info.frames], strict=True))
@@ -180,8 +184,8 @@ def _read(
     return _Sample(starts, tuple(lr), np.stack(hr), tuple(kept), tuple(shot_of))
 
 
-def _encode(sample: _Sample, info: VideoInfo, codec: Codec, crf: float) -> tuple[U8, int]:
-    """The decoded LR luma [frames in hr, h, w] of a rung at this CRF, and the rung's bytes."""
+def _encode(sample: _Sample, info: VideoInfo, rung: RungConfig) -> tuple[U8, int]:
+    """The decoded LR luma [frames in hr, h, w] of such a rung, and its bytes."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "rung.mp4")
         size = write_rung(
@@ -189,7 +193,7 @@ def _encode(sample: _Sample, info: VideoInfo, codec: Codec, crf: float) -> tuple
             path,
             info=replace(info, frames=len(sample.lr)),
             starts=sample.starts,
-            config=RungConfig(crf=crf, codec=codec, preset="fast"),
+            config=rung,
         ).bytes
         wanted = set(sample.kept)
         low = [frame.y for frame in read_rung(path) if frame.number in wanted]

@@ -71,6 +71,20 @@ def tiny(tiny_path: Path) -> Package:
     return open_package(tiny_path)
 
 
+@pytest.fixture(scope="session")
+def tiny_av1_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny package with a rung in AV1."""
+    return write_tiny(tmp_path_factory.mktemp("packages"), codec="av1")
+
+
+@pytest.fixture(params=["h264", "av1"])
+def either_path(request: pytest.FixtureRequest) -> Path:
+    """The tiny package, in each codec that rungs have."""
+    name = {"h264": "tiny_path", "av1": "tiny_av1_path"}[request.param]
+    path: Path = request.getfixturevalue(name)
+    return path
+
+
 @pytest.fixture
 def tiny_copy(tiny_path: Path, tmp_path: Path) -> Path:
     """A copy of the tiny package to break."""

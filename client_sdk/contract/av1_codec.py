@@ -67,8 +67,10 @@ class Av1Decoder(Decoder):
         except ValueError:
             units = []
         identity = identity_in(units)
-        lost = self._gap_before(encoded_frame.timestamp) and identity is None
-        if not units or lost:
+        passed = 0 if self._last is None else encoded_frame.timestamp - self._last
+        self._last = encoded_frame.timestamp
+        # After a jump or a pause more time has passed, or less: then units carry their identity.
+        if not units or (identity is None and self._lost_before(passed)):
             self._waits = True
         if any(unit.kind == SEQUENCE_HEADER for unit in units):
             self._waits = False
@@ -83,16 +85,12 @@ class Av1Decoder(Decoder):
             pictures.append(picture)
         return pictures
 
-    def _gap_before(self, time: int) -> bool:
-        """Whether more time has passed than from picture to picture, of which the rate is constant.
-
-        After a pause it has, too: then units carry their identity.
-        """
-        passed = 0 if self._last is None else time - self._last
-        self._last = time
-        if passed > 0:
-            self._interval = min(passed, self._interval or passed)
-        return self._interval is not None and 2 * passed > 3 * self._interval
+    def _lost_before(self, passed: int) -> bool:
+        """Whether more time has passed than from one picture to the next (the rate is constant)."""
+        if passed <= 0:
+            return False
+        self._interval = min(passed, self._interval or passed)
+        return 2 * passed > 3 * self._interval
 
 
 def identity_in(units: list[Obu]) -> FrameIdentity | None:

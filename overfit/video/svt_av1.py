@@ -27,8 +27,9 @@ _PARAMS = {
     "keyint": "-1",  # key frames where segments start, and nowhere else
     "scd": "0",
     "enable-tf": "0",  # temporal filtering takes detail away that networks use
-    "lp": "2",  # threads do not follow the machine
 }
+_SAFE_SIDE = 64
+"""With a side of less than 26 and another above 64, two threads of SVT-AV1 4.1 wait for ever."""
 _QUARTER = 0.25
 """Steps of CRF that SVT-AV1 tells apart."""
 _FIRST, _SLOPE = 46.0, -0.05
@@ -46,8 +47,13 @@ def write(
     config: RungConfig,
 ) -> tuple[int, tuple[int, int]]:
     """Encodes to `path`, several times where there is a bit rate; frames and (width, height)."""
+    small = min(next(iter(planes()))[0].shape) < _SAFE_SIDE
+
+    def at(crf: float, path: Path) -> tuple[int, tuple[int, int]]:
+        return encode(iter(planes()), path, info, starts, _encoder(config, crf, small))
+
     if config.crf is not None:
-        return encode(iter(planes()), path, info, starts, _encoder(config, config.crf))
+        return at(config.crf, path)
     assert config.bitrate is not None
     most = config.bitrate / 8 * float(info.frames / info.fps)
     tried: dict[float, int] = {}
@@ -55,7 +61,7 @@ def write(
         crf: float | None = _FIRST
         while crf is not None and len(tried) < MOST_PASSES:
             scratch = Path(folder, f"{crf:g}.mp4")
-            facts = encode(iter(planes()), scratch, info, starts, _encoder(config, crf))
+            facts = at(crf, scratch)
             tried[crf] = scratch.stat().st_size
             crf = next_crf(tried, most)
         shutil.move(Path(folder, f"{best_crf(tried, most):g}.mp4"), path)
@@ -89,10 +95,14 @@ def next_crf(tried: dict[float, int], most: float) -> float | None:
     return min(max(math.ceil(guess / _QUARTER) * _QUARTER, least), most_crf)
 
 
-def _encoder(config: RungConfig, crf: float) -> Encoder:
+def _encoder(config: RungConfig, crf: float, small: bool) -> Encoder:
     # It would tell the terminal what it does; errors come back as errors.
     os.environ.setdefault("SVT_LOG", "1")
-    params = {**_PARAMS, "crf": f"{crf:g}"}
+    # Threads do not follow the machine.
+    params = {"crf": f"{crf:g}", **_PARAMS, "lp": "1" if small else "2"}
+    if config.still:
+        # As many bits for all blocks: what much is predicted from has a plate and needs no more.
+        params["aq-mode"] = "0"
     options = {
         "preset": str(_PRESETS[config.preset]),
         "crf": str(min(63, max(1, round(crf)))),

@@ -10,7 +10,7 @@ import hashlib
 import io
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -47,6 +47,16 @@ WIDTH, HEIGHT, SCALE = 189, 121, 2
 FPS = Fraction(25)
 SEGMENTS = (12, 10, 14)
 LR_WIDTH, LR_HEIGHT = rung_size(WIDTH, HEIGHT, SCALE)
+OPTIONS = {
+    "h264": {
+        "bf": "0",
+        "g": "1000",
+        "preset": "ultrafast",
+        "forced-idr": "1",
+        "x264-params": "scenecut=0:open-gop=0",
+    },
+    "av1": {"preset": "10", "svtav1-params": "keyint=-1:scd=0:lp=1"},
+}
 
 
 def sha(data: bytes) -> str:
@@ -77,21 +87,17 @@ def make_plate(width: int, height: int, phase: float = 0) -> bytes:
     return out.getvalue()
 
 
-def write_video(path: Path, segments: tuple[int, ...], width: int, height: int, crf: int) -> None:
+def write_video(
+    path: Path, segments: tuple[int, ...], width: int, height: int, crf: int, codec: str
+) -> None:
     rng = np.random.default_rng(7)
     canvas = rng.integers(30, 226, (height + 64, width + 64), dtype=np.uint8)
     starts = {sum(segments[:index]) for index in range(len(segments))}
     with av.open(str(path), "w", format="mp4") as container:
-        stream: Any = container.add_stream("libx264", rate=FPS)
+        encoder: Any = {"h264": "libx264", "av1": "libsvtav1"}[codec]
+        stream: Any = container.add_stream(encoder, rate=FPS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {
-            "bf": "0",
-            "g": "1000",
-            "crf": str(crf),
-            "preset": "ultrafast",
-            "forced-idr": "1",
-            "x264-params": "scenecut=0:open-gop=0",
-        }
+        stream.options = {"crf": str(crf), **OPTIONS[codec]}
         for number in range(sum(segments)):
             frame = av.VideoFrame(width, height, "yuv420p")
             shift = number % 32
@@ -144,13 +150,14 @@ def write_tiny(
     networks: bool = True,
     plan_padding: int = 0,
     crf: int = 30,
+    codec: Literal["h264", "av1"] = "h264",
 ) -> Path:
     """Write `folder/NAME.crisp`. `plan_padding` adds that many experts nobody's patch uses."""
     root = folder / f"{name}.crisp"
     for part in ("video", "plans", "plates", "maps", "audio"):
         (root / part).mkdir(parents=True)
     video = root / "video" / "lr.mp4"
-    write_video(video, segments, LR_WIDTH, LR_HEIGHT, crf)
+    write_video(video, segments, LR_WIDTH, LR_HEIGHT, crf, codec)
     assets: dict[str, Asset] = {}
 
     def keep(data: bytes, kind: Any) -> str:
@@ -211,7 +218,8 @@ def write_tiny(
                 width=LR_WIDTH,
                 height=LR_HEIGHT,
                 scale=SCALE,
-                profile="baseline",
+                codec=codec,
+                profile="baseline" if codec == "h264" else "main",
                 file="video/lr.mp4",
                 sha256=sha(data),
                 bytes=len(data),

@@ -1,7 +1,8 @@
-"""A rung is H.264 that WebRTC can send as it is, and the same bytes every time."""
+"""A rung is video that WebRTC can send as it is, and the same bytes every time."""
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from kernels.errors import VideoError
 from overfit.video import (
+    Codec,
     Frame,
     RungConfig,
     check_scale,
@@ -24,6 +28,7 @@ from overfit.video import (
     write_audio,
     write_rung,
 )
+from overfit.video.svt_av1 import best_crf, next_crf
 from tests.overfit.making import picture, write_video
 
 
@@ -46,9 +51,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def test_idrs_are_at_the_starts_and_nowhere_else(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["h264", "av1"])
+def test_key_frames_are_at_the_starts_and_nowhere_else(
+    source: Path, tmp_path: Path, codec: Codec
+) -> None:
     out = tmp_path / "r.mp4"
-    info, facts = encode(source, out, [0, 13, 30], RungConfig(crf=30))
+    info, facts = encode(source, out, [0, 13, 30], RungConfig(crf=30, codec=codec))
+    assert facts.codec == codec
     assert (facts.width, facts.height, facts.frames) == (66, 50, 40)
     assert facts.bytes == out.stat().st_size
     with av.open(str(out)) as container:
@@ -57,27 +66,38 @@ def test_idrs_are_at_the_starts_and_nowhere_else(source: Path, tmp_path: Path) -
         assert [n for n, packet in enumerate(packets) if packet.is_keyframe] == [0, 13, 30]
         assert [packet.pts for packet in packets] == [packet.dts for packet in packets]
         assert (packets[7].pts or 0) * packets[7].time_base == 7 / info.fps
+    data = out.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_every_idr_is_one_and_the_settings_are_not_sent(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.mp4"
+    encode(source, out, [0, 13, 30], RungConfig(crf=30))
+    with av.open(str(out)) as container:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
         assert stream.codec_context.has_b_frames == 0
         assert stream.codec_context.profile == "High"
         # Every IDR slice is NAL type 5; the settings SEI (type 6) is gone.
         kinds = [bytes(packet)[4] & 31 for packet in packets]
         assert [n for n, kind in enumerate(kinds) if kind == 5] == [0, 13, 30]
         assert set(kinds) == {1, 5}
-    data = out.read_bytes()
-    assert data.index(b"moov") < data.index(b"mdat")
-    assert b"x264" not in data
+    assert b"x264" not in out.read_bytes()
 
 
-def test_colour_tags_are_kept(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["h264", "av1"])
+def test_colour_tags_are_kept(source: Path, tmp_path: Path, codec: Codec) -> None:
     out = tmp_path / "r.mp4"
-    encode(source, out, [0], RungConfig(crf=30))
+    encode(source, out, [0], RungConfig(crf=30, codec=codec))
     with av.open(str(out)) as container:
         frame = next(container.decode(video=0))
         assert (frame.color_range, frame.color_primaries, frame.color_trc) == (2, 1, 1)
         assert frame.colorspace == 1
 
 
-@pytest.mark.parametrize("rate", [{"crf": 28.0}, {"crf": None, "bitrate": 60_000}])
+@pytest.mark.parametrize(
+    "rate", [{"crf": 28.0}, {"bitrate": 60_000}, {"crf": 40.25, "codec": "av1", "preset": "fast"}]
+)
 def test_the_same_settings_give_the_same_bytes(
     source: Path, tmp_path: Path, rate: dict[str, Any]
 ) -> None:
@@ -88,10 +108,56 @@ def test_the_same_settings_give_the_same_bytes(
     assert len(hashes) == 1
 
 
-def test_a_bit_rate_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("codec", "least"), [("h264", 0.75), ("av1", 0.95)])
+def test_a_bit_rate_is_kept(tmp_path: Path, codec: Codec, least: float) -> None:
     path = write_video(tmp_path / "a.mkv", width=256, height=192, frames=100)
-    _, facts = encode(path, tmp_path / "r.mp4", [0, 50], RungConfig(crf=None, bitrate=60_000))
-    assert facts.bytes * 8 / 4 == pytest.approx(60_000, rel=0.25)
+    config = RungConfig(bitrate=20_000, codec=codec, preset="fast")
+    told: list[float] = []
+    info = probe(path)
+    facts = write_rung(
+        lambda: (downscale(frame, 2) for frame in read_frames(path, info)),
+        tmp_path / "r.mp4",
+        info=info,
+        starts=[0, 50],
+        config=config,
+        on_progress=told.append,
+    )
+    assert least * 20_000 <= facts.bytes * 8 / 4 <= (2 - least) * 20_000
+    assert told == sorted(told)
+    assert 0 < told[0] < told[-1] <= 1
+    assert [path.name for path in tmp_path.iterdir()].count("r.mp4") == 1
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def bytes_at(crf: float) -> int:
+    """Made up: a tenth less for each step of CRF, a little more in between."""
+    return round(1e6 * 0.9**crf * (1.02 + 0.02 * math.sin(crf)))
+
+
+@given(st.integers(1_000, 900_000))
+def test_the_search_for_a_crf_ends_near_the_bytes_that_are_allowed(most: int) -> None:
+    tried = {46.0: bytes_at(46.0)}
+    while (crf := next_crf(tried, most)) is not None:
+        assert crf not in tried
+        assert 0 < crf <= 63
+        assert crf * 4 == round(crf * 4)
+        tried[crf] = bytes_at(crf)
+        assert len(tried) < 40
+    best = best_crf(tried, most)
+    if bytes_at(63) > most:
+        assert best == 63
+    else:
+        assert tried[best] <= most
+        assert tried[best] >= 0.96 * most or best <= 0.5
+
+
+@pytest.mark.parametrize("codec", ["h264", "av1"])
+@pytest.mark.parametrize("size", [(32, 32), (70, 38), (34, 130)])
+def test_small_and_odd_sizes(tmp_path: Path, codec: Codec, size: tuple[int, int]) -> None:
+    path = write_video(tmp_path / "a.mkv", width=size[0], height=size[1], frames=6)
+    out = tmp_path / "r.mp4"
+    _, facts = encode(path, out, [0, 3], RungConfig(crf=30, codec=codec, preset="fast"))
+    assert [frame.y.shape for frame in read_rung(out)] == [(facts.height, facts.width)] * 6
 
 
 def test_decoded_frames_are_close_to_what_was_encoded(source: Path, tmp_path: Path) -> None:
@@ -130,7 +196,15 @@ def test_a_place_that_cannot_be_written_is_an_error(source: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"crf": None}, {"crf": 60.0}, {"crf": None, "bitrate": 5}]
+    "settings",
+    [
+        {},
+        {"crf": None},
+        {"crf": 60.0},
+        {"bitrate": 5},
+        {"crf": 64, "codec": "av1"},
+        {"codec": "vp9"},
+    ],
 )
 def test_settings_are_checked(settings: dict) -> None:
     if not settings:

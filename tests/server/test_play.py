@@ -60,16 +60,14 @@ def offline(package: Package, out: Path, sr: bool = True) -> bytes:
     return out.read_bytes()
 
 
-def test_what_is_played_is_what_was_measured_bit_for_bit(
-    tiny: Package, tiny_path: Path, tmp_path: Path
-) -> None:
+def test_what_is_played_is_what_was_measured_bit_for_bit(either_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "played.y4m"
-    stats = play(tiny_path, PlayOptions(out=out))
-    assert out.read_bytes() == offline(tiny, tmp_path / "offline.y4m")
+    stats = play(either_path, PlayOptions(out=out))
+    assert out.read_bytes() == offline(open_package(either_path), tmp_path / "offline.y4m")
     assert (stats.frames, stats.frames_sr) == (FRAMES, FRAMES)
     assert (stats.frames_lost, stats.late_plans, stats.frames_interpolated) == (0, 0, 0)
     assert stats.ended == "end"
-    assert stats.plan_bytes == sum(tiny.manifest.size_of(0).values())
+    assert stats.plan_bytes == sum(open_package(either_path).manifest.size_of(0).values())
     assert stats.first_frame_ms is not None
 
 
@@ -151,7 +149,7 @@ def test_a_tampered_asset_is_never_used(
 
 
 def test_lost_packets_are_sent_again_and_every_frame_is_right(
-    tiny: Package, tiny_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    either_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Every 15th video packet is lost on its first way; its copy on the RTX stream gets through.
     lost: list[bytes] = []
@@ -167,10 +165,10 @@ def test_lost_packets_are_sent_again_and_every_frame_is_right(
 
     monkeypatch.setattr(RTCDtlsTransport, "_send_rtp", lossy)
     out = tmp_path / "played.y4m"
-    stats = play(tiny_path, PlayOptions(out=out))
+    stats = play(either_path, PlayOptions(out=out))
     assert lost
     assert stats.frames == FRAMES
-    assert out.read_bytes() == offline(tiny, tmp_path / "offline.y4m")
+    assert out.read_bytes() == offline(open_package(either_path), tmp_path / "offline.y4m")
 
 
 def test_a_window_that_is_closed_ends_the_play_in_peace(
@@ -290,12 +288,12 @@ def test_a_hostile_message_ends_that_session_and_no_other(
 
 
 def test_a_seek_goes_on_at_the_idr_before_with_the_right_plans(
-    tiny: Package, tiny_path: Path, tmp_path: Path
+    either_path: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "played.y4m"
 
     async def run() -> PlayStats:
-        async with serving(tiny_path) as served, asyncio.timeout(PATIENCE):
+        async with serving(either_path) as served, asyncio.timeout(PATIENCE):
             session = Session(f"{served.url}/whep/tiny", PlayOptions(out=out))
             playing = asyncio.create_task(session.run())
             await session.manifest
@@ -306,14 +304,14 @@ def test_a_seek_goes_on_at_the_idr_before_with_the_right_plans(
     assert stats.frames <= FRAMES
     # The last segment, as far as it is in the file, is as measured offline.
     frame_bytes = (len(out.read_bytes()) - out.read_bytes().index(b"\n") - 1) // stats.frames
-    whole = offline(tiny, tmp_path / "offline.y4m")
+    whole = offline(open_package(either_path), tmp_path / "offline.y4m")
     tail = SEGMENTS[2] * frame_bytes
     assert out.read_bytes()[-tail:] == whole[-tail:]
 
 
-def test_a_pause_holds_the_play_until_it_is_resumed(tiny_path: Path) -> None:
+def test_a_pause_holds_the_play_until_it_is_resumed(either_path: Path) -> None:
     async def run() -> PlayStats:
-        async with serving(tiny_path) as served, asyncio.timeout(PATIENCE):
+        async with serving(either_path) as served, asyncio.timeout(PATIENCE):
             session = Session(f"{served.url}/whep/tiny", PlayOptions())
             playing = asyncio.create_task(session.run())
             await session.manifest
