@@ -285,3 +285,7 @@ class TestDamagedPackages:
         other = write_video(tmp_path / "other.mp4", width=224, height=192, frames=30)
         run("report", package_copy, "--source", other).assert_refused("another video")
         assert not (package_copy / "report").exists()
+
+
+def test_a_package_is_no_plan(run, small_package: Path) -> None:
+    run("inspect", small_package).assert_refused(small_package.name, "plans/*.plan")
