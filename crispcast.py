@@ -291,6 +291,8 @@ def _inspect(
 
     try:
         wire = plan.read_bytes()
+    except IsADirectoryError:
+        raise PlanError(f"{plan} is a folder; name one of its plans/*.plan") from None
     except OSError as error:
         raise PlanError(f"cannot read the plan {plan}: {error.strerror}") from error
     report = inspect_plan(wire, threads)

@@ -26,6 +26,7 @@ from torch import nn
 
 from kernels.errors import CrispcastError
 from kernels.plan import PlanIR
+from overfit.adam import Adam
 from overfit.networks import Expert, NetworkConfig, build, settling, start_from
 from overfit.pruning import TapPruner, begin_rounding, cubic_density, end_rounding
 from overfit.training_data import Batch, TrainingData, WindowSampler
@@ -187,7 +188,7 @@ class _Run:
         if base is not None:
             start_from(self.expert, base)
         self.expert.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.Adam(self.expert.parameters())
+        self.optimizer = Adam(self.expert.parameters())
         self.pruner = TapPruner(self.expert)
         self.calm = calm
         self.step = 0
@@ -259,9 +260,7 @@ class _Run:
 
     def _update(self) -> None:
         batch = self._draw()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.expert.zero_grad()
         difference = (self.expert(**batch.inputs) - batch.target) * batch.mask
         seen = batch.mask.sum()
         squares = difference.square()
@@ -274,7 +273,7 @@ class _Run:
             loss = ((squares + 4e-3**2).sqrt() * batch.mask).sum() / seen
         loss.backward()
         nn.utils.clip_grad_norm_(self.expert.parameters(), self.config.clip)
-        self.optimizer.step()
+        self.optimizer.step(self._rate())
         self.pruner.apply()
         error = float(squares.detach().sum() / seen)
         if not math.isfinite(error):
@@ -322,7 +321,7 @@ class _Run:
         state = {
             "key": self.key,
             "expert": self.expert.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.optimizer.state(),
             "masks": self.pruner.masks,
             "random": self.random.bit_generator.state,
             "step": self.step,
@@ -355,7 +354,7 @@ class _Run:
         if state["rounding"]:
             begin_rounding(self.expert, self.config.bits)
         self.expert.load_state_dict(state["expert"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.restore(state["optimizer"])
         for name, mask in state["masks"].items():
             self.pruner.masks[name].copy_(mask)
         self.random.bit_generator.state = state["random"]

@@ -25,7 +25,7 @@ class Outcome:
         self.code = ended.value.code or 0
         self.out, self.err = capsys.readouterr()
 
-    def refused(self, *words: str) -> None:
+    def assert_refused(self, *words: str) -> None:
         """One sentence on stderr with these words, and exit code 1."""
         assert self.code == 1, (self.code, self.out, self.err)
         assert len(self.err.strip().splitlines()) == 1, self.err
@@ -116,33 +116,35 @@ def test_wrong_usage_is_exit_code_two(run, small_video: Path) -> None:
 def test_a_setting_that_makes_no_sense_is_refused(
     run, small_video: Path, tmp_path: Path, arguments: list[str], word: str
 ) -> None:
-    run("encode", small_video, "-o", tmp_path / "a.crisp", *arguments).refused(word)
+    run("encode", small_video, "-o", tmp_path / "a.crisp", *arguments).assert_refused(word)
     nothing_left(tmp_path)
 
 
 class TestBadVideos:
-    def refused(self, run, source: Path, tmp_path: Path, *words: str) -> None:
+    def assert_refused(self, run, source: Path, tmp_path: Path, *words: str) -> None:
         before = sorted(path.name for path in tmp_path.iterdir())
-        run("encode", source, "-o", tmp_path / "a.crisp", *QUICK).refused(source.name, *words)
+        run("encode", source, "-o", tmp_path / "a.crisp", *QUICK).assert_refused(
+            source.name, *words
+        )
         nothing_left(tmp_path, *before)
 
     def test_not_a_video(self, run, tmp_path: Path) -> None:
         source = tmp_path / "notes.mp4"
         source.write_text("Nothing moves here.\n" * 100)
-        self.refused(run, source, tmp_path)
+        self.assert_refused(run, source, tmp_path)
 
     def test_no_such_file(self, run, tmp_path: Path) -> None:
-        self.refused(run, tmp_path / "gone.mp4", tmp_path, "no such file")
+        self.assert_refused(run, tmp_path / "gone.mp4", tmp_path, "no such file")
 
     def test_empty(self, run, tmp_path: Path) -> None:
         source = tmp_path / "empty.mp4"
         source.touch()
-        self.refused(run, source, tmp_path)
+        self.assert_refused(run, source, tmp_path)
 
     def test_a_folder(self, run, tmp_path: Path) -> None:
         source = tmp_path / "folder.mp4"
         source.mkdir()
-        self.refused(run, source, tmp_path)
+        self.assert_refused(run, source, tmp_path)
 
     def test_no_video_stream(self, run, small_video: Path, tmp_path: Path) -> None:
         import av
@@ -155,21 +157,21 @@ class TestBadVideos:
                 if packet.dts is not None:
                     packet.stream = copy
                     song.mux(packet)
-        self.refused(run, source, tmp_path, "no video stream")
+        self.assert_refused(run, source, tmp_path, "no video stream")
 
     def test_sixteen_pixels(self, run, tmp_path: Path) -> None:
         source = write_video(tmp_path / "stamp.mp4", width=16, height=16)
-        self.refused(run, source, tmp_path, "16x16", "too small")
+        self.assert_refused(run, source, tmp_path, "16x16", "too small")
 
     def test_one_frame(self, run, tmp_path: Path) -> None:
         source = write_video(tmp_path / "still.mp4", frames=1)
-        self.refused(run, source, tmp_path, "one frame")
+        self.assert_refused(run, source, tmp_path, "one frame")
 
     def test_truncated_before_its_index(self, run, small_video: Path, tmp_path: Path) -> None:
         source = tmp_path / "cut.mp4"
         data = small_video.read_bytes()
         source.write_bytes(data[: len(data) // 2])
-        self.refused(run, source, tmp_path)
+        self.assert_refused(run, source, tmp_path)
 
     def test_an_hour_declared_and_nothing_in_it(self, run, tmp_path: Path) -> None:
         whole = write_video(tmp_path / "whole.mkv", frames=12, options={"crf": "12", "g": "1"})
@@ -177,7 +179,7 @@ class TestBadVideos:
         source = tmp_path / "hour.mkv"
         # Up to the first cluster: a header that promises tracks and a length, and no frame.
         source.write_bytes(data[: data.index(b"\x1f\x43\xb6\x75")])
-        self.refused(run, source, tmp_path)
+        self.assert_refused(run, source, tmp_path)
 
 
 def test_a_truncated_video_is_encoded_as_far_as_it_goes(run, tmp_path: Path) -> None:
@@ -200,19 +202,19 @@ class TestOutputs:
         assert len(title) <= 200
 
     def test_a_name_is_needed(self, run, small_video: Path, tmp_path: Path) -> None:
-        run("encode", small_video, "-o", tmp_path / ".crisp").refused("no name")
+        run("encode", small_video, "-o", tmp_path / ".crisp").assert_refused("no name")
         nothing_left(tmp_path)
 
     def test_figures_that_cannot_be_saved_are_refused_before_the_play(
         self, run, tmp_path: Path
     ) -> None:
         url = "http://127.0.0.1:9/whep/x"
-        run("play", url, "--stats", tmp_path / "no" / "s.json").refused("there is no folder")
-        run("play", url, "--stats", tmp_path).refused("it is a folder")
+        run("play", url, "--stats", tmp_path / "no" / "s.json").assert_refused("there is no folder")
+        run("play", url, "--stats", tmp_path).assert_refused("it is a folder")
 
     def test_an_existing_package_is_kept(self, run, small_video: Path, package_copy: Path) -> None:
         before = (package_copy / "manifest.json").read_bytes()
-        run("encode", small_video, "-o", package_copy, *QUICK).refused("--force", "exists")
+        run("encode", small_video, "-o", package_copy, *QUICK).assert_refused("--force", "exists")
         assert (package_copy / "manifest.json").read_bytes() == before
 
     def test_force_replaces_it(self, run, small_video: Path, package_copy: Path) -> None:
@@ -228,20 +230,20 @@ class TestOutputs:
         (tmp_path / "thesis").mkdir()
         (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
         target = tmp_path / "thesis"
-        run("encode", small_video, "-o", target, *QUICK, "--force").refused("not a package")
+        run("encode", small_video, "-o", target, *QUICK, "--force").assert_refused("not a package")
         assert (target / "chapter.txt").exists()
 
     def test_a_place_that_cannot_be_written(self, run, small_video: Path, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         target = tmp_path / "file" / "a.crisp"
-        run("encode", small_video, "-o", target, *QUICK).refused("cannot be written")
+        run("encode", small_video, "-o", target, *QUICK).assert_refused("cannot be written")
         nothing_left(tmp_path, "file")
 
     def test_a_store_that_cannot_be_written(self, run, small_video: Path, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         run(
             "encode", small_video, "-o", tmp_path / "a.crisp", "--store", tmp_path / "file" / "s"
-        ).refused("--store")
+        ).assert_refused("--store")
         nothing_left(tmp_path, "file")
 
     def test_a_full_disk(
@@ -254,7 +256,7 @@ class TestOutputs:
 
         monkeypatch.setattr("shutil.copyfile", full)
         done = run("encode", small_video, "-o", tmp_path / "a.crisp", "--method", "none")
-        done.refused("disk is full")
+        done.assert_refused("disk is full")
         nothing_left(tmp_path)
 
 
@@ -276,10 +278,14 @@ class TestDamagedPackages:
         done = run("report", package_copy, "--source", small_video)
         if what == "manifest.json" and damage == "tampered" and done.code == 0:
             pytest.skip("the flipped bit fell on something that changes no meaning")
-        done.refused(package_copy.name)
+        done.assert_refused(package_copy.name)
         assert not (package_copy / "report").exists()
 
     def test_another_source(self, run, package_copy: Path, tmp_path: Path) -> None:
         other = write_video(tmp_path / "other.mp4", width=224, height=192, frames=30)
-        run("report", package_copy, "--source", other).refused("another video")
+        run("report", package_copy, "--source", other).assert_refused("another video")
         assert not (package_copy / "report").exists()
+
+
+def test_a_package_is_no_plan(run, small_package: Path) -> None:
+    run("inspect", small_package).assert_refused(small_package.name, "plans/*.plan")

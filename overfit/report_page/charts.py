@@ -114,6 +114,8 @@ def over_time(
 
 
 def _thinned(values: Sequence[float], seconds_per_frame: float) -> Line:
+    if len(values) == 1:  # of one point no line is drawn
+        return [(0.0, values[0]), (seconds_per_frame, values[0])]
     parts = np.array_split(np.asarray(values, np.float64), min(_POINTS, len(values)))
     first = np.cumsum([0, *(len(part) for part in parts[:-1])])
     return [

@@ -63,6 +63,7 @@ def _qualities(config: EncodeConfig) -> list[int]:
 
 @job_function(
     "overfit.survey",
+    "overfit.adam",
     "overfit.chunking",
     "overfit.inference",
     "overfit.metrics",

@@ -42,6 +42,7 @@ from server.encoding.graph import Task, job_function
 from server.encoding.jobs import cores, load_info, read_json, write_json
 
 _LEARNS = (
+    "overfit.adam",
     "overfit.chunking",
     "overfit.inference",
     "overfit.networks",

@@ -56,6 +56,7 @@ def test_any_bytes_are_views_or_refused(data: bytes, frames: int) -> None:
         views = decode_motion(b"\x01" + frames.to_bytes(2, "little") + data, frames)
     except PackageError:
         return
+    assert views.shape == (frames, 8)
     for view in views:
         check_view(view)
 

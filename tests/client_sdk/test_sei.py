@@ -40,10 +40,8 @@ def test_emulation_prevention_is_undone(data: bytes) -> None:
 
 @given(st.binary(max_size=80))
 def test_any_bytes_are_safe(data: bytes) -> None:
-    sei.parse_nal(data)
-    sei.parse_nal(b"\x06" + data)
-    identity = sei.parse_payload(data)
-    assert identity is None or sei.parse_nal(sei.build_nal(identity)) == identity
+    for identity in (sei.parse_nal(data), sei.parse_nal(b"\x06" + data), sei.parse_payload(data)):
+        assert identity is None or sei.parse_nal(sei.build_nal(identity)) == identity
 
 
 def test_another_programs_sei_is_not_ours() -> None:

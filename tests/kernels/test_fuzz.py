@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from client_sdk.contract.patch_map import decode_record
-from kernels.compiler import decode_plan
+from client_sdk.contract.patch_map import decode_record, encode_record
+from kernels.compiler import decode_plan, encode_plan
 from tests.kernels.fuzz_seeds import ALL, CORPUS, difference_seeds, patch_map_seeds, plan_seeds
 
 ROOT = Path(__file__).parents[2]
@@ -67,11 +67,12 @@ def test_the_seeds_are_what_the_encoders_write() -> None:
 
 
 def test_every_seed_is_valid() -> None:
-    for _, wire in plan_seeds():
-        decode_plan(wire)
-    for _, data in difference_seeds():
+    for name, wire in plan_seeds():
+        assert encode_plan(decode_plan(wire)) == wire, name
+    for name, data in difference_seeds():
         end = 2 + int.from_bytes(data[:2], "little")
-        decode_plan(data[end:], data[2:end])
-    for _, data in patch_map_seeds():
+        base, difference = data[2:end], data[end:]
+        assert encode_plan(decode_plan(difference, base), base) == difference, name
+    for name, data in patch_map_seeds():
         width, height = int.from_bytes(data[:2], "little"), int.from_bytes(data[2:4], "little")
-        decode_record(data[5:], width, height, data[4])
+        assert encode_record(decode_record(data[5:], width, height, data[4])) == data[5:], name

@@ -34,6 +34,14 @@ def write_frames(path: Path, lumas: Sequence[np.ndarray]) -> Path:
     return path
 
 
+def passed_by(still: np.ndarray, frames: int = 50) -> list[np.ndarray]:
+    """Pictures of this one, u8 [height, width], while something bright passes in front of it."""
+    lumas = [still.copy() for _ in range(frames)]
+    for number, luma in enumerate(lumas):
+        luma[20:60, 3 * number : 3 * number + 40] = 235
+    return lumas
+
+
 def write_video(
     path: Path,
     *,

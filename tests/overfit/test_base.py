@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -15,7 +14,7 @@ from overfit.base_footage import FootageConfig, base_footage
 from overfit.inference import upscale
 from overfit.networks import NetworkConfig, build, start_from
 from overfit.training import train
-from tests.overfit.making import gray_frame, write_video
+from tests.overfit.making import passed_by, texture, write_frames, write_video
 from tests.overfit.test_training import NETWORK, config, make_data, psnr
 
 
@@ -33,16 +32,8 @@ def test_clips_of_any_size_become_one_data_set(tmp_path: Path) -> None:
 
 
 def test_a_clip_whose_camera_stands_has_its_plate(tmp_path: Path) -> None:
-    path = tmp_path / "still.mp4"
-    texture = np.random.default_rng(1).integers(40, 210, (96, 128)).astype(np.uint8)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "10"})
-        stream.width, stream.height, stream.pix_fmt = 256, 192, "yuv420p"
-        for number in range(50):
-            luma = np.kron(texture, np.ones((2, 2), np.uint8))
-            luma[20:60, 3 * number : 3 * number + 40] = 235
-            container.mux(stream.encode(gray_frame(luma, "yuv420p")))
-        container.mux(stream.encode(None))
+    still = texture(1, 256, 192)
+    path = write_frames(tmp_path / "still.mp4", passed_by(still))
     panning = write_video(tmp_path / "pan.mp4", width=256, height=192, frames=50)
     footage = FootageConfig(crfs=(30.0,), frames=8)
     data = base_footage([path, panning], 2, footage, plates=True)
@@ -50,10 +41,9 @@ def test_a_clip_whose_camera_stands_has_its_plate(tmp_path: Path) -> None:
     assert data.plate_of is not None
     assert set(data.plate_of[:8]) == {0}
     assert set(data.plate_of[8:]) == {-1}
-    whole = np.kron(texture, np.ones((2, 2), np.uint8))
     plate = data.plates[0]
     assert isinstance(plate, np.ndarray)
-    assert psnr(plate[100:], whole[100:]) > 25
+    assert psnr(plate[100:], still[100:]) > 25
 
 
 def test_a_base_is_a_plan_from_which_a_few_steps_are_enough() -> None:

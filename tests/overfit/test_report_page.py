@@ -293,7 +293,12 @@ def test_maps_show_each_patch_with_its_figures(canvas_package: Package) -> None:
 
 def test_equal_patches_have_a_scale_too(canvas_package: Package) -> None:
     flat = SegmentPatches(np.array([[0, 0, 80, 60, 0]], np.int32), np.ones(1), np.ones(1))
-    Outline(frame_maps(Assets(canvas_package, 0), picture(2), flat, TO_RGB))
+    shown = frame_maps(Assets(canvas_package, 0), picture(2), flat, TO_RGB)
+    layers = dict(re.findall(r'<g class="of-(\w+)">(.*?)</g>', shown))
+    for name in ("difficulty", "gain"):
+        assert [r["fill"] for r in Outline(layers[name]).all("rect")] == ["#440154a0"]
+    scales = re.findall(r"<p>(\S+) <i .*?</i> (\S+) dB", shown)
+    assert scales == [("1.00", "1.00"), ("0.00", "0.00")]
 
 
 def test_a_package_without_plates_says_so(tiny_path: Path) -> None:
@@ -320,7 +325,15 @@ def test_a_long_video_is_drawn_with_few_points() -> None:
 
 
 def test_a_video_of_one_frame_is_drawn() -> None:
-    Outline(over_time({"network": [35.0], "bicubic": [35.0]}, [0], 1 / 25))
+    drawn = over_time({"network": [35.0], "bicubic": [34.5]}, [0], 1 / 25)
+    ends = []
+    for line in Outline(drawn).all("polyline"):
+        points = [point.split(",") for point in (line["points"] or "").split()]
+        ends.append([(float(x), float(y)) for x, y in points])
+    # As long as the frame is shown; in a picture of 960x320, from 34 to 35 dB.
+    (network, bicubic) = ends
+    assert network == [(46.0, 8.0), (497.0, 8.0)]
+    assert bicubic == [(46.0, 144.0), (497.0, 144.0)]
 
 
 def test_the_bar_is_the_whole_of_the_bytes() -> None:

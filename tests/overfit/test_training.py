@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from kernels.errors import CrispcastError
+from overfit.adam import Adam
 from overfit.inference import interpolate, upscale
 from overfit.networks import NetworkConfig, build
 from overfit.training import DivergedError, TrainingConfig, train
@@ -259,17 +260,17 @@ def test_what_a_killed_training_took_counts(
 
 def spoil_gradients(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """The update number `at` gives a weight that is no number; its error shows only in the next."""
-    step, calls = torch.optim.Adam.step, 0
+    step, calls = Adam.step, 0
 
-    def spoilt(optimizer: torch.optim.Adam) -> None:
+    def spoilt(optimizer: Adam, rate: float) -> None:
         nonlocal calls
         calls += 1
-        step(optimizer)
+        step(optimizer, rate)
         if calls == at:
             with torch.no_grad():
-                optimizer.param_groups[0]["params"][0].fill_(float("nan"))
+                optimizer._weights[0].fill_(float("nan"))
 
-    monkeypatch.setattr("torch.optim.Adam.step", spoilt)
+    monkeypatch.setattr(Adam, "step", spoilt)
 
 
 @pytest.mark.parametrize("at", [7, 40], ids=["on the way", "in the last step"])

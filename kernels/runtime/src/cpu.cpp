@@ -81,7 +81,12 @@ struct Arm {
 #endif
 
 struct Table {
+#if defined(__wasm_simd128__)
+    // What a module was built for, every browser that loads it can run.
+    const RowKernels* kernels[2] = {&kWasmKernels};
+#else
     const RowKernels* kernels[5] = {&kPortableKernels};
+#endif
     int count = 1;
 
     Table() {
@@ -96,11 +101,8 @@ struct Table {
         const Arm cpu;
         if (cpu.dot) kernels[count++] = &kNeonDotKernels;
         if (cpu.dot && cpu.i8mm) kernels[count++] = &kNeonI8mmKernels;
-#elif defined(__wasm_simd128__)
-        kernels[count++] = &kWasmKernels;  // the page picks the module that its browser runs
-#if defined(__wasm_relaxed_simd__)
+#elif defined(__wasm_relaxed_simd__)
         if (multiplies_four_at_once()) kernels[count++] = &kWasmDotKernels;
-#endif
 #endif
     }
 };

@@ -241,7 +241,7 @@ def test_missing_modules_are_named(node: list[str], modules: Path, tmp_path: Pat
 
 def test_the_modules_stay_small(modules: Path) -> None:
     for path in modules.glob("*.wasm"):
-        assert path.stat().st_size < 170_000, path.name
+        assert path.stat().st_size < 140_000, path.name
     assert len(list(modules.glob("*.wasm"))) == 4
 
 

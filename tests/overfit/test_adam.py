@@ -1,0 +1,65 @@
+"""Adam is torch's to the last bit, and a process that trains does without torch's compiler."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import torch
+
+from overfit.adam import Adam
+
+TRAIN = """
+import sys
+from overfit.training import train
+from tests.overfit.test_training import NETWORK, config, make_data
+
+train(make_data(), NETWORK, config(steps=2))
+print(*(name for name in sys.modules if name in ("torch._dynamo", "sympy")), "trained")
+"""
+
+
+def some_weights() -> list[torch.nn.Parameter]:
+    random = torch.Generator().manual_seed(1)
+    shapes = ((8, 1, 5, 5), (8, 8, 3, 3), (8, 1, 1, 1), (8,), (1,))
+    return [torch.nn.Parameter(torch.randn(shape, generator=random)) for shape in shapes]
+
+
+def one_step(weights: list[torch.nn.Parameter], number: int) -> None:
+    """Gradients of any size, as a training has them."""
+    random = torch.Generator().manual_seed(number)
+    for weight in weights:
+        weight.grad = torch.randn(weight.shape, generator=random) * 10.0 ** (number % 7 - 4)
+
+
+def test_every_step_is_that_of_torch() -> None:
+    ours, theirs = some_weights(), some_weights()
+    mine, other = Adam(ours), torch.optim.Adam(theirs)
+    for number in range(300):
+        rate = 2e-3 / (1 + number)
+        one_step(ours, number)
+        one_step(theirs, number)
+        mine.step(rate)
+        other.param_groups[0]["lr"] = rate
+        other.step()
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)), number
+
+
+def test_it_goes_on_from_its_state() -> None:
+    whole, halves = some_weights(), some_weights()
+    straight, first, second = Adam(whole), Adam(halves), Adam(halves)
+    for number in range(20):
+        if number == 10:
+            second.restore(first.state())
+        one_step(whole, number)
+        one_step(halves, number)
+        straight.step(1e-3)
+        (first if number < 10 else second).step(1e-3)
+    assert all(torch.equal(a, b) for a, b in zip(whole, halves, strict=True))
+
+
+def test_training_does_not_import_the_compiler() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout == "trained\n", done.stdout + done.stderr
