@@ -25,7 +25,7 @@ EXPECTED = 0.4
 class Choice:
     """A way to encode: scale, CRF, AVIF quality of the plates (0: none), and what it should give.
 
-    Bytes are of the whole video; psnr_y in dB.
+    Bytes are of the whole video; psnr_y in dB; `slope` is what twice the bytes would add to it.
     """
 
     codec: Codec
@@ -35,6 +35,7 @@ class Choice:
     video_bytes: int
     plate_bytes: int
     psnr_y: float
+    slope: float
 
 
 class _Curve:
@@ -82,6 +83,10 @@ class _Curve:
 
     def _at(self, logarithm: float) -> Choice:
         first = self._first
+        step = math.log(2) / 2
+        around = np.clip((logarithm - step, logarithm + step), self._size[0], self._size[-1])
+        gained = np.diff(np.interp(around, self._size, self._psnr))[0]
+        octaves = float(np.diff(around)[0]) / math.log(2)
         return Choice(
             first.codec,
             first.scale,
@@ -90,6 +95,7 @@ class _Curve:
             round(math.exp(logarithm)),
             first.plate_bytes,
             float(np.interp(logarithm, self._size, self._psnr)),
+            float(gained) / octaves if octaves > 0 else 0.0,
         )
 
 

@@ -5,7 +5,7 @@ source -> survey (a job, so found done the next time) -> choice -> the settings 
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,12 @@ from server.encoding.jobs import cores, cut_segments, load_info, probe_source, r
 
 _SIZES = ((48, 4), (32, 4), (24, 4), (16, 3), (8, 3), (8, 2), (8, 1), (4, 1))
 """(units, blocks) of experts, the largest first."""
-_BYTES_PER_WEIGHT = 0.7
-"""Of a plan, for each weight that survives (docs/benchmarks.md)."""
+_BYTES_PER_WEIGHT = {"luma": 0.73, "plate": 1.22}
+"""Of a plan without and with a plate, for each weight that survives (docs/encoding.md)."""
 _BYTES_PER_VIEW = 5
 """Of motion, for each frame that has a view of a canvas (docs/canvas.md)."""
 _SIZE_GAIN = 0.21
 """dB that twice the weights gain where there is no plate (measured, 7 to 63 thousand weights)."""
-_RATE_GAIN = 1.5
-"""dB that twice the bytes gain."""
 
 
 def survey_job(config: EncodeConfig, source: SourceFile) -> Job:
@@ -152,18 +150,21 @@ def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
         assert config.target_psnr is not None
         choice = choose_by_psnr(points, config.target_psnr)
         rate = {"lr_crf": choice.crf, "lr_bitrate": None}
+    surveyed_plates = any(point.quality for point in points)
     settled = replace(
         config,
         codec=choice.codec,
         scale=choice.scale,
-        plates="auto" if choice.quality else "off",
+        # A survey that saw no still shot says nothing about plates: those that move get canvases.
+        plates="off" if surveyed_plates and not choice.quality else config.plates,
         plate_quality=choice.quality or None,
         target_kbps=None,
         target_psnr=None,
         budget=None if config.budget is None else (1 - SURVEY_SHARE) * config.budget,
         **rate,
     )
-    return sized(settled, facts["samples"], choice.video_bytes + choice.plate_bytes + fixed)
+    total = choice.video_bytes + choice.plate_bytes + fixed
+    return sized(settled, facts["samples"], Rate(total, choice.slope))
 
 
 def with_canvases(config: EncodeConfig, plates: Path, seconds: float) -> EncodeConfig:
@@ -185,46 +186,57 @@ def with_canvases(config: EncodeConfig, plates: Path, seconds: float) -> EncodeC
     return replace(config, lr_bitrate=round(bitrate))
 
 
-def sized(config: EncodeConfig, samples: int, total_bytes: float | None = None) -> EncodeConfig:
+@dataclass(frozen=True)
+class Rate:
+    """Bytes of the whole package, and the dB that twice as many would add."""
+
+    total: float
+    slope: float
+
+
+def sized(config: EncodeConfig, samples: int, rate: Rate | None = None) -> EncodeConfig:
     """`config` with experts that pay for their bytes and that the client can run.
 
-    `samples` are the luma samples of an HR frame; `total_bytes` are those of the whole package,
-    where they are known. Sizes only shrink from the preset's. Raises CrispcastError where even the
-    smallest network takes more multiply-adds a frame than `max_compute`.
+    `samples` are the luma samples of an HR frame; `rate` is what the package will be, where that is
+    known. Sizes only shrink from the preset's. Raises CrispcastError where even the smallest
+    network takes more multiply-adds a frame than `max_compute`.
     """
     work, compute = config.work, config.compute
-    if config.experts == 0 or (compute is None and total_bytes is None):
+    if config.experts == 0 or (compute is None and rate is None):
         return config
     scale = config.scale or 2
 
-    def best(units: int, planes: int, gain: float) -> tuple[int, int]:
-        found = []
-        for size in _SIZES:
-            count = weights(*size, planes, scale, work.density)
-            if size[0] > units or size[1] > work.blocks:
-                continue
-            if compute is None or count * samples / scale**2 <= compute:
-                plans = _BYTES_PER_WEIGHT * count * config.experts
-                share = plans / total_bytes if total_bytes else 0.0
-                found.append((gain * math.log2(count) - _RATE_GAIN * math.log2(1 + share), size))
+    def runnable(units: int, planes: int) -> list[tuple[float, tuple[int, int]]]:
+        """Weights and sizes of the networks that a client can run."""
+        counted = [
+            (weights(*size, planes, scale, work.density), size)
+            for size in _SIZES
+            if size[0] <= units and size[1] <= work.blocks
+        ]
+        found = [one for one in counted if not compute or one[0] * samples / scale**2 <= compute]
         if not found:
-            least = weights(*_SIZES[-1], planes, scale, work.density) * samples / scale**2
+            least = min(counted)[0] * samples / scale**2
             raise CrispcastError(
                 f"{compute:.3g} multiply-adds a frame are too few for any network: the smallest "
                 f"takes {least:.3g}; allow more, choose a larger --scale, or --method none"
             )
-        return max(found)[1]
+        return found
 
-    units, blocks = best(work.units, 2, _SIZE_GAIN)
-    plate_units, plate_blocks = work.plate_units, blocks
+    def worth(one: tuple[float, tuple[int, int]]) -> float:
+        """What it gains, less what its bytes would gain as video."""
+        plans = _BYTES_PER_WEIGHT["luma"] * one[0] * config.experts
+        lost = 0.0 if rate is None else rate.slope * math.log2(1 + plans / rate.total)
+        return _SIZE_GAIN * math.log2(one[0]) - lost
+
+    _, (units, blocks) = max(runnable(work.units, 2), key=worth)
+    plate_units = work.plate_units
     if config.plates == "auto":
-        # Beside a plate a larger network gains nothing: only what the client can run counts.
-        plate_units, plate_blocks = best(work.plate_units, 2 + scale**2, _RATE_GAIN)
+        # Beside a plate experts are small, and a tenth of a per cent of the bytes.
+        _, (plate_units, plate_blocks) = max(runnable(work.plate_units, 2 + scale**2))
+        blocks = min(blocks, plate_blocks)
     return replace(
         config,
-        network=replace(
-            work, units=units, plate_units=plate_units, blocks=min(blocks, plate_blocks)
-        ),
+        network=replace(work, units=units, plate_units=plate_units, blocks=blocks),
     )
 
 
@@ -237,4 +249,5 @@ def weights(units: int, blocks: int, planes: int, scale: int, density: float) ->
 def plan_bytes(work: Preset, *, plate: bool) -> int:
     """About how long a plan of the preset becomes."""
     units, planes = (work.plate_units, 6) if plate else (work.units, 2)
-    return round(_BYTES_PER_WEIGHT * weights(units, work.blocks, planes, 2, work.density))
+    each = _BYTES_PER_WEIGHT["plate" if plate else "luma"]
+    return round(each * weights(units, work.blocks, planes, 2, work.density))

@@ -32,6 +32,12 @@ def test_bytes_between_two_points_give_what_lies_between() -> None:
     assert choice.video_bytes == pytest.approx(141_421, rel=1e-3)
 
 
+def test_a_choice_tells_what_more_bytes_would_gain() -> None:
+    choice = choose_by_bytes(PLAIN, 100_000, "it")
+    assert choice.slope == pytest.approx(3, abs=0.01)
+    assert choose_by_bytes(PLAIN, 1e9, "it").slope < 0.1
+
+
 @pytest.mark.parametrize(("gain", "quality"), [(0.5, 0), (4.0, 60)])
 def test_a_plate_is_taken_where_it_gains_more_than_its_bytes(gain: float, quality: int) -> None:
     # 100 000 bytes of plate leave half of the budget: the video loses 3 dB.
