@@ -4,10 +4,11 @@
                               │                             │ PyAV
                               └──────── ClipScorer ◄────────┘
 
-Equal effort: our rungs are x264 slow, so x264 and x265 run at slow, and SVT-AV1 at the preset whose
-processor time is next above x265's (preset 4: 1.4 times; `cpu_seconds` is kept with every point).
-All are tuned for PSNR, which also switches psycho-visual optimisation off. Constrained as WebRTC
-is: an IDR at least every two seconds, closed GOPs, no B-frames (SVT-AV1: low delay). Free: the
+Equal effort: our rungs are x264 slow or SVT-AV1 preset 4, so x264 and x265 run at slow, and SVT-AV1
+at the preset whose processor time is next above x265's (preset 4: 1.4 times; `cpu_seconds` is kept
+with every point). All are tuned for PSNR, which also switches psycho-visual optimisation off.
+Constrained as WebRTC is: an IDR at least every two seconds, closed GOPs, no B-frames (SVT-AV1 keeps
+its pyramid: what AV1 codes early travels hidden inside units that show a picture). Free: the
 encoder's own GOPs, up to 250 frames. Bytes are those of the elementary stream without settings in
 SEI and without temporal delimiters.
 """
@@ -96,7 +97,7 @@ ENCODERS = (
         tune="",
         parameters="-svtav1-params",
         common=f"tune=1:lp={THREADS}",
-        closed="pred-struct=1:irefresh-type=2",
+        closed="irefresh-type=2",
         crfs=(20, 27, 34, 41, 48, 55, 60, 63),
         start=4,
     ),

@@ -9,7 +9,14 @@ source file --probe--> VideoInfo
 
 from overfit.video.audio import AudioTrack, write_audio
 from overfit.video.frames import Colour, Frame, Planes, VideoInfo
-from overfit.video.rung_config import DEFAULT_CRF, LARGEST_CRF, Codec, RungConfig, RungFacts
+from overfit.video.rung_config import (
+    DEFAULT_CRF,
+    LARGEST_CRF,
+    Codec,
+    Effort,
+    RungConfig,
+    RungFacts,
+)
 from overfit.video.rung_file import read_rung
 from overfit.video.rungs import (
     PaddedSize,
@@ -27,6 +34,7 @@ __all__ = [
     "AudioTrack",
     "Codec",
     "Colour",
+    "Effort",
     "Frame",
     "PaddedSize",
     "Planes",

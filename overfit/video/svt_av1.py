@@ -21,7 +21,7 @@ from overfit.video.rung_config import LARGEST_CRF, Effort, RungConfig
 from overfit.video.rung_file import Encoder, encode
 
 PROFILE = "main"
-_PRESETS: dict[Effort, int] = {"fast": 8, "medium": 6, "slow": 4, "slower": 3, "veryslow": 2}
+_PRESETS: dict[Effort, int] = {"fast": 8, "medium": 5, "slow": 4, "slower": 3, "veryslow": 2}
 _PARAMS = {
     "tune": "1",  # to the least squared error, which is what a network is trained to
     "keyint": "-1",  # key frames where segments start, and nowhere else
