@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,10 @@ def run_page(
     *,
     timeout: float = 120,
     isolated: bool = True,
+    arguments: Sequence[str] = (),
 ) -> Any:
     """What `run(data)` of the module at `/NAME/...` gives; `folders` are served as `/NAME/`.
+    `arguments` are the browser's own.
 
     Raises PageError where the browser is missing, the page throws, or `timeout` seconds pass.
     """
@@ -109,7 +111,7 @@ def run_page(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
         command += ["--disable-dev-shm-usage", f"--user-data-dir={profile}"]
-        command += [f"http://127.0.0.1:{server.server_address[1]}/"]
+        command += [*arguments, f"http://127.0.0.1:{server.server_address[1]}/"]
         browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             if not server.answered.wait(timeout):

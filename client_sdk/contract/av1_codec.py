@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import av
-from aiortc import codecs, rtcrtpreceiver, rtcrtpsender
+from aiortc import codecs, rtcrtpreceiver, rtcrtpsender, rtp
 from aiortc.codecs.base import Decoder, Encoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import VIDEO_TIME_BASE, convert_timebase
@@ -136,6 +136,8 @@ def register() -> None:
             parameters={"apt": _PAYLOAD_TYPE},
         ),
     ]
+    # Browsers take what RFC 5761 (section 4) leaves below 96, too: their numbers hold, not ours.
+    rtp.DYNAMIC_PAYLOAD_TYPES = (*range(35, 64), *range(96, 128))  # type: ignore[assignment]
     _extend(rtcrtpsender, "get_encoder", lambda codec: Av1Packer())
     _extend(rtcrtpreceiver, "get_decoder", lambda codec: Av1Decoder())
     _extend(rtcrtpreceiver, "depayload", lambda codec, payload: keep_apart(payload))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -47,6 +48,7 @@ WIDTH, HEIGHT, SCALE = 189, 121, 2
 FPS = Fraction(25)
 SEGMENTS = (12, 10, 14)
 LR_WIDTH, LR_HEIGHT = rung_size(WIDTH, HEIGHT, SCALE)
+os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 tells the terminal what it does
 OPTIONS = {
     "h264": {
         "bf": "0",
