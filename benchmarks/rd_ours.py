@@ -15,14 +15,16 @@ from typing import Any
 
 from benchmarks.rd_cache import Cache, Clip, Json
 from benchmarks.rd_point import RdPoint, clip_figures
-from client_sdk.contract import open_package
+from client_sdk.contract import Manifest, open_package
 from client_sdk.contract.package import MANIFEST_FILE
 from kernels.compiler import decode_plan
+from kernels.plan import PlanIR
 from overfit.measurement import METHODS, Measurement, measure
 from overfit.metrics import SEAMS_VERSION, RatePoint
 from overfit.package import ledger
 from overfit.scoring import VERSION as SCORES_VERSION
 from server.encoding import EncodeConfig, EncodeResult, encode
+from server.encoding.decision import weights
 from server.encoding.graph import hash_file
 
 PLAIN_STEP = 3
@@ -57,8 +59,8 @@ class OursPoint:
 
     `total` counts all that a viewer downloads for the picture; `video` is its rung alone, with
     the PSNR-Y of the better of bicubic and Lanczos. `dense_bytes` are those of the
-    plans' weights in fp32, none pruned. `seconds` is what the encode took from nothing, None where
-    any of its training was found in the store.
+    networks' weights in fp32 as their training began, none pruned. `seconds` is what the encode
+    took from nothing, None where any of its training was found in the store.
     """
 
     point: OperatingPoint
@@ -110,7 +112,7 @@ class Bench:
             plates=sum(asset.kind == "plate" for asset in result.manifest.assets.values()),
             plan_bytes=sizes.plans,
             dense_bytes=sum(
-                4 * decode_plan(plan.read_bytes()).table.dense_weights for plan in plans
+                _dense_bytes(result.manifest, decode_plan(plan.read_bytes())) for plan in plans
             ),
             seam_gap=kept["seam_gap"],
             still_share=kept["still_share"],
@@ -171,3 +173,14 @@ def _figures(measured: Measurement) -> Json:
         "seam_gap": seams.gap if seams else None,
         "still_share": scores.still_share,
     }
+
+
+def _dense_bytes(manifest: Manifest, plan: PlanIR) -> int:
+    """Of an expert's weights in fp32 before pruning, which took whole channels from its plan."""
+    method = manifest.method.model_dump()
+    planes = len(plan.table.inputs)
+    if "plate" in plan.table.inputs:
+        units, planes = method["plate_units"], planes - 1 + plan.table.scale**2
+    else:
+        units = method["units"]
+    return round(4 * weights(units, method["blocks"], planes, plan.table.scale, 1.0))

@@ -1,7 +1,7 @@
 """Frame identity: a user_data_unregistered SEI with {package, rung, frame number}.
 
 ITU-T H.264 (08/2021): NAL units 7.3.1 and 7.4.1 (emulation prevention), SEI messages 7.3.2.3,
-the message itself D.1.7 and D.2.7. Layout: `docs/sei.md`.
+the message itself D.1.7 and D.2.7. Layout: `docs/frame-identity.md`.
 """
 
 from __future__ import annotations

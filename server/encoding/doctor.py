@@ -53,6 +53,8 @@ def examine() -> Findings:
             _finding("runtime", _runtime, "build it: pip install . (or make setup)"),
             _finding("H.264 encoder", lambda: _codec("libx264", "w"), extras.format("encode")),
             _finding("H.264 decoder", lambda: _codec("h264", "r"), extras.format("client")),
+            _finding("AV1 encoder", lambda: _codec("libsvtav1", "w"), extras.format("encode")),
+            _finding("AV1 decoder", lambda: _codec("libdav1d", "r"), extras.format("client")),
             _finding("Opus encoder", lambda: _codec("libopus", "w"), extras.format("encode")),
             _finding("AVIF (plates)", _avif, extras.format("client")),
             _finding("WebRTC", lambda: _package("aiortc"), extras.format("client")),
