@@ -112,7 +112,8 @@ def _encode(
     video: Annotated[Path, typer.Argument(help="Any video that FFmpeg reads.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The package: NAME.crisp.")],
     scale: Annotated[
-        int | None, typer.Option(help="How much smaller the rung is: 2, 3 or 4; 2 if unset.")
+        int | None,
+        typer.Option(help="How much smaller the rung is: 1 (not at all) to 4; 2 if unset."),
     ] = None,
     method: Annotated[str, typer.Option(help="stdo, or none: interpolation only.")] = "stdo",
     chunks: Annotated[int | None, typer.Option(help="Experts by difficulty of patch.")] = None,

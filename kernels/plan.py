@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from kernels.errors import PlanError
 
-SCALES = (2, 3, 4)
+SCALES = (1, 2, 3, 4)
 KERNELS = (1, 3, 5)
 BLOCKS = (1, 4, 8)
 PLANES = ("luma", "previous", "plate")

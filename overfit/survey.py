@@ -47,7 +47,7 @@ _HR_BYTES = 64 << 20
 """HR luma that is kept; training holds it once per CRF."""
 
 
-CRFS: dict[Codec, tuple[float, ...]] = {"h264": (24, 30, 36, 42), "av1": (26, 40, 52, 62)}
+CRFS: dict[Codec, tuple[float, ...]] = {"h264": (24, 30, 36, 42), "av1": (28, 42, 55, 67)}
 """From good to coarse."""
 
 

@@ -155,7 +155,7 @@ class Rung(Frozen):
     name: RungName
     width: Side
     height: Side
-    scale: Annotated[int, Field(ge=2, le=4)]
+    scale: Annotated[int, Field(ge=1, le=4)]
     codec: Literal["h264", "av1"] = "h264"
     profile: Literal["baseline", "constrained-baseline", "main", "high"]
     file: PackageFile

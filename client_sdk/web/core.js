@@ -97,7 +97,7 @@ export class Core {
 
   checkSize(width, height, scale = 2) {
     const side = (x) => Number.isInteger(x) && x >= 1 && x <= MAX_SIDE;
-    if (side(width) && side(height) && scale >= 2 && scale <= 4 && Number.isInteger(scale)) return;
+    if (side(width) && side(height) && scale >= 1 && scale <= 4 && Number.isInteger(scale)) return;
     throw this.error(STATUS.SIZE, `${width}×${height} at scale ${scale}`);
   }
 

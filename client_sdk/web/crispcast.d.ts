@@ -29,7 +29,7 @@ export type HighPicture = Required<Picture>;
 /** A checked and prepared wire plan. */
 export class Plan {
   private constructor();
-  /** HR size / LR size: 2, 3 or 4. */
+  /** HR size / LR size: 1, 2, 3 or 4. */
   readonly scale: number;
   /** The planes that the plan takes, in this order. */
   readonly inputs: readonly ('luma' | 'previous' | 'plate')[];
@@ -89,7 +89,7 @@ export interface LoadOptions {
 }
 
 export interface UpscaleOptions {
-  /** 2, 3 or 4, as the plans were compiled for. */
+  /** 1, 2, 3 or 4, as the plans were compiled for. */
   scale: number;
   /** The LR picture before, of the same size; only its luma is read. Left out: the picture itself. */
   previous?: Pick<Picture, 'y' | 'strideY'> | null;

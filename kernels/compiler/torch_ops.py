@@ -81,7 +81,7 @@ class Importer:
             case nn.Hardtanh():
                 return self._builder.add(ir.Clip(module.min_val, module.max_val), source)
             case nn.PixelShuffle():
-                return self._builder.add(ir.PixelShuffle(module.upscale_factor), source)
+                return self._shuffled(module.upscale_factor, source)
             case nn.Identity() | nn.Dropout() | nn.Dropout2d():
                 return source
         raise self._refuse(node, type(module).__name__)
@@ -118,7 +118,7 @@ class Importer:
             return self._prelu(source, np.array([slope], np.float32))
         if name == "pixel_shuffle":
             factor = rest[0] if rest else arguments.get("upscale_factor")
-            return self._builder.add(ir.PixelShuffle(int(str(factor))), source)
+            return self._shuffled(int(str(factor)), source)
         raise self._refuse(node, name)
 
     def _concat(self, node: fx.Node, arguments: dict[str, Any], rest: list[Any]) -> int:
@@ -127,6 +127,9 @@ class Importer:
         if dim not in (1, -3) or not isinstance(parts, list | tuple):
             raise self._refuse(node, f"cat along dimension {dim}; along 1, channels,")
         return self._builder.add(ir.Concat(), *(self._value(node, part) for part in parts))
+
+    def _shuffled(self, factor: int, source: int) -> int:
+        return source if factor == 1 else self._builder.add(ir.PixelShuffle(factor), source)
 
     def _clamp(self, node: fx.Node, source: int, low: object, high: object) -> int:
         bounds = []

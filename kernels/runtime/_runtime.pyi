@@ -19,7 +19,7 @@ class Plan:
 
     @property
     def scale(self) -> int:
-        """HR size / LR size: 2, 3 or 4."""
+        """HR size / LR size: 1, 2, 3 or 4."""
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -39,8 +39,8 @@ class NetworkConfig:
     inputs: tuple[str, ...] = ("luma", "previous")
 
     def __post_init__(self) -> None:
-        if self.scale not in (2, 3, 4):
-            raise CrispcastError(f"scale {self.scale} is not supported; choose 2, 3 or 4")
+        if self.scale not in (1, 2, 3, 4):
+            raise CrispcastError(f"scale {self.scale} is not supported; choose 1, 2, 3 or 4")
         if self.inputs not in _INPUTS:
             raise CrispcastError(f"inputs {self.inputs} are not luma[, previous][, plate]")
         if self.units % 4 or not 4 <= self.units <= 128:

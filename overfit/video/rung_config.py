@@ -10,7 +10,7 @@ from kernels.errors import VideoError
 Codec: TypeAlias = Literal["h264", "av1"]
 Effort: TypeAlias = Literal["fast", "medium", "slow", "slower", "veryslow"]
 
-LARGEST_CRF: dict[Codec, float] = {"h264": 51.0, "av1": 63.0}
+LARGEST_CRF: dict[Codec, float] = {"h264": 51.0, "av1": 70.0}
 DEFAULT_CRF: dict[Codec, float] = {"h264": 30.0, "av1": 44.0}
 """About level in bytes on real footage."""
 

@@ -32,6 +32,8 @@ _SAFE_SIDE = 64
 """With a side of less than 26 and another above 64, two threads of SVT-AV1 4.1 wait for ever."""
 _QUARTER = 0.25
 """Steps of CRF that SVT-AV1 tells apart."""
+_FFMPEGS = 63
+"""The coarsest CRF that FFmpeg knows; SVT-AV1 goes on, and its own parameter counts."""
 _FIRST, _SLOPE = 46.0, -0.05
 """Where the search begins, and what a step of CRF does to the logarithm of the bytes, about."""
 MOST_PASSES = 6
@@ -105,7 +107,7 @@ def _encoder(config: RungConfig, crf: float, small: bool) -> Encoder:
         params["aq-mode"] = "0"
     options = {
         "preset": str(_PRESETS[config.preset]),
-        "crf": str(min(63, max(1, round(crf)))),
+        "crf": str(min(_FFMPEGS, max(1, round(crf)))),
         "svtav1-params": ":".join(f"{key}={value}" for key, value in params.items()),
     }
     return Encoder("libsvtav1", options)

@@ -124,7 +124,7 @@ class EncodeConfig:
     force: bool = False
 
     def __post_init__(self) -> None:
-        _one_of("scale", self.scale, (None, 2, 3, 4))
+        _one_of("scale", self.scale, (None, 1, 2, 3, 4))
         _one_of("method", self.method, ("stdo", "none"))
         _one_of("plates", self.plates, ("auto", "off"))
         _one_of("canvas", self.canvas, ("auto", "off"))

@@ -74,7 +74,7 @@ _CODES = [INPUT_CODES, Codes(150, True), Codes(133, False), Codes(144, False)]
 def tables(draw: st.DrawFn) -> PlanTable:
     """Any valid op table of up to five small layers; some with codes between them."""
     coded = draw(st.booleans())
-    scale = draw(st.sampled_from([2, 3, 4]))
+    scale = draw(st.sampled_from([1, 2, 3, 4]))
     optional = [name for name in ("previous", "plate") if draw(st.booleans())]
     inputs = ("luma", *optional)
     layers: list[LayerSpec] = []

@@ -100,7 +100,7 @@ def test_any_plan_on_any_size(
         assert np.abs(out[0] - wanted).max() <= 1
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_interpolation_to_one_code_value(scale: int) -> None:
     rng = np.random.default_rng(scale)
     planes = [rng.integers(0, 256, size).astype(np.uint8) for size in ((14, 22), (7, 11), (7, 11))]

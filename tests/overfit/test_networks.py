@@ -10,7 +10,7 @@ from overfit.networks import Interpolation, NetworkConfig, build
 from overfit.networks.interpolation import keys
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_the_interpolation_is_keys_cubic_at_half_pixel_centres(scale: int) -> None:
     torch.manual_seed(0)
     luma = torch.rand(1, 1, 6, 7)

@@ -114,7 +114,7 @@ class Plate {
         check_plane(array, "the plate");
         const size_t most = size_t(CRISPCAST_MAX_SIDE) * 4;
         if (array.shape(0) > most || array.shape(1) > most) check(CRISPCAST_ERROR_SIZE);
-        if (scale >= 2 && (array.shape(0) % scale || array.shape(1) % scale))
+        if (scale >= 1 && (array.shape(0) % scale || array.shape(1) % scale))
             raise_plan_error("the plate is " + size_text(array.shape(1), array.shape(0)) +
                              ", not a multiple of its scale " + std::to_string(scale));
         check(crispcast_plate_create(static_cast<const uint8_t*>(array.data()), stride_of(array),
@@ -225,8 +225,8 @@ class Engine {
         static const char* const out_names[3] = {"out[0] (Y)", "out[1] (U)", "out[2] (V)"};
         crispcast_frame_job job = {};
         job.scale = scale;
-        if (scale < 2 || scale > 4)
-            raise_plan_error("scale is " + std::to_string(scale) + ", not 2, 3 or 4");
+        if (scale < 1 || scale > 4)
+            raise_plan_error("scale is " + std::to_string(scale) + ", not 1, 2, 3 or 4");
 
         const nb::sequence lr_planes = cast<nb::sequence>(lr, "lr", "a tuple of three planes");
         if (nb::len(lr_planes) != 3) raise_plan_error("lr is not a tuple of three planes");

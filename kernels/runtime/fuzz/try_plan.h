@@ -94,7 +94,7 @@ inline void try_plan(crispcast_status status, crispcast_plan* plan, uint32_t cho
     if (plan == nullptr) return;
     crispcast_plan_info info;
     require(crispcast_plan_get_info(plan, &info) == CRISPCAST_OK);
-    require(info.scale >= 2 && info.scale <= 4 && info.weights <= info.weights_dense);
+    require(info.scale >= 1 && info.scale <= 4 && info.weights <= info.weights_dense);
     require(info.working_bytes <= CRISPCAST_MAX_WORKING_BYTES);
     // Halos make the work of a small frame that of the plan's radius; keep the fuzzer quick.
     const uint64_t side = 2 * uint64_t(info.radius) + 8;

@@ -98,7 +98,7 @@ typedef enum crispcast_status {
     CRISPCAST_ERROR_PLAN_TRUNCATED = 25,   /* ends inside the op table or the payload */
     CRISPCAST_ERROR_PLAN_TRAILING = 26,    /* bytes left over after the payload */
     CRISPCAST_ERROR_PLAN_VARINT = 27,      /* a count above 2^32 - 1 */
-    CRISPCAST_ERROR_PLAN_SCALE = 28,       /* scale is not 2, 3 or 4 */
+    CRISPCAST_ERROR_PLAN_SCALE = 28,       /* scale is not 1, 2, 3 or 4 */
     CRISPCAST_ERROR_PLAN_INPUTS = 29,      /* luma missing, or unknown inputs */
     CRISPCAST_ERROR_PLAN_BASE = 30,        /* unknown base */
     CRISPCAST_ERROR_PLAN_LAYERS = 31,      /* no layers, or more than 128 */
@@ -145,7 +145,7 @@ CRISPCAST_API const char* crispcast_isa(int index);
 typedef struct crispcast_plan crispcast_plan;
 
 typedef struct crispcast_plan_info {
-    int scale;              /* 2, 3 or 4 */
+    int scale;              /* 1, 2, 3 or 4 */
     int has_previous;       /* 1: takes the luma of the frame before */
     int has_plate;          /* 1: takes the plate's scale^2 planes */
     int radius;             /* receptive radius in LR pixels, without the base's 2 */
@@ -252,7 +252,7 @@ typedef struct crispcast_patch {
  * ceil(width/2) x ceil(height/2), of the HR frame ceil(scale*width/2) x ceil(scale*height/2). */
 typedef struct crispcast_frame_job {
     int width, height;              /* LR luma, 1...CRISPCAST_MAX_SIDE */
-    int scale;                      /* 2, 3 or 4 */
+    int scale;                      /* 1, 2, 3 or 4 */
     crispcast_plane in[3];          /* Y, U, V */
     crispcast_mutable_plane out[3]; /* Y, U, V; must not overlap any input */
     crispcast_plane previous;       /* luma of the frame before; data NULL: the frame's own */

@@ -58,7 +58,7 @@ void work(void* context, int thread) {
 
 crispcast_status check(const crispcast_frame_job& job) {
     if (job.width < 1 || job.height < 1 || job.width > CRISPCAST_MAX_SIDE ||
-        job.height > CRISPCAST_MAX_SIDE || job.scale < 2 || job.scale > 4)
+        job.height > CRISPCAST_MAX_SIDE || job.scale < 1 || job.scale > 4)
         return CRISPCAST_ERROR_SIZE;
     if ((job.plans == nullptr && job.plan_count != 0) ||
         (job.patches == nullptr && job.patch_count != 0))

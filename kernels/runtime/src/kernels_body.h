@@ -279,6 +279,12 @@ typedef uint16_t Halves __attribute__((vector_size(2 * kWidth)));
 // kScale vectors of kWidth codes, one for each dx, woven into kScale * kWidth samples.
 template <int kScale>
 inline void weave(const Integers (&phase)[4], uint8_t* out) {
+    if (kScale == 1) {
+        typedef uint8_t Bytes __attribute__((vector_size(kWidth)));
+        const Bytes woven = __builtin_convertvector(phase[0], Bytes);
+        memcpy(out, &woven, sizeof woven);
+        return;
+    }
     if (kScale == 2) {
         const Halves woven = __builtin_convertvector(phase[0] | phase[1] << 8, Halves);
         memcpy(out, &woven, sizeof woven);
@@ -343,6 +349,7 @@ void finish_scale(const BaseRow& row) {
 }
 
 void finish(const BaseRow& row) {
+    if (row.scale == 1) return finish_scale<1>(row);
     if (row.scale == 2) return finish_scale<2>(row);
     if (row.scale == 3) return finish_scale<3>(row);
     finish_scale<4>(row);

@@ -7,7 +7,7 @@ crispcast_status crispcast_plate_create(const uint8_t* luma, ptrdiff_t stride, i
     if (plate == nullptr) return CRISPCAST_ERROR_ARGUMENT;
     *plate = nullptr;
     if (luma == nullptr) return CRISPCAST_ERROR_ARGUMENT;
-    if (scale < 2 || scale > 4 || width < scale || height < scale || width % scale ||
+    if (scale < 1 || scale > 4 || width < scale || height < scale || width % scale ||
         height % scale || width / scale > CRISPCAST_MAX_SIDE || height / scale > CRISPCAST_MAX_SIDE)
         return CRISPCAST_ERROR_SIZE;
     if (stride < width) return CRISPCAST_ERROR_STRIDE;

@@ -14,7 +14,7 @@ const char* crispcast_status_sentence(crispcast_status status) {
         case CRISPCAST_ERROR_ISA:
             return "this build or processor lacks that instruction set; use one that is listed";
         case CRISPCAST_ERROR_SIZE:
-            return "the frame must be 1 to 16384 pixels a side and the scale 2, 3 or 4";
+            return "the frame must be 1 to 16384 pixels a side and the scale 1, 2, 3 or 4";
         case CRISPCAST_ERROR_STRIDE:
             return "a plane's stride is smaller than its row; check width, stride and chroma size";
         case CRISPCAST_ERROR_PATCHES:
@@ -45,7 +45,7 @@ const char* crispcast_status_sentence(crispcast_status status) {
         case CRISPCAST_ERROR_PLAN_VARINT:
             return "the plan's op table holds a count above 32 bits; compile it again";
         case CRISPCAST_ERROR_PLAN_SCALE:
-            return "the plan's scale is not 2, 3 or 4; compile it for one of these";
+            return "the plan's scale is not 1, 2, 3 or 4; compile it for one of these";
         case CRISPCAST_ERROR_PLAN_INPUTS:
             return "the plan's inputs lack the luma or name unknown planes; compile it again";
         case CRISPCAST_ERROR_PLAN_BASE:

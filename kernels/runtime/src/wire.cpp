@@ -153,7 +153,7 @@ crispcast_status read_op_table(Cursor& in, Plan& plan) {
     const uint32_t base = in.byte();
     const uint32_t layers = in.varint();
     if (in.status != CRISPCAST_OK) return in.status;
-    if (plan.scale < 2 || plan.scale > 4) return CRISPCAST_ERROR_PLAN_SCALE;
+    if (plan.scale < 1 || plan.scale > 4) return CRISPCAST_ERROR_PLAN_SCALE;
     if (!(inputs & 1) || (inputs & ~7u)) return CRISPCAST_ERROR_PLAN_INPUTS;
     if (base > 1) return CRISPCAST_ERROR_PLAN_BASE;
     if (layers < 1 || layers > uint32_t(kMaxLayers)) return CRISPCAST_ERROR_PLAN_LAYERS;

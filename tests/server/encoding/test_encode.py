@@ -100,7 +100,7 @@ def test_settings_stand_in_the_manifest(small_package: Path) -> None:
     assert method["lr_crf"] == 36
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_odd_sizes_at_every_scale(tmp_path: Path, scale: int) -> None:
     source = write_video(tmp_path / "odd.mkv", width=161, height=99, frames=4, pix_fmt="yuv444p")
     config = EncodeConfig(source, tmp_path / "odd.crisp", scale=scale, steps=2, threads=1)
