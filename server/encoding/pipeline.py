@@ -91,8 +91,11 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     # Torch comes in here: slow to load, so that what is refused above is refused at once.
     from overfit.video import RungConfig
     from server.encoding.assembly import assemble, load_trials
+    from server.encoding.experts import check_pruning
 
     RungConfig(crf=config.crf, bitrate=config.lr_bitrate)  # refuses before any work
+    if config.experts:
+        check_pruning(config)
     store = Store(config.store or default_store())
     store.tidy()
     try:
@@ -261,7 +264,7 @@ def _learned(
                 "units": work.units,
                 "plate_units": work.plate_units,
                 "blocks": work.blocks,
-                "density": work.density,
+                "pruning": config.pruning,
                 "precision": config.precision,
                 **runs,
             },
