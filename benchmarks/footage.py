@@ -15,6 +15,7 @@ from overfit.chunking import Segment, choose_patch_size, chunk_samples
 from overfit.metrics import psnr_y
 from overfit.training_data import TrainingData, previous_frames
 from overfit.video import RungConfig, downscale, pad, probe, read_frames, read_rung, write_rung
+from overfit.video.frames import U8
 
 
 def footage(clip: Path, scale: int, seconds: float, crf: float, start: float = 0.0) -> TrainingData:
@@ -36,16 +37,19 @@ def footage(clip: Path, scale: int, seconds: float, crf: float, start: float = 0
     return TrainingData(lr, hr, scale, previous_frames(len(lr), (0,)), samples)
 
 
-def quality(data: TrainingData, wire: bytes | None, every: int = 6) -> float:
-    """PSNR-Y in dB of every so many frames, run by the runtime; interpolation without a plan."""
-    engine = Engine(1)
-    plans = [] if wire is None else [Plan(wire)]
+def upscale(engine: Engine, data: TrainingData, number: int, plan: Plan | None) -> U8:
+    """A frame's HR luma u8 [H, W] as a viewer has it; interpolated without a plan."""
     height, width = data.lr.shape[1:]
     half = np.full(((height + 1) // 2, (width + 1) // 2), 128, np.uint8)
-    found = []
-    for number in range(1, len(data.lr), every):
-        planes = (data.lr[number], half, half)
-        previous = data.lr[data.previous[number]]
-        made = engine.upscale(planes, data.scale, plans=plans, previous=previous)
-        found.append(psnr_y(made[0], data.hr[number]))
-    return statistics.fmean(found)
+    planes = (data.lr[number], half, half)
+    previous = data.lr[data.previous[number]]
+    plans = [] if plan is None else [plan]
+    made: U8 = engine.upscale(planes, data.scale, plans=plans, previous=previous)[0]
+    return made
+
+
+def quality(data: TrainingData, wire: bytes | None, every: int = 6) -> float:
+    """PSNR-Y in dB of every so many frames, run by the runtime; interpolation without a plan."""
+    engine, plan = Engine(1), None if wire is None else Plan(wire)
+    numbers = range(1, len(data.lr), every)
+    return statistics.fmean(psnr_y(upscale(engine, data, n, plan), data.hr[n]) for n in numbers)

@@ -228,7 +228,7 @@ class _Run:
             self.step += 1
             now = time.monotonic()
             self.seconds = now - origin
-            if config.pruning.hold or not self.rounding:
+            if not self.rounding:  # from then on, what was cut rounds to zero
                 self.pruner.after_update(self.step, self.progress)
             if self.on_progress is not None and (self.step % 20 == 0 or self.progress == 1):
                 self.on_progress(self.step, self.progress, self.psnr())

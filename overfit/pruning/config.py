@@ -26,8 +26,7 @@ class PruningConfig:
     the first and the last layer that survive; 1 is no pruning. `begin` and `end` are the progress
     of the training between which it happens, `every` how many updates lie between two new masks
     (some schedules have one an update). `group` is the m of n:m. `strength` is how hard a schedule
-    pushes, where it does; None is its own default. `hold`: cut weights stay zero after weights are
-    rounded too, not only until then and at the end.
+    pushes, where it does; None is its own default.
     """
 
     pattern: str = "taps"
@@ -39,7 +38,6 @@ class PruningConfig:
     every: int = 20
     group: int = 4
     strength: float | None = None
-    hold: bool = False
 
     def __post_init__(self) -> None:
         for what, value, choices in (

@@ -40,11 +40,6 @@ class Pruner:
         self.done = config.dense
         """Whether the masks are what they will be."""
 
-    @property
-    def masks(self) -> dict[str, Any]:
-        """By name of the parameter, 1 where a weight is left; empty where nothing is pruned."""
-        return {} if self._weights is None else self._weights.masks
-
     def before_update(self, progress: float) -> None:
         """Call with gradients there and the optimiser's step to come."""
         if self._schedule is not None and self._begun and not self.done:

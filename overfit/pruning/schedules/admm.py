@@ -18,7 +18,7 @@ from overfit.pruning.schedules.contract import Schedule, State
 class Admm(Schedule):
     """`strength`: of the pull, as a gradient for each unit of distance."""
 
-    strength = 3e-2
+    strength = 1e-4
 
     @torch.no_grad()
     def begin(self) -> None:

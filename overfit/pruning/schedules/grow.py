@@ -22,7 +22,7 @@ _FIRST = 1e3
 class GrowAndPrune(Schedule):
     """`strength`: the part of what is left that is exchanged at first, below 1."""
 
-    strength = 0.3
+    strength = 0.1
 
     def after_update(self, share: float, *, due: bool) -> None:
         self.weights.apply()

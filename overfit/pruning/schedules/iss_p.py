@@ -14,7 +14,7 @@ from overfit.pruning.schedules.contract import Schedule
 class SoftShrinkage(Schedule):
     """`strength`: the part of a weight that it loses in an update."""
 
-    strength = 0.05
+    strength = 0.01
 
     @torch.no_grad()
     def after_update(self, share: float, *, due: bool) -> None:

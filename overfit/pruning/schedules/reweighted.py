@@ -19,7 +19,7 @@ _LEAST = 1e-2
 class Reweighted(Schedule):
     """`strength`: of the push on a weight of its layer's mean size, as a gradient a unit."""
 
-    strength = 1e-2
+    strength = 2e-5
 
     def begin(self) -> None:
         self._push = self._renewed()
