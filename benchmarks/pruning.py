@@ -92,29 +92,39 @@ class Point:
 
 
 def cases(quick: bool, everything: bool) -> list[Case]:
-    """Dense networks, every pattern, every schedule, every allocation; or every combination."""
+    """Dense networks, every pattern, every schedule, every allocation; or every combination.
+
+    What tells most comes first, for runs that are killed.
+    """
     found = [Case(units, DENSE) for units in ((8, 12, 16) if quick else (4, 8, 12, 16))]
-    for density in (0.25, 0.5) if quick else (0.125, 0.25, 0.5):
-        found += [Case(pruning=pruning) for pruning in _prunings(density, quick, everything)]
     ends = _weights(LARGER, 0) - _weights(UNITS, 0)
     equal = (0.25 * (_weights(UNITS, 3) - _weights(UNITS, 0)) - ends) / (
         _weights(LARGER, 3) - _weights(LARGER, 0)
     )
-    found.append(Case(LARGER, PruningConfig(density=round(equal, 4))))
-    return found
+    pruned = [Case(LARGER, PruningConfig(density=round(equal, 4)))]
+    for density in (0.25, 0.5) if quick else (0.25, 0.5, 0.125):
+        pruned += [Case(pruning=pruning) for pruning in _prunings(density, quick, everything)]
+    return found + sorted(pruned, key=lambda case: _changes(case.pruning))
+
+
+def _changes(pruning: PruningConfig) -> tuple[int, bool, bool]:
+    """In how many choices it differs from the default, other patterns before other schedules."""
+    own = "uniform" if pruning.pattern in UNIFORM_ONLY else "ranked"
+    other = (pruning.pattern != "taps", pruning.schedule != "cubic", pruning.allots != own)
+    return sum(other), other[2], other[1]
 
 
 def _prunings(density: float, quick: bool, everything: bool) -> Iterator[PruningConfig]:
     """Every combination, or those that differ from the default in one choice at most."""
     for pattern, schedule, allocation in itertools.product(PATTERNS, SCHEDULES, ALLOCATIONS):
-        own = "uniform" if pattern in UNIFORM_ONLY else "ranked"
-        if pattern in UNIFORM_ONLY and allocation != own:
+        if pattern in UNIFORM_ONLY and allocation != "uniform":
             continue
         if (pattern == "kernels" and density > 0.4) or (pattern == "n:m" and density < 0.25):
             continue
-        changed = (pattern != "taps") + (schedule != "cubic") + (allocation != own)
-        if everything or changed == 0 or (changed == 1 and not (quick and density == 0.5)):
-            yield PruningConfig(pattern, schedule, allocation, density)
+        pruning = PruningConfig(pattern, schedule, allocation, density)
+        changes = _changes(pruning)[0]
+        if everything or changes == 0 or (changes == 1 and not (quick and density == 0.5)):
+            yield pruning
 
 
 def _weights(units: int, blocks: int) -> int:
@@ -131,9 +141,11 @@ class Bench:
     tile: int
     batch: int
     threads: int
+    done: bool
+    """Only find what is done, train nothing."""
 
-    def point(self, clip: Clip, name: str, data: TrainingData, case: Case) -> Point:
-        """Train a case on a clip, or find it done."""
+    def point(self, clip: Clip, name: str, data: TrainingData, case: Case) -> Point | None:
+        """Train a case on a clip, or find it done; None where it is not and shall not be."""
         config = TrainingConfig(
             steps=self.steps,
             tile=self.tile,
@@ -159,6 +171,8 @@ class Bench:
                 "seconds": trained.seconds,
             }
 
+        if self.done and self.cache.find("pruning", facts) is None:
+            return None
         made = self.cache.get("pruning", facts, make)
         wire = base64.b64decode(made["wire"])
         plan = decode_plan(wire)
@@ -245,34 +259,31 @@ def _line(dense: Sequence[Point], what: str, weights: int) -> float:
 
 
 def figures(found: Sequence[Row]) -> dict[str, Any]:
-    """`sparse_over_small`, of the best at a quarter or less; `prune_loss_50`, of the default."""
+    """`sparse_over_small`, of the best at a quarter or less; `prune_loss_50`, of the default.
+
+    None where it was not measured.
+    """
     pruned = [row for row in found if not row.case.pruning.dense]
     small = [row for row in pruned if row.case.pruning.density <= 0.25]
     half = [row for row in pruned if row.case.pruning.density == 0.5]
-    best = max(small, key=lambda row: row.advantage)
-    least = min(half, key=lambda row: row.loss)
-    usual = PruningConfig()
-    [default] = [row for row in small if _same(row, usual, 0.25)]
-    [default_half] = [row for row in half if _same(row, usual, 0.5)]
+    best = max(small, key=lambda row: row.advantage, default=None)
+    least = min(half, key=lambda row: row.loss, default=None)
+    default = next((row for row in small if _usual(row, 0.25)), None)
+    default_half = next((row for row in half if _usual(row, 0.5)), None)
     return {
-        "sparse_over_small": best.advantage,
-        "sparse_over_small_of": best.case.name,
-        "sparse_over_small_default": default.advantage,
-        "prune_loss_50": default_half.loss,
-        "prune_loss_50_best": least.loss,
-        "prune_loss_50_best_of": least.case.name,
+        "sparse_over_small": best and best.advantage,
+        "sparse_over_small_of": best and best.case.name,
+        "sparse_over_small_default": default and default.advantage,
+        "prune_loss_50": default_half and default_half.loss,
+        "prune_loss_50_best": least and least.loss,
+        "prune_loss_50_best_of": least and least.case.name,
     }
 
 
-def _same(row: Row, pruning: PruningConfig, density: float) -> bool:
-    found = row.case.pruning
-    ways = (found.pattern, found.schedule, found.allots, found.density)
-    return row.case.units == UNITS and ways == (
-        pruning.pattern,
-        pruning.schedule,
-        pruning.allots,
-        density,
-    )
+def _usual(row: Row, density: float) -> bool:
+    """Whether it is the default network, pruned by default, but for the density."""
+    pruning = row.case.pruning
+    return row.case.units == UNITS and _changes(pruning)[0] == 0 and pruning.density == density
 
 
 def table(found: Sequence[Row]) -> Table:
@@ -312,6 +323,9 @@ def main(
     only: Annotated[str, typer.Option(help="Cases with this in their name, and dense ones.")] = "",
     steps: Annotated[int | None, typer.Option(help="Of each training.")] = None,
     threads: Annotated[int, typer.Option(help="Of training.")] = 2,
+    done: Annotated[bool, typer.Option("--done", help="Tell of what is done, train nothing.")] = (
+        False
+    ),
     work: Annotated[Path | None, typer.Option(help="Where results are kept.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw PSNR-Y over bytes here.")] = None,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
@@ -323,7 +337,7 @@ def main(
     if quick and steps is None:
         wanted = QUICK_STEPS
     cache = Cache(work or default_work().with_name("pruning"))
-    bench = Bench(cache, wanted, 48 if quick else 96, 2 if quick else 3, threads)
+    bench = Bench(cache, wanted, 48 if quick else 96, 2 if quick else 3, threads, done)
     chosen = [c for c in cases(quick, everything) if c.pruning.dense or only in c.name]
     points = []
     for name in CLIPS[:1] if quick else CLIPS:
@@ -335,11 +349,16 @@ def main(
         console.print(f"{name}: bicubic {quality(data, None):.3f} dB")
         of_clip = []
         for case in chosen:
-            of_clip.append(bench.point(clip, name, data, case))
+            point = bench.point(clip, name, data, case)
+            if point is None:
+                continue
+            of_clip.append(point)
             console.print(
-                f"  {case.name} {case.pruning.density:g}: {of_clip[-1].psnr_y:.3f} dB, "
-                f"{of_clip[-1].seconds:.0f} s"
+                f"  {case.name} {case.pruning.density:g}: {point.psnr_y:.3f} dB, "
+                f"{point.seconds:.0f} s"
             )
+        if not {case for case in chosen if case.pruning.dense} <= {p.case for p in of_clip}:
+            raise SystemExit(f"crispcast: {name} has too little done; run it without --done")
         points += timed(data, of_clip)
     found = rows(points)
     console.print(table(found))
