@@ -125,6 +125,28 @@ def _encode(
         str, typer.Option(help="Of the rung: h264, av1, or auto: av1 where there is a target.")
     ] = "auto",
     precision: Annotated[str, typer.Option(help="Of experts: int8, or fp32.")] = "int8",
+    pattern: Annotated[
+        str,
+        typer.Option(
+            help="What is pruned together: taps, unstructured, bcr, n:m, kernels, channels or "
+            "regrouped."
+        ),
+    ] = "taps",
+    schedule: Annotated[
+        str,
+        typer.Option(
+            help="How: cubic, one-shot, iss-p, sr-ste, admm, reweighted or grow.",
+        ),
+    ] = "cubic",
+    allocation: Annotated[
+        str | None,
+        typer.Option(
+            help="Where: ranked, uniform, erk or rate-distortion; the pattern's own if unset."
+        ),
+    ] = None,
+    density: Annotated[
+        float | None, typer.Option(help="Share of weights that survives; the preset's if unset.")
+    ] = None,
     base: Annotated[
         str, typer.Option(help="Where training starts: auto, none, or a base's file.")
     ] = "auto",
@@ -175,6 +197,10 @@ def _encode(
             canvas=canvas,
             codec=codec,
             precision=precision,
+            pattern=pattern,
+            schedule=schedule,
+            allocation=allocation,
+            density=density,
             base=base,
             preset=preset,
             steps=steps,

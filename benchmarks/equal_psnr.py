@@ -8,9 +8,7 @@ the rivals' (logarithm of time over PSNR), each at its engine's fastest precisio
 
 from __future__ import annotations
 
-import itertools
 import statistics
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,18 +17,15 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.contestant import OURS, Contestant, Scene
+from benchmarks.footage import footage, quality
 from benchmarks.kernel_figures import plan_figures
 from benchmarks.rivals import rivals
-from client_sdk.contract import Grid
 from kernels.compiler import compile_module, decode_plan, encode_plan
 from kernels.plan import PlanIR
-from kernels.runtime import Engine, Plan
-from overfit.chunking import Segment, choose_patch_size, chunk_samples
-from overfit.metrics import psnr_y
 from overfit.networks import NetworkConfig
+from overfit.pruning import PruningConfig
 from overfit.training import TrainingConfig, train
-from overfit.training_data import TrainingData, previous_frames
-from overfit.video import RungConfig, downscale, pad, probe, read_frames, read_rung, write_rung
+from overfit.training_data import TrainingData
 
 SCALE, SECONDS, CRF = 2, 4.0, 30.0
 STEPS = 1000
@@ -51,7 +46,7 @@ class Entry:
 
 def equal_psnr(clip: Path, console: Console) -> dict[str, Any]:
     """`speedup_equal_psnr`, `loss_int8_db`, and figures of the trained default plan."""
-    data = _footage(clip)
+    data = footage(clip, SCALE, SECONDS, CRF)
     rival_entries = [_rival(data, units) for units in DENSE_UNITS]
     ours = {
         (units, codes): _ours(data, units, codes)
@@ -79,26 +74,8 @@ def _time_at(entries: list[Entry], psnr_y: float) -> float:
     return float(np.exp(np.interp(psnr_y, [entry.psnr_y for entry in ordered], times)))
 
 
-def _footage(clip: Path) -> TrainingData:
-    """The clip's first seconds as one segment, its LR decoded from H.264."""
-    info = probe(clip)
-    wanted = min(info.frames, round(SECONDS * info.fps))
-    frames = list(itertools.islice(read_frames(clip, info), wanted))
-    with tempfile.TemporaryDirectory() as folder:
-        rung = Path(folder) / "rung.mp4"
-        low = (downscale(frame, SCALE) for frame in frames)
-        write_rung(lambda: low, rung, info=info, starts=[0], config=RungConfig(crf=CRF))
-        lr = np.stack([frame.y for frame in read_rung(rung)])
-    height, width = lr.shape[1:]
-    hr = np.stack([pad(frame.y, SCALE * height, SCALE * width) for frame in frames])
-    rectangles = Grid(width, height, *choose_patch_size(width, height)).rectangles()
-    segment = (Segment(0, len(lr)),)
-    samples = chunk_samples(np.zeros((1, len(rectangles)), np.int32), 0, segment, rectangles)
-    return TrainingData(lr, hr, SCALE, previous_frames(len(lr), (0,)), samples)
-
-
 def _train(data: TrainingData, units: int, density: float, codes: bool) -> PlanIR:
-    config = TrainingConfig(steps=STEPS, density=density, codes=codes)
+    config = TrainingConfig(steps=STEPS, pruning=PruningConfig(density=density), codes=codes)
     trained = train(data, NetworkConfig(scale=SCALE, units=units), config)
     return decode_plan(compile_module(trained.network, SCALE, trained.bits))
 
@@ -108,17 +85,6 @@ def _scene(data: TrainingData, number: int) -> Scene:
     half = np.full(((height + 1) // 2, (width + 1) // 2), 128, np.uint8)
     plate = np.zeros((SCALE * height, SCALE * width), np.uint8)
     return Scene((data.lr[number], half, half), data.lr[data.previous[number]], plate)
-
-
-def _quality(data: TrainingData, plan: PlanIR) -> float:
-    engine = Engine()
-    prepared = Plan(encode_plan(plan))
-    found = []
-    for number in range(1, len(data.lr), 6):
-        scene = _scene(data, number)
-        out = engine.upscale(scene.lr, SCALE, plans=[prepared], previous=scene.previous)
-        found.append(psnr_y(out[0], data.hr[number]))
-    return statistics.fmean(found)
 
 
 def _median(contestant: Contestant) -> float:
@@ -142,7 +108,7 @@ def _rival(data: TrainingData, units: int) -> Entry:
             finally:
                 contestant.close()
     assert best is not None
-    return Entry(f"dense {units}, {best[1]}", plan, _quality(data, plan), best[0])
+    return Entry(f"dense {units}, {best[1]}", plan, quality(data, encode_plan(plan)), best[0])
 
 
 def _ours(data: TrainingData, units: int, codes: bool) -> Entry:
@@ -152,4 +118,6 @@ def _ours(data: TrainingData, units: int, codes: bool) -> Entry:
     seconds = _median(contestant)
     contestant.close()
     precision = "int8" if codes else "fp32"
-    return Entry(f"ours {units} at 25 %, {precision}", plan, _quality(data, plan), seconds)
+    return Entry(
+        f"ours {units} at 25 %, {precision}", plan, quality(data, encode_plan(plan)), seconds
+    )

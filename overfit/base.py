@@ -21,6 +21,7 @@ from kernels.compiler import compile_module, decode_plan
 from kernels.errors import CrispcastError
 from overfit.base_footage import FootageConfig, base_footage
 from overfit.networks import NetworkConfig
+from overfit.pruning import DENSE, PruningConfig
 from overfit.training import TrainingConfig, train
 from overfit.training_data import TrainingData
 
@@ -54,7 +55,7 @@ class BaseConfig:
     def dense(self) -> TrainingConfig:
         """The first part. Values between layers stay exact: each expert rounds its own."""
         return TrainingConfig(
-            steps=self.steps, density=1.0, codes=False, bits=8, threads=self.threads
+            steps=self.steps, pruning=DENSE, codes=False, bits=8, threads=self.threads
         )
 
     @property
@@ -62,11 +63,10 @@ class BaseConfig:
         """The second part."""
         return TrainingConfig(
             steps=self.prune_steps,
-            density=self.density,
+            pruning=PruningConfig(density=self.density, begin=0.0),
             codes=False,
             bits=8,
             learning_rate=1e-3,
-            prune_begin=0.0,
             threads=self.threads,
         )
 

@@ -25,6 +25,7 @@ from overfit.inference import interpolate, upscale
 from overfit.metrics import psnr_y
 from overfit.networks import Expert, NetworkConfig
 from overfit.plates import Plate, PlateConfig, encode_plate, global_motion, temporal_median
+from overfit.pruning import DENSE
 from overfit.training import DivergedError, OnStep, TrainingConfig, train
 from overfit.training_data import TrainingData
 from overfit.video import (
@@ -257,7 +258,7 @@ def _train(
     training = TrainingConfig(
         steps=config.steps,
         budget=config.budget,
-        density=1.0,
+        pruning=DENSE,
         codes=False,
         round_begin=1.0,
         plate_dropout=0.2,

@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,11 +28,12 @@ from kernels.errors import CrispcastError
 from kernels.plan import PlanIR
 from overfit.adam import Adam
 from overfit.networks import Expert, NetworkConfig, build, settling, start_from
-from overfit.pruning import TapPruner, begin_rounding, cubic_density, end_rounding
+from overfit.pruning import Pruner, PruningConfig, begin_rounding, end_rounding
 from overfit.training_data import Batch, TrainingData, WindowSampler
 
 _CHECKPOINT_SECONDS = 15.0
 _SETTLING_BATCHES = 8
+_CALIBRATION_BATCHES = 4
 _KEEP = 0.98
 """How much of the running error a step keeps."""
 
@@ -50,9 +51,8 @@ class TrainingConfig:
 
     steps: updates in all, at most. budget: seconds that they may take, at most. batch: windows an
     update. tile: side of a window in LR pixels without its halo (three of 96 cost as much as eight
-    of 48, and teach half as much again). density: fraction of the taps between the first and the
-    last layer that survive. prune_begin, prune_end, round_begin: progress between which taps are
-    cut, and from which weights are rounded to `bits` and, with `codes`, the values between layers
+    of 48, and teach half as much again). pruning: which weights survive, and how. round_begin:
+    progress from which weights are rounded to `bits` and, with `codes`, the values between layers
     to 8. plate_dropout: fraction of windows shown without their plate.
     """
 
@@ -64,10 +64,7 @@ class TrainingConfig:
     warmup: int = 100
     clip: float = 1.0
     loss: Literal["l1", "charbonnier", "l2"] = "l2"
-    density: float = 0.25
-    prune_begin: float = 0.1
-    prune_end: float = 0.6
-    prune_every: int = 20
+    pruning: PruningConfig = field(default_factory=PruningConfig)
     round_begin: float = 0.85
     bits: int = 5
     codes: bool = True
@@ -82,10 +79,8 @@ class TrainingConfig:
             raise CrispcastError("steps, batch and threads must be at least 1")
         if self.budget is not None and not 0 < self.budget < math.inf:
             raise CrispcastError(f"a budget of {self.budget:g} s is no time to train in")
-        if not 0 < self.density <= 1:
-            raise CrispcastError(f"density {self.density:g} is not above 0 and up to 1")
-        if not 0 <= self.prune_begin <= self.prune_end <= self.round_begin <= 1:
-            raise CrispcastError("pruning begins, ends, then rounding begins, as fractions of 1")
+        if not self.pruning.end <= self.round_begin <= 1:
+            raise CrispcastError("pruning ends, then rounding begins, as fractions of 1")
         if not 4 <= self.bits <= 8:
             raise CrispcastError(f"weights of {self.bits} bits are not supported; choose 4 to 8")
         if not 0 <= self.plate_dropout <= 1:
@@ -93,7 +88,8 @@ class TrainingConfig:
 
     def from_base(self) -> TrainingConfig:
         """The same from a pruned base: its taps are kept, and rounding comes early."""
-        return replace(self, prune_begin=0.0, prune_end=0.01, warmup=20, round_begin=0.6)
+        pruning = replace(self.pruning, begin=0.0, end=0.01)
+        return replace(self, pruning=pruning, warmup=20, round_begin=0.6)
 
 
 @dataclass(frozen=True)
@@ -189,12 +185,14 @@ class _Run:
             start_from(self.expert, base)
         self.expert.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = Adam(self.expert.parameters())
-        self.pruner = TapPruner(self.expert)
+        self.pruner = Pruner(
+            self.expert, config.pruning, loss=self._calibration_loss, bits=config.bits
+        )
+        self._calibration: list[Batch] = []
         self.calm = calm
         self.step = 0
         self.error = 0.0
         self.seconds = spent
-        self.pruned = config.density == 1
         self.rounding = False
         key = hashlib.sha256(
             repr((asdict(network), asdict(config), data.lr.shape, len(data.samples))).encode()
@@ -231,7 +229,8 @@ class _Run:
             self.step += 1
             now = time.monotonic()
             self.seconds = now - origin
-            self._prune()
+            if not self.rounding:  # from then on, what was cut rounds to zero
+                self.pruner.after_update(self.step, self.progress)
             if self.on_progress is not None and (self.step % 20 == 0 or self.progress == 1):
                 self.on_progress(self.step, self.progress, self.psnr())
             if self.checkpoint is not None and now - saved > _CHECKPOINT_SECONDS:
@@ -261,6 +260,18 @@ class _Run:
     def _update(self) -> None:
         batch = self._draw()
         self.expert.zero_grad()
+        loss, squares = self._loss(batch)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.expert.parameters(), self.config.clip)
+        self.pruner.before_update(self.progress)
+        self.optimizer.step(self._rate())
+        error = float(squares.detach())
+        if not math.isfinite(error):
+            raise FloatingPointError
+        self.error = _KEEP * self.error + (1 - _KEEP) * error
+
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """What is minimised, and the mean squared error, of what the network makes of a batch."""
         difference = (self.expert(**batch.inputs) - batch.target) * batch.mask
         seen = batch.mask.sum()
         squares = difference.square()
@@ -271,29 +282,20 @@ class _Run:
         else:
             # Charbonnier with half a code value: L1 that rests near zero.
             loss = ((squares + 4e-3**2).sqrt() * batch.mask).sum() / seen
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.expert.parameters(), self.config.clip)
-        self.optimizer.step(self._rate())
-        self.pruner.apply()
-        error = float(squares.detach().sum() / seen)
-        if not math.isfinite(error):
-            raise FloatingPointError
-        self.error = _KEEP * self.error + (1 - _KEEP) * error
+        return loss, squares.detach().sum() / seen
+
+    @torch.no_grad()
+    def _calibration_loss(self) -> float:
+        """The loss on some batches that are the same every time, and not those of training."""
+        if not self._calibration:
+            random = np.random.default_rng((self.config.seed, 1))
+            self._calibration = [self._draw(random) for _ in range(_CALIBRATION_BATCHES)]
+        return sum(float(self._loss(batch)[0]) for batch in self._calibration)
 
     def _check(self) -> None:
         """Raises FloatingPointError where a weight is no number, which no later step repairs."""
         if not all(bool(weight.isfinite().all()) for weight in self.expert.parameters()):
             raise FloatingPointError
-
-    def _prune(self) -> None:
-        config = self.config
-        last = not self.pruned and self.progress >= config.prune_end
-        due = self.step % config.prune_every == 0 and self.progress > config.prune_begin
-        if last or (due and not self.pruned):
-            self.pruner.tighten(
-                cubic_density(self.progress, config.prune_begin, config.prune_end, config.density)
-            )
-        self.pruned = self.pruned or last
 
     def _begin_rounding(self) -> None:
         begin_rounding(self.expert, self.config.bits)
@@ -308,8 +310,8 @@ class _Run:
             for _ in range(_SETTLING_BATCHES):
                 self.expert(**self._draw().inputs)
 
-    def _draw(self) -> Batch:
-        batch = self.sampler.draw(self.config.batch, self.random)
+    def _draw(self, random: np.random.Generator | None = None) -> Batch:
+        batch = self.sampler.draw(self.config.batch, random or self.random)
         return Batch(
             {name: plane.to(self.device) for name, plane in batch.inputs.items()},
             batch.target.to(self.device),
@@ -322,13 +324,12 @@ class _Run:
             "key": self.key,
             "expert": self.expert.state_dict(),
             "optimizer": self.optimizer.state(),
-            "masks": self.pruner.masks,
+            "pruner": self.pruner.state(),
             "random": self.random.bit_generator.state,
             "step": self.step,
             "error": self.error,
             "seconds": self.seconds,
             "calm": self.calm,
-            "pruned": self.pruned,
             "rounding": self.rounding,
         }
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -355,10 +356,9 @@ class _Run:
             begin_rounding(self.expert, self.config.bits)
         self.expert.load_state_dict(state["expert"])
         self.optimizer.restore(state["optimizer"])
-        for name, mask in state["masks"].items():
-            self.pruner.masks[name].copy_(mask)
+        self.pruner.restore(state["pruner"])
         self.random.bit_generator.state = state["random"]
         self.step, self.error = state["step"], state["error"]
         self.seconds = state["seconds"]
-        self.calm, self.pruned = state["calm"], state["pruned"]
+        self.calm = state["calm"]
         self.rounding = state["rounding"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kernels.compiler.from_torch import from_torch
-from kernels.compiler.lower import lower_graph
+from kernels.compiler.lower import lower_graph, weight_bytes
 from kernels.compiler.passes import simplify
 from kernels.compiler.wire import base_id, base_of, decode_plan, encode_plan
 from kernels.errors import PlanError
@@ -31,6 +31,7 @@ __all__ = [
     "from_torch",
     "lower_graph",
     "simplify",
+    "weight_bytes",
 ]
 
 

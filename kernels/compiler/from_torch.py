@@ -33,7 +33,7 @@ def from_torch(module: nn.Module, scale: int) -> Graph:
             f"{type(module).__name__}.forward takes {planes}; its arguments must be luma and "
             f"some of {PLANES[1:]}, as their names say which plane they get"
         )
-    traced = _trace(module)
+    traced = trace(module)
     builder = GraphBuilder(scale)
     importer = Importer(module, builder)
     values: dict[fx.Node, int] = {}
@@ -52,7 +52,8 @@ def from_torch(module: nn.Module, scale: int) -> Graph:
     return builder.build()
 
 
-def _trace(module: nn.Module) -> fx.Graph:
+def trace(module: nn.Module) -> fx.Graph:
+    """The network as torch.fx sees it; raises PlanError where its forward depends on values."""
     from torch import fx, nn
 
     from kernels.compiler.torch_ops import LEAVES

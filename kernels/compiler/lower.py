@@ -6,6 +6,7 @@ import numpy as np
 
 from kernels.compiler.choice import choose_taps
 from kernels.compiler.passes.tail import tail_of
+from kernels.compiler.payload import layer_bytes_alone
 from kernels.compiler.quantise import quantise_weights, to_half
 from kernels.errors import PlanError
 from kernels.graph import Clip, Concat, FusedConv, Graph, Input, PReLU, ReLU
@@ -13,6 +14,7 @@ from kernels.plan import (
     MAX_SOURCES,
     PLANES,
     Activation,
+    Float,
     Half,
     LayerNumbers,
     LayerSpec,
@@ -83,6 +85,26 @@ def _lower_layer(
         codes=op.codes,
     )
     return spec, LayerNumbers(codes, to_half(op.bias, "bias"), numbers, chosen.taps, weights)
+
+
+def weight_bytes(weight: Float, bits: int, block: int = 4) -> int:
+    """Bytes that weights f32 [cout, cin, k, k] take in a plan, taps, scales and biases of 0 too."""
+    weights, codes = quantise_weights(weight, bits)
+    chosen = choose_taps(weights, block, coded=True)
+    spec = LayerSpec(
+        kernel=weights.shape[-1],
+        sources=(0,),
+        cout=len(weights),
+        block=chosen.block,
+        activation=Activation.NONE,
+        residual=None,
+        residual_after=False,
+        dense=chosen.dense,
+        bits=bits,
+    )
+    zeros = np.zeros(len(weights), np.float16)
+    numbers = LayerNumbers(codes, zeros, np.zeros(0, np.float16), chosen.taps, weights)
+    return layer_bytes_alone(spec, numbers)
 
 
 def _activation(op: FusedConv) -> tuple[Activation, Half]:

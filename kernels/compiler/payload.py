@@ -98,6 +98,13 @@ def layer_bytes(
     return sizes
 
 
+def layer_bytes_alone(spec: LayerSpec, numbers: LayerNumbers) -> int:
+    """Bytes of a layer's stream were it the only one, of a full plan."""
+    writer = _Writer()
+    _Walk(writer).layer(spec, numbers, None)
+    return len(writer.encoder.finish())
+
+
 def decode_payload(
     table: PlanTable, data: bytes, base: PlanIR | None = None
 ) -> tuple[LayerNumbers, ...]:

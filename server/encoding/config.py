@@ -26,7 +26,7 @@ class Preset:
 
     `steps` are optimiser steps of all experts together, so that more chunks do not take longer;
     `units` and `blocks` shape an expert, `plate_units` one that has a plate in most segments,
-    where more units add nothing; `density` is the share of taps that survive pruning; `chunks`
+    where more units add nothing; `density` is the share of weights that survive pruning; `chunks`
     is the number of experts where none is asked for: at minutes of training several are level
     with one, which is 1/k of the bytes; `scales` are those that a target chooses from.
     """
@@ -89,7 +89,9 @@ class EncodeConfig:
     `canvas` is for the plates of shots whose camera moves; without `plates` there is none.
 
     `precision` is of the values between an expert's layers: int8 takes half the time of fp32, for a
-    few hundredths of a dB; `base` is where training starts: auto (a shipped one of the expert's
+    few hundredths of a dB; `pattern`, `schedule` and `allocation` say how experts are pruned and
+    `density` how much of them is left (`overfit.pruning`; None is its default, or the preset's);
+    `base` is where training starts: auto (a shipped one of the expert's
     shape, if training is short), none, or a file; `max_segment` is in seconds, 2 to 4; `chunks` and
     `steps` None are the preset's; `threads` and `workers` 0 are what the machine has; `store` None
     is `default_store()`.
@@ -104,6 +106,10 @@ class EncodeConfig:
     canvas: str = "auto"
     codec: Codec | Literal["auto"] = "auto"
     precision: str = "int8"
+    pattern: str = "taps"
+    schedule: str = "cubic"
+    allocation: str | None = None
+    density: float | None = None
     base: str = "auto"
     preset: str = "balanced"
     steps: int | None = None
@@ -144,6 +150,7 @@ class EncodeConfig:
         _within("target_kbps", self.target_kbps, 5, 1_000_000)
         _within("target_psnr", self.target_psnr, 10, 60)
         _within("plate_quality", self.plate_quality, 1, 100)
+        _within("density", self.density, 1e-3, 1)
         if self.budget is not None and not 0 < self.budget <= MAX_BUDGET:
             raise CrispcastError(
                 f"a budget of {self.budget:g} s: choose above 0, up to {MAX_BUDGET} seconds"
@@ -159,6 +166,10 @@ class EncodeConfig:
         for path in self.bases:
             if not path.is_file():
                 raise CrispcastError(f"base {path}: no such file; give one, or auto, or none")
+        if self.pattern != "taps" and self.base not in ("auto", "none"):
+            raise CrispcastError(
+                f"bases are pruned by taps, not by {self.pattern}; choose base none or pattern taps"
+            )
         if not self.output.name.removesuffix(".crisp"):
             raise CrispcastError(f"{self.output} has no name; call the output NAME.crisp")
 
@@ -166,7 +177,9 @@ class EncodeConfig:
     def work(self) -> Preset:
         """What the preset's name means, with the steps and the sizes that were asked for."""
         preset = self.network or PRESETS[self.preset]
-        return preset if self.steps is None else replace(preset, steps=self.steps)
+        steps = preset.steps if self.steps is None else self.steps
+        density = preset.density if self.density is None else self.density
+        return replace(preset, steps=steps, density=density)
 
     @property
     def targeted(self) -> bool:
@@ -203,8 +216,20 @@ class EncodeConfig:
         return DEFAULT_CRF[self.rung_codec] if self.lr_crf is None else self.lr_crf
 
     @property
+    def pruning(self) -> dict[str, object]:
+        """How experts are pruned: fields of `overfit.pruning.PruningConfig`."""
+        return {
+            "pattern": self.pattern,
+            "schedule": self.schedule,
+            "allocation": self.allocation,
+            "density": self.work.density,
+        }
+
+    @property
     def bases(self) -> tuple[Path, ...]:
         """Files of the bases that an expert may start from."""
+        if self.pattern != "taps":
+            return ()  # bases are pruned by taps
         if self.base == "auto":
             seconds = self.shares.expert
             short = self.work.steps <= BASE_STEPS * max(1, self.experts)
@@ -252,7 +277,16 @@ class EncodeConfig:
             "max_segment": self.max_segment,
             "seed": self.seed,
             **({} if self.budget is None else {"budget": self.budget}),
+            **self._asked_of_pruning,
         }
+
+    @property
+    def _asked_of_pruning(self) -> dict[str, object]:
+        """What differs from the preset and the default."""
+        names = ("pattern", "schedule", "allocation", "density")
+        fields = type(self).__dataclass_fields__
+        found = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in found.items() if value != fields[name].default}
 
 
 def parse_bitrate(text: str) -> int:

@@ -16,6 +16,8 @@ from kernels import bases
 from kernels.compiler import base_id, compile_module, decode_plan
 from kernels.errors import CrispcastError
 from overfit.networks import Expert, NetworkConfig, build, start_from
+from overfit.pruning import Pruner, PruningConfig
+from server.encoding.config import EncodeConfig
 
 LEAST_SAVING = 0.1
 """Share of a plan's bytes that a difference must save: a client without the base gets nothing."""
@@ -61,3 +63,10 @@ def base_for(network: NetworkConfig, density: float, inputs: Mapping[str, Path])
         if base.density > 0.9 * density:
             return wire
     return None
+
+
+def check_pruning(config: EncodeConfig) -> None:
+    """Raise CrispcastError where the pruning that was asked for fits no expert of this encode."""
+    pruning, work = PruningConfig(**config.pruning), config.work  # type: ignore[arg-type]
+    for units in {work.units, work.plate_units}:
+        Pruner(build(NetworkConfig(units=units, blocks=work.blocks)), pruning)

@@ -91,10 +91,12 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     # Torch comes in here: slow to load, so that what is refused above is refused at once.
     from overfit.video import RungConfig
     from server.encoding.assembly import assemble, load_trials
+    from server.encoding.experts import check_pruning
 
-    RungConfig(
-        crf=config.crf, bitrate=config.lr_bitrate, codec=config.rung_codec
-    )  # refuses before any work
+    # Refuses before any work.
+    RungConfig(crf=config.crf, bitrate=config.lr_bitrate, codec=config.rung_codec)
+    if config.experts:
+        check_pruning(config)
     store = Store(config.store or default_store())
     store.tidy()
     try:
@@ -264,7 +266,7 @@ def _learned(
                 "units": work.units,
                 "plate_units": work.plate_units,
                 "blocks": work.blocks,
-                "density": work.density,
+                "pruning": config.pruning,
                 "precision": config.precision,
                 **runs,
             },

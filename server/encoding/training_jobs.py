@@ -32,6 +32,7 @@ from overfit.networks import Expert, NetworkConfig
 from overfit.package import write_package
 from overfit.plates import PlateConfig, make_plates, shot_motion, stillness
 from overfit.plates import Plates as MadePlates
+from overfit.pruning import DENSE, PruningConfig
 from overfit.training import DivergedError, Trained, TrainingConfig, train
 from overfit.training_data import Int, TrainingData, previous_frames
 from overfit.trial import try_experts
@@ -171,7 +172,7 @@ def find_chunks(task: Task) -> None:
         training = TrainingConfig(
             steps=min(DIFFICULTY_STEPS, task.config["steps"]),
             budget=task.config["budget"],
-            density=1.0,
+            pruning=DENSE,
             seed=task.config["seed"],
             threads=cores(task.config["threads"]),
         )
@@ -329,13 +330,13 @@ def train_expert(task: Task) -> None:
     training = TrainingConfig(
         steps=config["steps"],
         budget=config["budget"],
-        density=config["density"],
         bits=PLATE_BITS if "plate" in network.inputs else TrainingConfig.bits,
+        pruning=PruningConfig(**config["pruning"]),
         codes=config["precision"] == "int8",
         seed=config["seed"],
         threads=cores(config["threads"]),
     )
-    base = base_for(network, config["density"], task.inputs)
+    base = base_for(network, config["pruning"]["density"], task.inputs)
     trained = _trained(
         task,
         footage.data(samples, plates),

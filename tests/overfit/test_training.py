@@ -12,6 +12,7 @@ from kernels.errors import CrispcastError
 from overfit.adam import Adam
 from overfit.inference import interpolate, upscale
 from overfit.networks import NetworkConfig, build
+from overfit.pruning import DENSE
 from overfit.training import DivergedError, TrainingConfig, train
 from overfit.training_data import (
     TrainingData,
@@ -188,7 +189,7 @@ def test_a_plates_planes_are_in_the_plan_formats_order() -> None:
 def test_a_plate_helps_and_its_absence_is_no_disaster() -> None:
     data = make_data(plate=True)
     network = NetworkConfig(units=8, blocks=1, inputs=("luma", "previous", "plate"))
-    trained = train(data, network, config(steps=100, density=1.0, plate_dropout=0.3)).network
+    trained = train(data, network, config(steps=100, pruning=DENSE, plate_dropout=0.3)).network
     low, truth = data.lr[0], data.hr[0]
     plain = psnr(interpolate(low, 2), truth)
     assert psnr(upscale(trained, low, low, data.plate_of_frame(0)), truth) > plain + 1
@@ -320,8 +321,7 @@ def test_a_killed_second_attempt_goes_on_as_that(
     "wrong",
     [
         {"steps": 0},
-        {"density": 0.0},
-        {"prune_end": 0.05},
+        {"round_begin": 0.5},
         {"bits": 9},
         {"plate_dropout": 2.0},
         {"tile": 4},

@@ -40,7 +40,7 @@ def permute_channels(graph: Graph, block: int = 4) -> Graph:
         else:
             if group not in chosen:
                 members = [n for n, found in enumerate(group_of) if found == group]
-                chosen[group] = _best_order(graph, members, block)
+                chosen[group] = _order_of(graph, members, block)
             orders.append(chosen[group])
     changed = {}
     for number, node in enumerate(graph.nodes):
@@ -91,14 +91,25 @@ def _joined(graph: Graph, node: Node, orders: list[Order]) -> Order:
     return np.concatenate(parts)
 
 
-def _best_order(graph: Graph, members: list[int], block: int) -> Order:
+def _order_of(graph: Graph, members: list[int], block: int) -> Order:
     """The greedy order, or the one there is where that is as good; i64 [channels]."""
     convs = [op for n in members if isinstance(op := graph.nodes[n].op, Conv)]
     channels = graph.shapes[members[0]].channels
-    as_it_is = np.arange(channels)
-    if not convs or block == 1 or channels <= block:
+    if not convs:
+        return np.arange(channels)
+    support = [(op.weight != 0).reshape(channels, -1) for op in convs]
+    return best_order(np.concatenate(support, axis=1), block)
+
+
+def best_order(support: Bool, block: int) -> Order:
+    """An order of channels i64 [channels] in which blocks of `block` need few taps.
+
+    `support`: bool [channels, taps], which taps each channel needs. A greedy search; the order
+    there is, where that is as good.
+    """
+    as_it_is = np.arange(len(support))
+    if block == 1 or len(support) <= block:
         return as_it_is
-    support = np.concatenate([(op.weight != 0).reshape(channels, -1) for op in convs], axis=1)
     greedy = _greedy_order(support, block)
     return greedy if _taps(support[greedy], block) < _taps(support, block) else as_it_is
 

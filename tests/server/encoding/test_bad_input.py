@@ -156,7 +156,7 @@ def test_a_survey_that_diverges_asks_interpolation(
 def test_difficulty_that_diverges_asks_interpolation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    diverge(monkeypatch, lambda training: training.density == 1)
+    diverge(monkeypatch, lambda training: training.pruning.dense)
     source = write_frames(tmp_path / "odd.mp4", VIDEOS["a cut every frame"]())
     result = encode(config(source, chunks=2, store=tmp_path / "store"))
     assert result.to_json()["experts"] > 0

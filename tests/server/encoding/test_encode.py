@@ -49,6 +49,41 @@ def test_other_training_reuses_the_video(base: EncodeConfig, tmp_path: Path) -> 
     assert "expert-0" not in reused
 
 
+def test_another_pruning_reuses_the_video_and_shapes_the_plans(
+    base: EncodeConfig, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"pattern": "channels", "schedule": "grow", "density": 0.25}
+    config = replace(base, output=tmp_path / "c.crisp", **changes)
+    result = encode(config)
+    assert set(result.reused) >= DOES_NOT_LEARN
+    assert "expert-0" not in result.reused
+    method = open_package(result.package).manifest.method.model_dump()
+    assert {key: method[key] for key in changes} == changes
+    for path in (config.output / "plans").iterdir():
+        plan = decode_plan(path.read_bytes())
+        assert plan.density == 1
+        assert plan.table.layers[0].cout == base.work.units // 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"pattern": "n:m", "density": 0.3}, "multiple of 0.25"),
+        ({"pattern": "kernels", "density": 0.5}, "up to 0.444"),
+        ({"pattern": "stars"}, "choose taps"),
+        ({"schedule": "never"}, "choose cubic"),
+        ({"pattern": "channels", "allocation": "erk"}, "choose allocation uniform"),
+    ],
+)
+def test_pruning_that_fits_no_expert_is_refused_before_any_work(
+    base: EncodeConfig, tmp_path: Path, wrong: dict[str, Any], says: str
+) -> None:
+    store = tmp_path / "store"
+    with pytest.raises(CrispcastError, match=says):
+        encode(replace(base, output=tmp_path / "d.crisp", store=store, **wrong))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_experts_of_either_precision_are_measured_alike(base: EncodeConfig, tmp_path: Path) -> None:
     found = {}
     for precision in ("int8", "fp32"):

@@ -12,7 +12,7 @@ from kernels import bases
 from kernels.compiler import base_id, base_of, compile_module, decode_plan
 from kernels.errors import CrispcastError
 from overfit.networks import Expert, NetworkConfig, build, start_from
-from overfit.pruning import TapPruner
+from overfit.pruning import PrunedWeights, PruningConfig
 from server.encoding import EncodeConfig
 from server.encoding.experts import base_for, choose_plan
 from tests.kernels.plans import same
@@ -23,7 +23,7 @@ SHAPE = NetworkConfig(units=16, blocks=1)
 def pruned(seed: int) -> Expert:
     torch.manual_seed(seed)
     expert = build(SHAPE)
-    TapPruner(expert).tighten(0.25)
+    PrunedWeights(expert, PruningConfig()).tighten(0.25)
     return expert
 
 
