@@ -27,8 +27,8 @@ from server.encoding import EncodeConfig, EncodeResult, encode
 from server.encoding.decision import weights
 from server.encoding.graph import hash_file
 
-PLAIN_STEP = 3
-FIRST_PLAIN_CRF = 33
+PLAIN_CRFS = {"h264": (33, 3), "av1": (50, 6)}
+"""Where a curve of plain interpolation begins, and its steps."""
 LOWEST_PLAIN_CRF = 11
 
 
@@ -65,6 +65,7 @@ class OursPoint:
 
     point: OperatingPoint
     total: RdPoint
+    codec: str
     video: RatePoint
     plates: int
     plan_bytes: int
@@ -72,6 +73,11 @@ class OursPoint:
     seam_gap: float | None
     still_share: float
     seconds: float | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a video and nothing else."""
+        return self.plates == 0 and self.plan_bytes == 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,7 @@ class Bench:
         return OursPoint(
             point=point,
             total=RdPoint.of(clip, point.name, sizes.total, kept["network"]),
+            codec=result.manifest.rungs[0].codec,
             video=RatePoint(sizes.video, max(kept[m]["psnr_y"] for m in ("bicubic", "lanczos"))),
             plates=sum(asset.kind == "plate" for asset in result.manifest.assets.values()),
             plan_bytes=sizes.plans,
@@ -154,14 +161,15 @@ class Bench:
         """
         curve = [point.video for point in points]
         wanted = max(point.total.size for point in points)
-        known = [point.point.settings.get("lr_crf", FIRST_PLAIN_CRF) for point in points]
-        crf = min(known) - PLAIN_STEP
+        first, step = PLAIN_CRFS[points[0].codec]
+        crf = min(point.point.settings.get("lr_crf", first) for point in points) - step
         alike = {k: v for k, v in points[0].point.settings.items() if k in ("scale", "preset")}
         alike.setdefault("scale", 2)
+        alike["codec"] = points[0].codec
         while max(point.rate for point in curve) < wanted and crf >= LOWEST_PLAIN_CRF:
             plain = OperatingPoint({**alike, "method": "none", "lr_crf": crf})
             curve.append(self.ours(clip, plain, vmaf=False).video)
-            crf -= PLAIN_STEP
+            crf -= step
         return curve
 
 

@@ -17,8 +17,6 @@ from overfit.survey import SurveyPoint
 from overfit.video import LARGEST_CRF, Codec
 
 FINEST_CRF: dict[Codec, float] = {"h264": 14.0, "av1": 14.0}
-EXPECTED = 0.4
-"""dB that experts come out above the survey's network, in the mean (docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +124,10 @@ def choose_by_psnr(points: Sequence[SurveyPoint], psnr: float) -> Choice:
 
     Raises CrispcastError where no surveyed point comes near it.
     """
-    found = [curve.at_psnr(psnr - EXPECTED) for curve in _curves(points)]
+    found = [curve.at_psnr(psnr) for curve in _curves(points)]
     possible = [choice for choice in found if choice is not None]
     if not possible:
-        best = max(point.psnr_y for point in points) + EXPECTED
+        best = max(point.psnr_y for point in points)
         raise CrispcastError(
             f"a PSNR of {psnr:g} dB is out of reach: about {best:.1f} dB is the most that the "
             "surveyed scales give; ask for less, or for a smaller --scale"

@@ -6,7 +6,8 @@
                                                                     --> PSNR of each combination
 
 The network is no expert that anybody will get: its PSNR ranks the combinations, and experts come
-out a little above it. One network for all of them is what makes the survey cheap.
+out above it, by `EXPECTED` at least. One network for all of them is what makes the survey cheap. At
+scale 1 there is nothing to learn, and the rung itself is measured.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ from overfit.video.frames import U8, Planes
 
 _PRESET: dict[Codec, Effort] = {"h264": "fast", "av1": "medium"}
 """SVT-AV1's faster ones take a fifth more bytes than a slow one, which the rung will have."""
+EXPECTED = 0.4
+"""dB that experts come out above the survey's network: on real clips 0.2 to 1.1 at 100 kb/s, more
+at higher rates (docs/encoding.md)."""
 _HR_BYTES = 64 << 20
 """HR luma that is kept; training holds it once per CRF."""
 
@@ -79,7 +83,7 @@ class SurveyConfig:
 class SurveyPoint:
     """One combination: bytes for the whole video, and what quality they would give.
 
-    quality: of the plates, or 0 without any. psnr_y: dB, mean over the frames compared.
+    quality: of the plates, or 0 without any. psnr_y: dB expected, mean over the frames compared.
     """
 
     codec: Codec
@@ -125,7 +129,9 @@ def survey(
     sample = _read(info, sampled, shots, scale, config)
     share = len(sample.lr) / info.frames
     crfs = config.crfs or CRFS[config.codec]
-    plates = _plates(sample, scale, config) if config.qualities else {}
+    # A video of its own size is what it is: experts mend it by a few hundredths of a dB.
+    learns = scale > 1
+    plates = _plates(sample, scale, config) if config.qualities and learns else {}
     still = 2 * sum(shot in plates for shot in sample.shots) > len(sample.shots)
     rungs = [
         _encode(
@@ -140,12 +146,14 @@ def survey(
         for index, (start, stop) in enumerate(zip(shots, [*shots[1:], info.frames], strict=True))
         if index in set(sample.shots)
     )
-    expert: Expert | None
+    expert: Expert | None = None
     try:
-        lows = [low for low, _ in rungs]
-        expert = _train(sample, lows, plates, scale, config, checkpoint, on_progress)
+        if learns:
+            lows = [low for low, _ in rungs]
+            expert = _train(sample, lows, plates, scale, config, checkpoint, on_progress)
     except DivergedError:
-        expert, plates = None, {}
+        plates = {}
+    more = 0.0 if expert is None else EXPECTED
     points = []
     for crf, (low, size) in zip(crfs, rungs, strict=True):
         for variant, quality in enumerate((0, *config.qualities) if plates else (0,)):
@@ -158,7 +166,7 @@ def survey(
                     quality,
                     round(size / share),
                     round(sum(p.size for p in used.values()) * info.frames / surveyed),
-                    _quality(sample, low, used, expert, config.compared),
+                    _quality(sample, low, used, expert, config.compared) + more,
                 )
             )
     return tuple(points)

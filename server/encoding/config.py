@@ -42,9 +42,9 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "fast": Preset(1500, 16, 8, 3, 0.25, 1, "slow", (2,)),
-    "balanced": Preset(5000, 16, 8, 3, 0.25, 1, "slower", (2, 4)),
-    "best": Preset(20000, 24, 16, 4, 0.25, 2, "veryslow", (2, 3, 4)),
+    "fast": Preset(1500, 16, 8, 3, 0.25, 1, "slow", (1, 2)),
+    "balanced": Preset(5000, 16, 8, 3, 0.25, 1, "slower", (1, 2, 4)),
+    "best": Preset(20000, 24, 16, 4, 0.25, 2, "veryslow", (1, 2, 3, 4)),
 }
 
 DEVICES: dict[str, float] = {"phone-low": 0.6e9, "phone": 2e9, "laptop": 8e9}

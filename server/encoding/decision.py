@@ -37,7 +37,7 @@ def survey_job(config: EncodeConfig, source: SourceFile) -> Job:
     settings = {
         "codec": config.rung_codec,
         "qualities": _qualities(config),
-        "budget": None if seconds is None else seconds / len(scales),
+        "budget": None if seconds is None else seconds / max(1, sum(scale > 1 for scale in scales)),
         "seed": config.seed,
         "threads": config.threads,
     }
@@ -150,6 +150,8 @@ def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
         assert config.target_psnr is not None
         choice = choose_by_psnr(points, config.target_psnr)
         rate = {"lr_crf": choice.crf, "lr_bitrate": None}
+    if choice.scale == 1:
+        config = replace(config, method="none", plates="off")
     surveyed_plates = any(point.quality for point in points)
     settled = replace(
         config,

@@ -121,6 +121,7 @@ def ours_point(clip: Clip, size: int, psnr_y: float, **more: Any) -> OursPoint:
     point = OursPoint(
         point=OperatingPoint({"lr_crf": 30}),
         total=RdPoint.of(clip, "", size, figure),
+        codec="h264",
         video=RatePoint(size // 2, psnr_y - 3),
         plates=1,
         plan_bytes=1000,

@@ -68,6 +68,15 @@ def test_where_no_shot_stands_still_canvases_may_come(survey: Path) -> None:
     assert decided(config(target_kbps=500, plates="off"), survey).plates == "off"
 
 
+def test_a_video_of_its_own_size_has_neither_networks_nor_plates(survey: Path) -> None:
+    facts = json.loads((survey / "survey.json").read_text())
+    own = [{**point, "scale": 1, "psnr_y": point["psnr_y"] + 9} for point in facts["points"][:3]]
+    (survey / "survey.json").write_text(json.dumps({**facts, "points": facts["points"] + own}))
+    settled = decided(config(target_kbps=500), survey)
+    assert (settled.scale, settled.method, settled.plates) == (1, "none", "off")
+    assert settled.experts == 0
+
+
 def test_few_bytes_take_a_smaller_network(survey: Path) -> None:
     points = json.loads((survey / "survey.json").read_text())
     for point in points["points"]:
