@@ -36,7 +36,7 @@ _FFMPEGS = 63
 """The coarsest CRF that FFmpeg knows; SVT-AV1 goes on, and its own parameter counts."""
 _FIRST, _SLOPE = 46.0, -0.05
 """Where the search begins, and what a step of CRF does to the logarithm of the bytes, about."""
-MOST_PASSES = 6
+MOST_PASSES = 8
 _CLOSE = 0.985
 """Of the bytes that a bit rate allows: near enough."""
 
@@ -77,7 +77,11 @@ def best_crf(tried: dict[float, int], most: float) -> float:
 
 
 def next_crf(tried: dict[float, int], most: float) -> float | None:
-    """The CRF to try next; None where the best so far is near enough, or none is left between."""
+    """The CRF to try next; None where the best so far is near enough, or none is left between.
+
+    `tried` in order. False position on the logarithm of the bytes, by the Illinois rule: an end
+    that stays where it is for long counts for less (Dowell and Jarratt, BIT 11, 1971).
+    """
     largest = LARGEST_CRF["av1"]
     over = [crf for crf, size in tried.items() if size > most]
     within = [crf for crf, size in tried.items() if size <= most]
@@ -86,8 +90,14 @@ def next_crf(tried: dict[float, int], most: float) -> float | None:
         return None
     wanted = math.log(most * (1 + _CLOSE) / 2)
     if over and within:
-        first, last = math.log(tried[low]), math.log(tried[high])
-        guess = low + (high - low) * (first - wanted) / (first - last)
+        above, below = math.log(tried[low]) - wanted, wanted - math.log(tried[high])
+        sides = [size > most for size in tried.values()]
+        same = next((n for n, side in enumerate(reversed(sides)) if side != sides[-1]), len(sides))
+        if sides[-1]:
+            below /= 2 ** (same - 1)
+        else:
+            above /= 2 ** (same - 1)
+        guess = low + (high - low) * above / (above + below)
     else:
         crf = low if over else high
         guess = crf + (wanted - math.log(tried[crf])) / _SLOPE

@@ -28,7 +28,7 @@ from overfit.video import (
     write_audio,
     write_rung,
 )
-from overfit.video.svt_av1 import best_crf, next_crf
+from overfit.video.svt_av1 import MOST_PASSES, best_crf, next_crf
 from tests.overfit.making import picture, write_video
 
 
@@ -149,6 +149,21 @@ def test_the_search_for_a_crf_ends_near_the_bytes_that_are_allowed(most: int) ->
     else:
         assert tried[best] <= most
         assert tried[best] >= 0.96 * most or best <= 0.5
+
+
+@pytest.mark.parametrize("most", [25_000, 40_000, 60_000, 85_845, 120_000, 200_000, 1_000_000])
+def test_the_search_is_done_in_time_where_bytes_fall_ever_faster(most: int) -> None:
+    # What SVT-AV1 made of ten seconds: straight lines through their logarithm go astray.
+    crfs = [20, 46, 56.25, 58.75, 60, 63, 66, 70]
+    sizes = [1_400_000, 342_010, 146_943, 120_612, 106_759, 71_334, 34_445, 19_423]
+
+    def measured(crf: float) -> int:
+        return round(math.exp(np.interp(crf, crfs, np.log(sizes))))
+
+    tried = {46.0: measured(46.0)}
+    while len(tried) < MOST_PASSES and (crf := next_crf(tried, most)) is not None:
+        tried[crf] = measured(crf)
+    assert 0.95 * most < tried[best_crf(tried, most)] <= most
 
 
 def test_av1_goes_on_beyond_the_crf_that_ffmpeg_knows(source: Path, tmp_path: Path) -> None:
