@@ -14,7 +14,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,7 +26,16 @@ from torch import nn
 
 from kernels.errors import CrispcastError
 from kernels.plan import PlanIR
-from overfit.networks import Expert, NetworkConfig, build, settling, start_from
+from overfit.networks import (
+    Expert,
+    NetworkConfig,
+    Sharing,
+    add_branches,
+    build,
+    fold_branches,
+    settling,
+    start_from,
+)
 from overfit.pruning import TapPruner, begin_rounding, cubic_density, end_rounding
 from overfit.training_data import Batch, TrainingData, WindowSampler
 
@@ -94,6 +103,10 @@ class TrainingConfig:
         """The same from a pruned base: its taps are kept, and rounding comes early."""
         return replace(self, prune_begin=0.0, prune_end=0.01, warmup=20, round_begin=0.6)
 
+    def with_branches(self) -> TrainingConfig:
+        """The same with time for branches, which become one kernel where pruning begins."""
+        return replace(self, prune_begin=max(self.prune_begin, min(0.35, self.prune_end)))
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -118,22 +131,37 @@ def device() -> torch.device:
 
 
 def train(
-    data: TrainingData,
+    data: TrainingData | Sequence[TrainingData],
     network: NetworkConfig,
     config: TrainingConfig,
     *,
+    sharing: Sharing | None = None,
     base: PlanIR | None = None,
     checkpoint: Path | None = None,
     on_progress: OnStep | None = None,
 ) -> Trained:
     """Trains one expert on `data`, from the weights of `base` where one is given.
 
+    With `sharing`, several that share a network: `data` is then that of each, of the same frames.
+    Each step is one of theirs, by lot; `sharing.part` takes them out of the trained network.
+
     `checkpoint` is a file this run may write, and goes on from if an equal run left it; the caller
     removes it. A training that diverges starts again at a third of the learning rate, once.
 
-    Raises DivergedError where it diverges twice, CrispcastError where `base` is of another shape.
+    Raises DivergedError where it diverges twice, CrispcastError where `base` is of another shape,
+    or where experts that share a network have frames of different sizes.
     """
-    run = _Run(data, network, config, base, checkpoint, on_progress)
+    groups = (data,) if isinstance(data, TrainingData) else tuple(data)
+    if len(groups) != (1 if sharing is None else sharing.experts):
+        raise CrispcastError(
+            f"data of {len(groups)} experts for {1 if sharing is None else sharing.experts}: give "
+            "each expert that shares the network its own"
+        )
+    if len({(group.lr.shape, group.scale) for group in groups}) > 1:
+        raise CrispcastError(
+            "experts that share a network must be trained on frames of one size and scale"
+        )
+    run = _Run(groups, network, config, sharing, base, checkpoint, on_progress)
     try:
         return run.finish()
     except FloatingPointError as error:
@@ -141,7 +169,9 @@ def train(
             raise _diverged(run) from error
         spent = run.seconds
     # Seen at rates of 4e-3 on wide networks: a calmer start is worth one retry.
-    run = _Run(data, network, config, base, checkpoint, on_progress, calm=True, spent=spent)
+    run = _Run(
+        groups, network, config, sharing, base, checkpoint, on_progress, calm=True, spent=spent
+    )
     try:
         return run.finish()
     except FloatingPointError as error:
@@ -160,9 +190,10 @@ class _Run:
 
     def __init__(
         self,
-        data: TrainingData,
+        groups: tuple[TrainingData, ...],
         network: NetworkConfig,
         config: TrainingConfig,
+        sharing: Sharing | None,
         base: PlanIR | None,
         checkpoint: Path | None,
         on_progress: OnStep | None,
@@ -177,15 +208,20 @@ class _Run:
         self.checkpoint = checkpoint
         self.on_progress = on_progress
         self.device = device()
-        self.sampler = WindowSampler(
-            data, network.inputs, network.radius, config.tile, config.plate_dropout
+        sampler = WindowSampler(
+            groups[0], network.inputs, network.radius, config.tile, config.plate_dropout
         )
+        self.samplers = [sampler, *(sampler.of(group) for group in groups[1:])]
         self.random = np.random.default_rng(config.seed)
         # With so few channels, channels last is 1.3 to 1.5 times as fast on a CPU
         # (benchmarks/training_layout.py).
         self.expert = build(network).to(self.device)
         if base is not None:
             start_from(self.expert, base)
+        self.choose = (lambda _: None) if sharing is None else sharing.join(self.expert)
+        self.branches = network.branches
+        if self.branches:
+            add_branches(self.expert)
         self.expert.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(self.expert.parameters())
         self.pruner = TapPruner(self.expert)
@@ -196,7 +232,8 @@ class _Run:
         self.pruned = config.density == 1
         self.rounding = False
         key = hashlib.sha256(
-            repr((asdict(network), asdict(config), data.lr.shape, len(data.samples))).encode()
+            repr((asdict(network), asdict(config), groups[0].lr.shape)).encode()
+            + repr((sharing, [len(group.samples) for group in groups])).encode()
         )
         if base is not None:
             for numbers in base.numbers:
@@ -258,7 +295,7 @@ class _Run:
         return self.rate * warm * max(cosine, 0.002)
 
     def _update(self) -> None:
-        batch = self._draw()
+        batch = self._draw(self._group())
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         self.optimizer.zero_grad(set_to_none=True)
@@ -291,12 +328,20 @@ class _Run:
         last = not self.pruned and self.progress >= config.prune_end
         due = self.step % config.prune_every == 0 and self.progress > config.prune_begin
         if last or (due and not self.pruned):
+            self._fold()
             self.pruner.tighten(
                 cubic_density(self.progress, config.prune_begin, config.prune_end, config.density)
             )
         self.pruned = self.pruned or last
 
+    def _fold(self) -> None:
+        """From here on branches are one kernel, which can be pruned and rounded."""
+        if self.branches:
+            fold_branches(self.expert)
+            self.branches = False
+
     def _begin_rounding(self) -> None:
+        self._fold()
         begin_rounding(self.expert, self.config.bits)
         self.rounding = True
         if self.config.codes:
@@ -306,11 +351,17 @@ class _Run:
     def _settle(self) -> None:
         """Choose the steps of the values between layers by what some batches give."""
         with settling(self.expert):
-            for _ in range(_SETTLING_BATCHES):
-                self.expert(**self._draw().inputs)
+            for index in range(max(_SETTLING_BATCHES, len(self.samplers))):
+                self.expert(**self._draw(index % len(self.samplers)).inputs)
 
-    def _draw(self) -> Batch:
-        batch = self.sampler.draw(self.config.batch, self.random)
+    def _group(self) -> int:
+        """Whose turn it is, of the experts that share the network."""
+        return int(self.random.integers(len(self.samplers))) if len(self.samplers) > 1 else 0
+
+    def _draw(self, group: int) -> Batch:
+        """A batch of an expert, which the network is then."""
+        self.choose(group)
+        batch = self.samplers[group].draw(self.config.batch, self.random)
         return Batch(
             {name: plane.to(self.device) for name, plane in batch.inputs.items()},
             batch.target.to(self.device),
@@ -329,6 +380,7 @@ class _Run:
             "error": self.error,
             "seconds": self.seconds,
             "calm": self.calm,
+            "branches": self.branches,
             "pruned": self.pruned,
             "rounding": self.rounding,
         }
@@ -352,6 +404,8 @@ class _Run:
             return
         if state.get("key") != self.key or (self.calm and not state["calm"]):
             return
+        if not state["branches"]:
+            self._fold()
         if state["rounding"]:
             begin_rounding(self.expert, self.config.bits)
         self.expert.load_state_dict(state["expert"])
