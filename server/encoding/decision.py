@@ -191,6 +191,10 @@ def sized(config: EncodeConfig, samples: int, total_bytes: float | None = None) 
     work, compute = config.work, config.compute
     if config.experts == 0 or (compute is None and total_bytes is None):
         return config
+    if config.network != "default":
+        raise CrispcastError(
+            "max_compute chooses the size of the network: leave network or max_compute out"
+        )
     scale = config.scale or 2
 
     def best(units: int, planes: int, gain: float) -> tuple[int, int]:
@@ -218,9 +222,7 @@ def sized(config: EncodeConfig, samples: int, total_bytes: float | None = None) 
         plate_units, plate_blocks = best(work.plate_units, 2 + scale**2, _RATE_GAIN)
     return replace(
         config,
-        network=replace(
-            work, units=units, plate_units=plate_units, blocks=min(blocks, plate_blocks)
-        ),
+        sizes=replace(work, units=units, plate_units=plate_units, blocks=min(blocks, plate_blocks)),
     )
 
 
