@@ -20,7 +20,7 @@ from overfit.chunking.difficulty import F64, Rectangle, sampled
 from overfit.methods.scene import Scene
 from overfit.video.frames import U8
 
-_STEPS = 400
+_STEPS = 200
 _FRAMES = 3
 
 
@@ -69,7 +69,7 @@ def train_gate(scene: Scene, errors: F64, deep_share: float, seed: int) -> Gate:
         torch.manual_seed(seed)
         network = nn.Sequential(nn.Linear(found.shape[-1], 8), nn.Tanh(), nn.Linear(8, 1)).double()
     inputs = _scaled(found, mean, spread)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.03)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
     for _ in range(_STEPS):
         optimizer.zero_grad()
         loss = -(torch.sigmoid(network(inputs)[..., 0]) * gain).mean()

@@ -134,14 +134,16 @@ def test_a_second_encode_finds_the_experts_of_a_shared_network(
     assert {"chunks", "experts", "trial"} <= set(encode(config).reused)
 
 
-@pytest.mark.parametrize("method", ["jstdo", "dydca"])
-def test_a_network_by_name_goes_all_the_way(video: Path, tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(("method", "scale"), [("jstdo", 2), ("dydca", 4)])
+def test_a_network_by_name_goes_all_the_way(
+    video: Path, tmp_path: Path, method: str, scale: int
+) -> None:
     config = EncodeConfig(
         video,
         tmp_path / "named.crisp",
         method=method,
         network="edsr-mobile+branches",
-        scale=4,
+        scale=scale,
         steps=20,
         threads=1,
     )
