@@ -115,8 +115,20 @@ def _encode(
         int | None,
         typer.Option(help="How much smaller the rung is: 1 (not at all) to 4; 2 if unset."),
     ] = None,
-    method: Annotated[str, typer.Option(help="stdo, or none: interpolation only.")] = "stdo",
-    chunks: Annotated[int | None, typer.Option(help="Experts by difficulty of patch.")] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="stdo, jstdo, dydca, awdnn, nas, cafm; auto: what suits the video; none: "
+            "interpolation only."
+        ),
+    ] = "stdo",
+    chunks: Annotated[
+        int | None, typer.Option(help="Parts of the video, by what the method cuts it by.")
+    ] = None,
+    network: Annotated[
+        str,
+        typer.Option(help="default, or as edsr, edsr-mobile, espcn+branches: see docs/methods.md."),
+    ] = "default",
     plates: Annotated[str, typer.Option(help="auto, or off: no pictures of places.")] = "auto",
     canvas: Annotated[
         str, typer.Option(help="auto, or off: no plates for cameras that move.")
@@ -193,6 +205,7 @@ def _encode(
             scale=scale,
             method=method,
             chunks=chunks,
+            network=network,
             plates=plates,
             canvas=canvas,
             codec=codec,
@@ -313,16 +326,21 @@ def _inspect(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
     """The layers of a plan, its bytes, and what it costs here, predicted and measured."""
+    from kernels.compiler import base_of
     from kernels.errors import PlanError
     from kernels.inspect import inspect_plan
 
     try:
         wire = plan.read_bytes()
+        identity = base_of(wire)
+        # A plan may be a difference to another of its package: files are named by their hashes.
+        beside = [] if identity is None else sorted(plan.parent.glob(f"{identity.hex()}*.plan"))
+        base = beside[0].read_bytes() if beside else None
     except IsADirectoryError:
         raise PlanError(f"{plan} is a folder; name one of its plans/*.plan") from None
     except OSError as error:
         raise PlanError(f"cannot read the plan {plan}: {error.strerror}") from error
-    report = inspect_plan(wire, threads)
+    report = inspect_plan(wire, threads, base)
     _print(report.to_json(), as_json, report.summary())
 
 

@@ -13,18 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from benchmarks.rd_cache import Cache, Clip, Json
 from benchmarks.rd_point import RdPoint, clip_figures
-from client_sdk.contract import Manifest, open_package
+from client_sdk.contract import open_package
 from client_sdk.contract.package import MANIFEST_FILE
-from kernels.compiler import decode_plan
 from kernels.plan import PlanIR
 from overfit.measurement import METHODS, Measurement, measure
+from overfit.methods.plans import decoded
 from overfit.metrics import SEAMS_VERSION, RatePoint
+from overfit.networks import NetworkConfig, build
 from overfit.package import ledger
 from overfit.scoring import VERSION as SCORES_VERSION
 from server.encoding import EncodeConfig, EncodeResult, encode
-from server.encoding.decision import weights
 from server.encoding.graph import hash_file
 
 PLAIN_CRFS = {"h264": (33, 3), "av1": (50, 6)}
@@ -119,7 +121,8 @@ class Bench:
             plates=sum(asset.kind == "plate" for asset in result.manifest.assets.values()),
             plan_bytes=sizes.plans,
             dense_bytes=sum(
-                _dense_bytes(result.manifest, decode_plan(plan.read_bytes())) for plan in plans
+                dense_bytes(result.manifest.method.model_dump(), plan)
+                for plan in decoded([plan.read_bytes() for plan in plans])
             ),
             seam_gap=kept["seam_gap"],
             still_share=kept["still_share"],
@@ -183,12 +186,17 @@ def _figures(measured: Measurement) -> Json:
     }
 
 
-def _dense_bytes(manifest: Manifest, plan: PlanIR) -> int:
-    """Of an expert's weights in fp32 before pruning, which took whole channels from its plan."""
-    method = manifest.method.model_dump()
-    planes = len(plan.table.inputs)
-    if "plate" in plan.table.inputs:
-        units, planes = method["plate_units"], planes - 1 + plan.table.scale**2
-    else:
-        units = method["units"]
-    return round(4 * weights(units, method["blocks"], planes, plan.table.scale, 1.0))
+def dense_bytes(method: Json, plan: PlanIR) -> int:
+    """Of an expert's weights in fp32 before pruning, which took whole channels from its plan.
+
+    `method` is that of the manifest.
+    """
+    inputs = plan.table.inputs
+    network = NetworkConfig(
+        scale=plan.table.scale,
+        units=method["plate_units" if "plate" in inputs else "units"],
+        blocks=method["blocks"],
+        inputs=inputs,
+    ).shaped(method.get("network", "default"))
+    layers = [layer for layer in build(network).modules() if isinstance(layer, nn.Conv2d)]
+    return 4 * sum(layer.weight.numel() for layer in layers)

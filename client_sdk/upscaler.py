@@ -8,6 +8,9 @@ for bit, what a viewer sees.
                                    │
     decoded LR planes ─────────────┴─► kernels.runtime.Engine ─► crop ─► HR planes
 
+A plan may be a difference to a shipped base, or to a full plan among its segment's experts; it is
+prepared when that is there, whichever comes first.
+
 Invariant: a missing plan means interpolation for its patches, never another plan.
 """
 
@@ -88,6 +91,8 @@ class Upscaler:
         self.rung: Rung = manifest.rungs[rung_index]
         self.engine = Engine(threads, isa)
         self._plans: dict[str, Plan] = {}
+        self._wires: dict[str, bytes] = {}  # of plans, which others may be differences to
+        self._waiting: dict[str, bytes] = {}  # differences whose base is still to come
         self._plates: dict[str, Plane] = {}
         self._composed: tuple[object, Plate | None] = ((), None)
         self._canvases: dict[str, Canvas] = {}
@@ -142,14 +147,35 @@ class Upscaler:
                 size = self._hr_size if region is None else region[2:]
                 self._plates[sha256] = decode_plate(data, *size)
         else:
-            base = base_of(data)
-            plan = Plan(data, None if base is None else bases.find(base))
-            if plan.scale != rung.scale:
-                raise PackageError(
-                    f"plan {sha256[:16]} is for scale {plan.scale}, rung {rung.name} for "
-                    f"{rung.scale}"
-                )
-            self._plans[sha256] = plan
+            self._prepare_plan(sha256, data)
+
+    def _prepare_plan(self, sha256: str, data: bytes) -> None:
+        """Prepare a plan, or keep it until its base is there; then those that waited for it."""
+        base, identity = None, base_of(data)
+        if identity is not None:
+            base = bases.find(identity) or self._wire_of(identity.hex())
+            if base is None and any(user.startswith(identity.hex()) for user in self._users):
+                self._waiting[sha256] = data
+                return
+        plan = Plan(data, base)
+        if plan.scale != self.rung.scale:
+            raise PackageError(
+                f"plan {sha256[:16]} is for scale {plan.scale}, rung {self.rung.name} for "
+                f"{self.rung.scale}"
+            )
+        self._plans[sha256], self._wires[sha256] = plan, data
+        for waiting, wire in list(self._waiting.items()):
+            wanted = base_of(wire)
+            if wanted is not None and sha256.startswith(wanted.hex()):
+                del self._waiting[waiting]
+                try:
+                    self._prepare_plan(waiting, wire)
+                except CrispcastError as error:
+                    self._refused[waiting] = str(error)
+
+    def _wire_of(self, prefix: str) -> bytes | None:
+        """The plan whose SHA-256 begins so, which is what a difference calls its base."""
+        return next((w for sha256, w in self._wires.items() if sha256.startswith(prefix)), None)
 
     def missing(self, segment_index: int) -> list[str]:
         """Hashes of what the segment still needs, the map first; refused assets not among them."""
@@ -256,7 +282,8 @@ class Upscaler:
         return canvas, views
 
     def _kept(self) -> tuple[dict[str, Any], ...]:
-        return self._plans, self._plates, self._canvases, self._maps, self._motion
+        plans = (self._plans, self._wires, self._waiting)
+        return *plans, self._plates, self._canvases, self._maps, self._motion
 
     def _crop(self, planes: Planes) -> Planes:
         source = self.manifest.source

@@ -261,7 +261,7 @@ def _infer(number: int, op: Op, inputs: Sequence[Shape], scale: int) -> Shape:
     if isinstance(op, Interpolation):
         return Shape(first.channels, first.magnify * op.factor)
     if isinstance(op, Output) and first != Shape(1, scale):
-        raise _wrong(number, op, f"gets {first}, not {Shape(1, scale)}")
+        raise _wrong(number, op, f"gets {first}, not {Shape(1, scale)}: plans make the luma only")
     if isinstance(op, Clip) and not op.low <= op.high:
         raise _wrong(number, op, f"clips from {op.low} to {op.high}")
     if isinstance(op, Round) and not 0 <= op.codes.step <= 255:

@@ -141,14 +141,17 @@ class PlanReport:
         return "\n".join(lines)
 
 
-def inspect_plan(wire: bytes, threads: int = 1) -> PlanReport:
+def inspect_plan(wire: bytes, threads: int = 1, base: bytes | None = None) -> PlanReport:
     """Everything about a wire plan. threads: of the measurement; 0 for all cores.
+
+    base: the wire plan that it is a difference to, where that is none of those that are shipped.
 
     Raises PlanError for bytes that the format refuses.
     """
     identity = base_of(wire)
-    base = None if identity is None else bases.find(identity)
-    plan = decode_plan(wire)
+    shipped = None if identity is None else bases.find(identity)
+    base = shipped or (base if identity is not None else None)
+    plan = decode_plan(wire, base)
     engine = Engine(threads)
     interpolation = _frame_seconds(engine, plan.scale, None)
     factors = {coded: _factor(engine, plan.scale, interpolation, coded) for coded in (False, True)}
@@ -189,7 +192,8 @@ def _layers(plan: PlanIR, times: list[float], base: PlanIR | None) -> list[Layer
     found = []
     sizes = layer_bytes(plan.table, plan.numbers, base)
     for index, (spec, numbers) in enumerate(zip(plan.table.layers, plan.numbers, strict=True)):
-        macs = int(spread(numbers.taps, spec.block, spec.cout).sum())
+        computed = plan.table.live[index]
+        macs = int(spread(numbers.taps, spec.block, spec.cout).sum()) if computed else 0
         found.append(
             LayerReport(
                 value=len(plan.inputs) + index,

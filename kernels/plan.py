@@ -206,6 +206,18 @@ class PlanTable:
             for index, layer in enumerate(self.layers)
         )
 
+    @cached_property
+    def live(self) -> tuple[bool, ...]:
+        """For each layer, whether the output depends on it; others are not computed."""
+        live = [False] * len(self.layers)
+        live[-1] = True
+        for index in range(len(self.layers) - 1, -1, -1):
+            layer = self.layers[index]
+            for value in (*layer.sources, layer.residual) if live[index] else ():
+                if value is not None and value >= len(self.inputs):
+                    live[value - len(self.inputs)] = True
+        return tuple(live)
+
     @property
     def radius(self) -> int:
         """LR pixels of true neighbours that a patch needs on each side, the base's aside."""
@@ -280,9 +292,9 @@ class PlanIR:
 
     @cached_property
     def weights(self) -> int:
-        """Weights under present taps: the multiplications per LR pixel."""
-        pairs = zip(self.table.layers, self.numbers, strict=True)
-        return sum(int(spread(n.taps, s.block, s.cout).sum()) for s, n in pairs)
+        """Weights under present taps that are computed with: the multiplications per LR pixel."""
+        rows = zip(self.table.layers, self.numbers, self.table.live, strict=True)
+        return sum(int(spread(n.taps, s.block, s.cout).sum()) for s, n, live in rows if live)
 
     @property
     def density(self) -> float:

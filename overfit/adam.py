@@ -24,22 +24,39 @@ class Adam:
         self._weights: list[Tensor] = list(weights)
         self._means: list[Tensor] = [torch.zeros_like(weight) for weight in self._weights]
         self._squares: list[Tensor] = [torch.zeros_like(weight) for weight in self._weights]
-        self._steps = 0
+        self._steps: list[int] = [0] * len(self._weights)
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Moves every weight by about `rate` against its gradient; every weight must have one."""
-        self._steps += 1
-        gradients = [weight.grad for weight in self._weights if weight.grad is not None]
-        torch._foreach_lerp_(self._means, gradients, 1 - _FIRST)
-        torch._foreach_mul_(self._squares, _SECOND)
-        torch._foreach_addcmul_(self._squares, gradients, gradients, 1 - _SECOND)
+        """Moves every weight that has a gradient by about `rate` against it; others stay."""
+        moved = [place for place, weight in enumerate(self._weights) if weight.grad is not None]
+        if not moved:
+            return
+        gradients = [gradient for w in self._weights if (gradient := w.grad) is not None]
+        weights, means, squares = (
+            [of[place] for place in moved] for of in (self._weights, self._means, self._squares)
+        )
+        for place in moved:
+            self._steps[place] += 1
+        steps = [self._steps[place] for place in moved]
+        torch._foreach_lerp_(means, gradients, 1 - _FIRST)
+        torch._foreach_mul_(squares, _SECOND)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - _SECOND)
         # Both moments begin at 0, which their first steps make up for.
-        roots = torch._foreach_sqrt(self._squares)
-        torch._foreach_div_(roots, (1 - _SECOND**self._steps) ** 0.5)
+        roots = torch._foreach_sqrt(squares)
+        torch._foreach_div_(roots, [(1 - _SECOND**count) ** 0.5 for count in steps])
         torch._foreach_add_(roots, _EPSILON)
-        rate = rate / (1 - _FIRST**self._steps)
-        torch._foreach_addcdiv_(self._weights, self._means, roots, -rate)
+        rates = [-rate / (1 - _FIRST**count) for count in steps]
+        torch._foreach_addcdiv_(weights, means, roots, rates)
+
+    def keep(self, weights: Iterable[nn.Parameter]) -> None:
+        """Goes on with those of its weights that are among `weights`, in the order it has them."""
+        kept = {id(weight) for weight in weights}
+        places = [place for place, weight in enumerate(self._weights) if id(weight) in kept]
+        self._weights = [self._weights[place] for place in places]
+        self._means = [self._means[place] for place in places]
+        self._squares = [self._squares[place] for place in places]
+        self._steps = [self._steps[place] for place in places]
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
@@ -51,4 +68,4 @@ class Adam:
             mine.copy_(theirs)
         for mine, theirs in zip(self._squares, state["squares"], strict=True):
             mine.copy_(theirs)
-        self._steps = state["steps"]
+        self._steps = list(state["steps"])

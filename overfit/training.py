@@ -14,7 +14,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -27,7 +27,16 @@ from torch import nn
 from kernels.errors import CrispcastError
 from kernels.plan import PlanIR
 from overfit.adam import Adam
-from overfit.networks import Expert, NetworkConfig, build, settling, start_from
+from overfit.networks import (
+    Expert,
+    NetworkConfig,
+    Sharing,
+    add_branches,
+    build,
+    fold_branches,
+    settling,
+    start_from,
+)
 from overfit.pruning import Pruner, PruningConfig, begin_rounding, end_rounding
 from overfit.training_data import Batch, TrainingData, WindowSampler
 
@@ -91,6 +100,11 @@ class TrainingConfig:
         pruning = replace(self.pruning, begin=0.0, end=0.01)
         return replace(self, pruning=pruning, warmup=20, round_begin=0.6)
 
+    def with_branches(self) -> TrainingConfig:
+        """The same with time for branches, which become one kernel where pruning begins."""
+        begin = max(self.pruning.begin, min(0.35, self.pruning.end))
+        return replace(self, pruning=replace(self.pruning, begin=begin))
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -115,22 +129,37 @@ def device() -> torch.device:
 
 
 def train(
-    data: TrainingData,
+    data: TrainingData | Sequence[TrainingData],
     network: NetworkConfig,
     config: TrainingConfig,
     *,
+    sharing: Sharing | None = None,
     base: PlanIR | None = None,
     checkpoint: Path | None = None,
     on_progress: OnStep | None = None,
 ) -> Trained:
     """Trains one expert on `data`, from the weights of `base` where one is given.
 
+    With `sharing`, several that share a network: `data` is then that of each, of the same frames.
+    Each step is one of theirs, by lot; `sharing.part` takes them out of the trained network.
+
     `checkpoint` is a file this run may write, and goes on from if an equal run left it; the caller
     removes it. A training that diverges starts again at a third of the learning rate, once.
 
-    Raises DivergedError where it diverges twice, CrispcastError where `base` is of another shape.
+    Raises DivergedError where it diverges twice, CrispcastError where `base` is of another shape,
+    or where experts that share a network have frames of different sizes.
     """
-    run = _Run(data, network, config, base, checkpoint, on_progress)
+    groups = (data,) if isinstance(data, TrainingData) else tuple(data)
+    if len(groups) != (1 if sharing is None else sharing.experts):
+        raise CrispcastError(
+            f"data of {len(groups)} experts for {1 if sharing is None else sharing.experts}: give "
+            "each expert that shares the network its own"
+        )
+    if len({(group.lr.shape, group.scale) for group in groups}) > 1:
+        raise CrispcastError(
+            "experts that share a network must be trained on frames of one size and scale"
+        )
+    run = _Run(groups, network, config, sharing, base, checkpoint, on_progress)
     try:
         return run.finish()
     except FloatingPointError as error:
@@ -138,7 +167,9 @@ def train(
             raise _diverged(run) from error
         spent = run.seconds
     # Seen at rates of 4e-3 on wide networks: a calmer start is worth one retry.
-    run = _Run(data, network, config, base, checkpoint, on_progress, calm=True, spent=spent)
+    run = _Run(
+        groups, network, config, sharing, base, checkpoint, on_progress, calm=True, spent=spent
+    )
     try:
         return run.finish()
     except FloatingPointError as error:
@@ -157,9 +188,10 @@ class _Run:
 
     def __init__(
         self,
-        data: TrainingData,
+        groups: tuple[TrainingData, ...],
         network: NetworkConfig,
         config: TrainingConfig,
+        sharing: Sharing | None,
         base: PlanIR | None,
         checkpoint: Path | None,
         on_progress: OnStep | None,
@@ -174,9 +206,10 @@ class _Run:
         self.checkpoint = checkpoint
         self.on_progress = on_progress
         self.device = device()
-        self.sampler = WindowSampler(
-            data, network.inputs, network.radius, config.tile, config.plate_dropout
+        sampler = WindowSampler(
+            groups[0], network.inputs, network.radius, config.tile, config.plate_dropout
         )
+        self.samplers = [sampler, *(sampler.of(group) for group in groups[1:])]
         self.random = np.random.default_rng(config.seed)
         # With so few channels, channels last is 1.3 to 1.5 times as fast on a CPU
         # (benchmarks/training_layout.py).
@@ -184,18 +217,28 @@ class _Run:
         if base is not None:
             start_from(self.expert, base)
         self.expert.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = Adam(self.expert.parameters())
+        # It sees the plain network: what is shared and what has branches keeps these parameters.
         self.pruner = Pruner(
-            self.expert, config.pruning, loss=self._calibration_loss, bits=config.bits
+            self.expert,
+            config.pruning,
+            on_begin=self._fold,
+            loss=self._calibration_loss,
+            bits=config.bits,
         )
-        self._calibration: list[Batch] = []
+        self._calibration: list[tuple[int, Batch]] = []
+        self.choose = (lambda _: None) if sharing is None else sharing.join(self.expert)
+        self.branches = network.branches
+        if self.branches:
+            add_branches(self.expert)
+        self.optimizer = Adam(self.expert.parameters())
         self.calm = calm
         self.step = 0
         self.error = 0.0
         self.seconds = spent
         self.rounding = False
         key = hashlib.sha256(
-            repr((asdict(network), asdict(config), data.lr.shape, len(data.samples))).encode()
+            repr((asdict(network), asdict(config), groups[0].lr.shape)).encode()
+            + repr((sharing, [len(group.samples) for group in groups])).encode()
         )
         if base is not None:
             for numbers in base.numbers:
@@ -258,7 +301,7 @@ class _Run:
         return self.rate * warm * max(cosine, 0.002)
 
     def _update(self) -> None:
-        batch = self._draw()
+        batch = self._draw(self._group(), self.random)
         self.expert.zero_grad()
         loss, squares = self._loss(batch)
         torch.autograd.backward(loss)
@@ -289,15 +332,28 @@ class _Run:
         """The loss on some batches that are the same every time, and not those of training."""
         if not self._calibration:
             random = np.random.default_rng((self.config.seed, 1))
-            self._calibration = [self._draw(random) for _ in range(_CALIBRATION_BATCHES)]
-        return sum(float(self._loss(batch)[0]) for batch in self._calibration)
+            turns = self._turns(_CALIBRATION_BATCHES)
+            self._calibration = [(group, self._draw(group, random)) for group in turns]
+        total = 0.0
+        for group, batch in self._calibration:
+            self.choose(group)
+            total += float(self._loss(batch)[0])
+        return total
 
     def _check(self) -> None:
         """Raises FloatingPointError where a weight is no number, which no later step repairs."""
         if not all(bool(weight.isfinite().all()) for weight in self.expert.parameters()):
             raise FloatingPointError
 
+    def _fold(self) -> None:
+        """From here on branches are one kernel, which can be pruned and rounded."""
+        if self.branches:
+            fold_branches(self.expert)
+            self.optimizer.keep(self.expert.parameters())
+            self.branches = False
+
     def _begin_rounding(self) -> None:
+        self._fold()
         begin_rounding(self.expert, self.config.bits)
         self.rounding = True
         if self.config.codes:
@@ -307,11 +363,22 @@ class _Run:
     def _settle(self) -> None:
         """Choose the steps of the values between layers by what some batches give."""
         with settling(self.expert):
-            for _ in range(_SETTLING_BATCHES):
-                self.expert(**self._draw().inputs)
+            for group in self._turns(_SETTLING_BATCHES):
+                self.expert(**self._draw(group, self.random).inputs)
 
-    def _draw(self, random: np.random.Generator | None = None) -> Batch:
-        batch = self.sampler.draw(self.config.batch, random or self.random)
+    def _group(self) -> int:
+        """Whose turn it is, of the experts that share the network."""
+        return int(self.random.integers(len(self.samplers))) if len(self.samplers) > 1 else 0
+
+    def _turns(self, least: int) -> list[int]:
+        """Every expert that shares the network in turn, `least` of them or more."""
+        count = len(self.samplers)
+        return [index % count for index in range(max(least, count))]
+
+    def _draw(self, group: int, random: np.random.Generator) -> Batch:
+        """A batch of an expert, which the network is then."""
+        self.choose(group)
+        batch = self.samplers[group].draw(self.config.batch, random)
         return Batch(
             {name: plane.to(self.device) for name, plane in batch.inputs.items()},
             batch.target.to(self.device),
@@ -330,6 +397,7 @@ class _Run:
             "error": self.error,
             "seconds": self.seconds,
             "calm": self.calm,
+            "branches": self.branches,
             "rounding": self.rounding,
         }
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -352,6 +420,8 @@ class _Run:
             return
         if state.get("key") != self.key or (self.calm and not state["calm"]):
             return
+        if not state["branches"]:
+            self._fold()
         if state["rounding"]:
             begin_rounding(self.expert, self.config.bits)
         self.expert.load_state_dict(state["expert"])

@@ -12,6 +12,7 @@ left out of the loss; at a border of the frame it is exactly what a viewer compu
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,19 +116,29 @@ class WindowSampler:
         plate_dropout: float,
     ) -> None:
         """`tile`: side in LR pixels, without the halo, that a window has at least."""
-        _, height, width = data.lr.shape
-        self._data = data
         self._inputs = inputs
         self._radius = radius
+        self._tile = tile
         self._dropout = plate_dropout
-        widest = max(tile, int(data.samples[:, 3].max())) + 2 * radius
-        tallest = max(tile, int(data.samples[:, 4].max())) + 2 * radius
-        self._size = (min(tallest, height), min(widest, width))
-        self._frame = (height, width)
+        self._take(data)
         self._plates = tuple(
             plate if isinstance(plate, Canvas) else unshuffle(plate, data.scale)
             for plate in data.plates
         )
+
+    def of(self, data: TrainingData) -> WindowSampler:
+        """The same for other samples of the same frames and plates, which are kept once."""
+        other = copy(self)
+        other._take(data)
+        return other
+
+    def _take(self, data: TrainingData) -> None:
+        _, height, width = data.lr.shape
+        widest = max(self._tile, int(data.samples[:, 3].max())) + 2 * self._radius
+        tallest = max(self._tile, int(data.samples[:, 4].max())) + 2 * self._radius
+        self._data = data
+        self._size = (min(tallest, height), min(widest, width))
+        self._frame = (height, width)
         self._own = _Membership(data.samples, len(data.lr), height, width)
 
     def draw(self, count: int, random: np.random.Generator) -> Batch:

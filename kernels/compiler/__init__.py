@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kernels.compiler.embed import embedded
 from kernels.compiler.from_torch import from_torch
 from kernels.compiler.lower import lower_graph, weight_bytes
 from kernels.compiler.passes import simplify
@@ -58,7 +59,8 @@ def compile_graph(
 ) -> bytes:
     """The wire plan of a network: weights of `bits` bits, taps shared by `block` output channels.
 
-    `base`: the wire plan of a base, to which the plan is then a difference. `reorder`: channels may
+    `base`: the wire plan of a base, to which the plan is then a difference; it may have layers that
+    the network lacks, as a shorter path through the base's network does. `reorder`: channels may
     be reordered and dropped; of a base and of what refers to it they never are.
 
     Raises PlanError where the network cannot be a plan, saying which part and why.
@@ -66,4 +68,8 @@ def compile_graph(
     if block not in BLOCKS:
         raise PlanError(f"taps shared by {block} output channels: choose one of {BLOCKS}")
     simple = simplify(graph, block, reorder=reorder and base is None)
-    return encode_plan(lower_graph(simple, bits, block), base)
+    plan = lower_graph(simple, bits, block)
+    if base is not None:
+        # Where it does not fit, the plan's own shape is what is refused.
+        plan = embedded(plan, decode_plan(base)) or plan
+    return encode_plan(plan, base)

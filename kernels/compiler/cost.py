@@ -81,12 +81,15 @@ def work(taps: Bool, block: int, cout: int, residuals: int, isa: str, *, coded: 
 
 
 def layers_work(plan: PlanIR, isa: str, *, coded: bool | None = None) -> list[Work]:
-    """`work` of each layer of a plan; coded: as if it were, or were not."""
+    """`work` of each layer of a plan, none of those that nothing reads; coded: as if it were."""
     table = plan.table
     as_codes = table.coded if coded is None else coded
     read = {layer.residual for layer in table.layers}
-    found = []
+    found: list[Work] = []
     for index, (spec, numbers) in enumerate(zip(table.layers, plan.numbers, strict=True)):
+        if not table.live[index]:
+            found.append({})
+            continue
         kept = as_codes and len(table.inputs) + index in read
         residuals = spec.cout * (int(spec.residual is not None) + int(kept))
         found.append(work(numbers.taps, spec.block, spec.cout, residuals, isa, coded=as_codes))

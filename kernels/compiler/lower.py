@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kernels.compiler.choice import choose_taps
-from kernels.compiler.passes.tail import tail_of
+from kernels.compiler.passes.tail import hr_end, tail_of
 from kernels.compiler.payload import layer_bytes_alone
 from kernels.compiler.quantise import quantise_weights, to_half
 from kernels.errors import PlanError
@@ -36,6 +36,7 @@ def lower_graph(graph: Graph, bits: int = 8, block: int = 4) -> PlanIR:
     layers: list[LayerSpec] = []
     numbers: list[LayerNumbers] = []
     coded = any(isinstance(n.op, FusedConv) and n.op.codes is not None for n in graph.nodes)
+    end = hr_end(graph)
     for number, node in enumerate(graph.nodes):
         if isinstance(node.op, Input):
             values[number] = (inputs.index(node.op.plane),)
@@ -48,7 +49,7 @@ def lower_graph(graph: Graph, bits: int = 8, block: int = 4) -> PlanIR:
             values[number] = (len(inputs) + len(layers),)
             layers.append(layer)
             numbers.append(found)
-        elif graph.shapes[number].magnify == 1:
+        elif number not in end:
             raise PlanError(f"node {number} ({type(node.op).__name__}) is not fused: fuse it first")
     _, bicubic = tail_of(graph)
     return PlanIR(PlanTable(graph.scale, inputs, bicubic, tuple(layers)), tuple(numbers))

@@ -24,8 +24,11 @@ Squares = npt.NDArray[np.int32]
 Name = Literal["stdo", "cafm", "whole_frame"]
 PROTOCOLS: tuple[Name, ...] = ("stdo", "cafm", "whole_frame")
 
-_STDO_PATCH = {2: (54, 48), 3: (60, 64), 4: (54, 48)}
-"""Height and width of STDO's patches in LR samples, by scale: whole grids over 1080p."""
+_STDO_PATCH = {1: (54, 48), 2: (54, 48), 3: (60, 64), 4: (54, 48)}
+"""Height and width of STDO's patches in LR samples, by scale: whole grids over 1080p.
+
+The paper has no scale 1, which takes those of scale 2.
+"""
 
 
 def squares(a: U8, b: U8) -> Squares:
@@ -46,7 +49,7 @@ class Errors:
 
 @dataclass(frozen=True)
 class Protocol:
-    """One protocol at one scale (2, 3 or 4)."""
+    """One protocol at one scale (1 to 4)."""
 
     name: Name
     scale: int

@@ -1,16 +1,27 @@
 """The networks an expert can be, described by frozen configs that go into the manifest."""
 
+from overfit.networks.branches import add_branches, fold_branches
+from overfit.networks.build import build
+from overfit.networks.config import BRANCHES, NETWORKS, NetworkConfig
+from overfit.networks.expert import Expert
 from overfit.networks.interpolation import Interpolation
 from overfit.networks.rounding import Rounding, settling
+from overfit.networks.sharing import Modulation, Paths, Sharing
 from overfit.networks.start import start_from
-from overfit.networks.wdsr import Expert, NetworkConfig, build
 
 __all__ = [
+    "BRANCHES",
+    "NETWORKS",
     "Expert",
     "Interpolation",
+    "Modulation",
     "NetworkConfig",
+    "Paths",
     "Rounding",
+    "Sharing",
+    "add_branches",
     "build",
+    "fold_branches",
     "settling",
     "start_from",
 ]

@@ -7,7 +7,7 @@ from torch import nn
 
 from kernels.errors import CrispcastError
 from kernels.plan import PlanIR
-from overfit.networks.wdsr import Expert
+from overfit.networks.expert import Expert
 
 
 def start_from(expert: Expert, base: PlanIR) -> None:

@@ -19,8 +19,10 @@ from overfit.pruning.weights import PrunedWeights
 class Pruner:
     """Runs a schedule between two points of the progress, and holds its masks from then on.
 
-    `loss`: what the network makes of a calibration batch, for allocations that measure; `bits`:
-    what weights will be rounded to. Raises CrispcastError where the network does not fit.
+    The network's weights may become others until `on_begin` returns, which is called once, when
+    pruning begins; from then on they must be the parameters that they were here. `loss`: what the
+    network makes of a calibration batch, for allocations that measure; `bits`: what weights will be
+    rounded to. Raises CrispcastError where the network does not fit.
     """
 
     def __init__(
@@ -28,12 +30,14 @@ class Pruner:
         network: nn.Module,
         config: PruningConfig,
         *,
+        on_begin: Callable[[], None] | None = None,
         loss: Callable[[], float] | None = None,
         bits: int = 5,
     ) -> None:
         self.config = config
         self._weights = None if config.dense else PrunedWeights(network, config)
         self._schedule = None if self._weights is None else schedule_of(self._weights)
+        self._on_begin = on_begin
         self._loss = loss
         self._bits = bits
         self._begun = False
@@ -97,6 +101,8 @@ class Pruner:
         if self._begun or self._weights is None or self._schedule is None:
             return
         self._begun = True
+        if self._on_begin is not None:
+            self._on_begin()
         if self._loss is not None:
             self._weights.measure(self._loss, self._bits)
         self._schedule.begin()

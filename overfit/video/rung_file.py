@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,8 @@ class Encoder:
     """An FFmpeg encoder as this pass wants it.
 
     `options` are its own; `profile` is one of its names; `bitrate` in bits a second, or None;
-    `cleaning` is a bitstream filter over what it writes, or None.
+    `cleaning` is a bitstream filter over what it writes, or None; `begun` is called once, when its
+    threads are there.
     """
 
     name: Literal["libx264", "libsvtav1"]
@@ -30,6 +31,7 @@ class Encoder:
     profile: str | None = None
     bitrate: int | None = None
     cleaning: str | None = None
+    begun: Callable[[], None] | None = None
 
 
 def encode(
@@ -82,6 +84,8 @@ def encode(
                 frame.pict_type = PictureType.I if count in keys else PictureType.NONE
                 for packet in stream.encode(frame):
                     container.mux(cleaning.filter(packet))
+                if count == 0 and encoder.begun is not None:
+                    encoder.begun()
                 count += 1
                 picture = next(planes, None)
             for packet in stream.encode(None):

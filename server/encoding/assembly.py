@@ -2,14 +2,17 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from client_sdk.contract import Colour, Grid, PatchMap, SegmentQuality, Source
+from client_sdk.contract.manifest import MAX_EXPERTS
+from client_sdk.contract.patch_map import Cell
 from overfit.chunking import choose_patch_size
+from overfit.methods.plans import base_among
+from overfit.methods.scene import Division
 from overfit.package import (
     AudioParts,
     PackageParts,
@@ -112,34 +115,80 @@ def _segment_parts(
     if "chunks" not in inputs:
         return (SegmentParts(PatchMap.uniform(width, height, 0)),) * count
     kept: list[int] = read_json(inputs["truth"] / "frames.json")["segments"]
-    chunks = np.load(inputs["chunks"] / "chunks.npy")
+    division = Division.load(inputs.get("experts", inputs["chunks"]))
     plates = read_json(inputs["plates"] / "plates.json")
     grid = Grid(width, height, *choose_patch_size(width, height))
-    read = cache(Path.read_bytes)  # of a long video, each file has many segments
+    plans = {expert: _plan(inputs, expert) for expert in division.experts()}
     parts = []
     for index in range(count):
         # The nearest training segment: itself, unless the video is long.
         right = min(bisect_left(kept, index), len(kept) - 1)
         nearest = min(max(right - 1, 0), right, key=lambda place: abs(index - kept[place]))
-        experts = chunks[nearest] + 1
+        cells = [_raised(cell) for cell in division.cells(nearest)]
         if trials is not None:
-            experts = np.where(trials[index].pays(samples), experts, 0)
-        used = [int(expert) for expert in np.unique(experts) if expert > 0]
-        # Experts are numbered anew in each segment, so that it names no plan it does not use.
-        local = {expert: number for number, expert in enumerate(used, start=1)}
+            cells = _paying(cells, trials[index].pays(samples).tolist())
+        used = [expert - 1 for expert in sorted(set(_flat(cells))) if expert > 0]
+        named = _with_bases(used, plans)
+        # Experts are numbered anew in each segment, so that it names no plan it does not need.
+        local = {expert + 1: number for number, expert in enumerate(named, start=1)} | {0: 0}
         plate = plates["of_segment"][nearest] if used and plates["files"] else -1
         canvas = plates["canvases"][plate] if plate >= 0 else None
         if canvas is not None and kept[nearest] != index:
             plate, canvas = -1, None  # nobody knows where its frames lie in the canvas
         parts.append(
             SegmentParts(
-                PatchMap(grid, tuple(local.get(int(expert), 0) for expert in experts)),
-                tuple(read(inputs[f"expert-{expert - 1}"] / "expert.plan") for expert in used),
+                PatchMap(grid, tuple(_renamed(cell, local) for cell in cells)),
+                tuple(plans[expert] for expert in named),
                 () if plate < 0 else _pieces(inputs["plates"], plates["files"][plate], canvas),
                 None if canvas is None else np.array(plates["views"][nearest], np.int32),
             )
         )
     return tuple(parts)
+
+
+def _plan(inputs: Mapping[str, Path], expert: int) -> bytes:
+    """The plan of an expert, from 0."""
+    if "experts" in inputs:
+        return (inputs["experts"] / f"expert-{expert}.plan").read_bytes()
+    return (inputs[f"expert-{expert}"] / "expert.plan").read_bytes()
+
+
+def _with_bases(used: Sequence[int], plans: Mapping[int, bytes]) -> list[int]:
+    """Experts with those whose plans theirs are differences to: a client must have both."""
+    by_plan = {plan: expert for expert, plan in plans.items()}
+    bases = {base_among(plans[expert], list(by_plan)) for expert in used}
+    return sorted({*used, *(by_plan[base] for base in bases if base is not None)})
+
+
+def _flat(cells: Sequence[Cell]) -> list[int]:
+    """The experts of all patches and quarters, in the order of `PatchMap.patches`."""
+    return [each for cell in cells for each in (cell if isinstance(cell, tuple) else (cell,))]
+
+
+def _raised(cell: Cell) -> Cell:
+    """From experts that count from 0 to those of a map, where 0 is interpolation."""
+    return _renamed(cell, range(1, MAX_EXPERTS + 1))
+
+
+def _renamed(cell: Cell, names: Mapping[int, int] | Sequence[int]) -> Cell:
+    """A cell with other numbers; four quarters that are alike are whole."""
+    if not isinstance(cell, tuple):
+        return names[cell]
+    a, b, c, d = (names[expert] for expert in cell)
+    return a if a == b == c == d else (a, b, c, d)
+
+
+def _paying(cells: Sequence[Cell], pays: Sequence[bool]) -> list[Cell]:
+    """The cells with interpolation where an expert does not pay; `pays` is as `_flat`."""
+    verdicts = iter(pays)
+    found: list[Cell] = []
+    for cell in cells:
+        if isinstance(cell, tuple):
+            a, b, c, d = (expert if next(verdicts) else 0 for expert in cell)
+            found.append((a, b, c, d))
+        else:
+            found.append(cell if next(verdicts) else 0)
+    return found
 
 
 def _pieces(

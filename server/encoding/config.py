@@ -51,11 +51,41 @@ DEVICES: dict[str, float] = {"phone-low": 0.6e9, "phone": 2e9, "laptop": 8e9}
 """Multiply-adds a frame that a class of device is taken to run at 30 frames a second."""
 
 
+@dataclass(frozen=True)
+class MethodFacts:
+    """What an encode must know of a method before it loads it (`overfit.methods`).
+
+    `experts` there are, or as many as chunks (None). `chunks`: the least where none are asked for;
+    0 where none may be. `together`: one training makes all experts. `ranked`: how hard patches are
+    is found first, even for one chunk.
+    """
+
+    experts: int | None
+    chunks: int
+    together: bool = False
+    ranked: bool = False
+
+
+METHODS: dict[str, MethodFacts] = {
+    "none": MethodFacts(0, 1),
+    "awdnn": MethodFacts(1, 0),
+    "nas": MethodFacts(None, 2),
+    "cafm": MethodFacts(None, 2, together=True),
+    "stdo": MethodFacts(None, 1),
+    "jstdo": MethodFacts(1, 4, ranked=True),
+    "dydca": MethodFacts(2, 0, together=True, ranked=True),
+    "auto": MethodFacts(1, 0),
+}
+"""By name. `auto` becomes one of the others before there is a graph of jobs."""
+
 SURVEY_SHARE = 0.2
 """Of the budget, for the survey's networks together."""
 CHUNKS_SHARE = 0.1
-"""Of the budget, for the network that finds how hard patches are, where there are several experts.
-"""
+"""Of the budget, for the network that finds how hard patches are, where a method asks for it."""
+
+
+TRIALS_SHARE = 0.5
+"""Of the budget, for the trials of methods that `auto` chooses by."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +111,11 @@ class EncodeConfig:
     then a survey chooses the rate, the plates' quality, the networks' size and, where `scale` is
     None, the scale. Without a target a `scale` of None is 2. `plate_quality` is AVIF's, 1 to 100.
     `max_compute` bounds the multiply-adds a frame of what a client must run: a number, or a name
-    of `DEVICES`. `network` is set by what was decided, and is the preset's otherwise.
+    of `DEVICES`. `sizes` is set by what was decided, and is the preset's otherwise.
+
+    `method` is a name of `METHODS`, and `chunks` what it cuts the video into, where it does;
+    `network` is one of the networks that have a name (docs/methods.md), or `default`: a small one
+    of the preset's size.
 
     `budget` bounds the seconds of all training together (`shares`): then the result depends on how
     fast the machine is, without it only on the settings.
@@ -111,6 +145,7 @@ class EncodeConfig:
     allocation: str | None = None
     density: float | None = None
     base: str = "auto"
+    network: str = "default"
     preset: str = "balanced"
     steps: int | None = None
     lr_crf: float | None = None
@@ -120,7 +155,7 @@ class EncodeConfig:
     plate_quality: int | None = None
     max_compute: str | float | None = None
     budget: float | None = None
-    network: Preset | None = None
+    sizes: Preset | None = None
     max_segment: float = 2.0
     seed: int = 0
     threads: int = 0
@@ -131,7 +166,7 @@ class EncodeConfig:
 
     def __post_init__(self) -> None:
         _one_of("scale", self.scale, (None, 1, 2, 3, 4))
-        _one_of("method", self.method, ("stdo", "none"))
+        _one_of("method", self.method, tuple(METHODS))
         _one_of("plates", self.plates, ("auto", "off"))
         _one_of("canvas", self.canvas, ("auto", "off"))
         _one_of("codec", self.codec, ("auto", *DEFAULT_CRF))
@@ -140,6 +175,15 @@ class EncodeConfig:
         _one_of("engine", self.engine, ("local",))
         if self.chunks is not None and not 1 <= self.chunks <= MAX_CHUNKS:
             raise CrispcastError(f"chunks {self.chunks}: choose 1 to {MAX_CHUNKS}")
+        if self.chunks is not None and self.facts.chunks == 0:
+            raise CrispcastError(
+                f"method {self.method} does not cut a video into chunks: leave chunks out"
+            )
+        if self.network != "default" and self.targeted:
+            raise CrispcastError(
+                "a target chooses the size of the network too: set the rate by lr_crf or "
+                "lr_bitrate, or leave network out"
+            )
         if self.steps is not None and not 1 <= self.steps <= MAX_STEPS:
             raise CrispcastError(f"{self.steps} steps: choose 1 to {MAX_STEPS}")
         rates = (self.lr_crf, self.lr_bitrate, self.target_kbps, self.target_psnr)
@@ -176,7 +220,7 @@ class EncodeConfig:
     @property
     def work(self) -> Preset:
         """What the preset's name means, with the steps and the sizes that were asked for."""
-        preset = self.network or PRESETS[self.preset]
+        preset = self.sizes or PRESETS[self.preset]
         steps = preset.steps if self.steps is None else self.steps
         density = preset.density if self.density is None else self.density
         return replace(preset, steps=steps, density=density)
@@ -232,17 +276,37 @@ class EncodeConfig:
             return ()  # bases are pruned by taps
         if self.base == "auto":
             seconds = self.shares.expert
-            short = self.work.steps <= BASE_STEPS * max(1, self.experts)
+            short = self.work.steps <= BASE_STEPS * max(1, self.trainings)
             short = short or (seconds is not None and seconds <= BASE_SECONDS)
             return bases.shipped() if short else ()
         return () if self.base == "none" else (Path(self.base),)
 
     @property
+    def facts(self) -> MethodFacts:
+        """Of the method."""
+        return METHODS[self.method]
+
+    @property
+    def chunk_count(self) -> int:
+        """What the method is to cut the video into."""
+        if not self.facts.chunks:
+            return 1
+        return max(self.facts.chunks, self.work.chunks) if self.chunks is None else self.chunks
+
+    @property
     def experts(self) -> int:
         """Number of experts to train."""
-        if self.method == "none":
-            return 0
-        return self.work.chunks if self.chunks is None else self.chunks
+        return self.chunk_count if self.facts.experts is None else self.facts.experts
+
+    @property
+    def trainings(self) -> int:
+        """Number of trainings that make them."""
+        return min(1, self.experts) if self.facts.together else self.experts
+
+    @property
+    def ranks(self) -> bool:
+        """Whether a network is trained to find how hard patches are."""
+        return self.facts.ranked or (self.method == "stdo" and self.experts > 1)
 
     @property
     def shares(self) -> "Shares":
@@ -250,9 +314,9 @@ class EncodeConfig:
         if self.budget is None:
             return Shares(None, None, None)
         survey = SURVEY_SHARE * self.budget if self.targeted else 0.0
-        chunks = CHUNKS_SHARE * self.budget if self.experts > 1 else 0.0
+        chunks = CHUNKS_SHARE * self.budget if self.ranks else 0.0
         left = self.budget - survey - chunks
-        return Shares(survey or None, chunks or None, left / max(1, self.experts))
+        return Shares(survey or None, chunks or None, left / max(1, self.trainings))
 
     @property
     def canonical(self) -> dict[str, object]:
@@ -260,7 +324,7 @@ class EncodeConfig:
         return {
             "scale": self.scale or 2,
             "method": self.method,
-            "chunks": self.experts,
+            "chunks": self.chunk_count if self.experts else 0,
             "plates": self.plates if self.method != "none" else "off",
             "canvas": self.canvas if self.plates != "off" and self.method != "none" else "off",
             "codec": self.rung_codec,
@@ -277,6 +341,7 @@ class EncodeConfig:
             "max_segment": self.max_segment,
             "seed": self.seed,
             **({} if self.budget is None else {"budget": self.budget}),
+            **({} if self.network == "default" else {"network": self.network}),
             **self._asked_of_pruning,
         }
 

@@ -206,6 +206,10 @@ def sized(config: EncodeConfig, samples: int, rate: Rate | None = None) -> Encod
     work, compute = config.work, config.compute
     if config.experts == 0 or (compute is None and rate is None):
         return config
+    if config.network != "default":
+        raise CrispcastError(
+            "max_compute chooses the size of the network: leave network or max_compute out"
+        )
     scale = config.scale or 2
 
     def runnable(units: int, planes: int) -> list[tuple[float, tuple[int, int]]]:
@@ -238,7 +242,7 @@ def sized(config: EncodeConfig, samples: int, rate: Rate | None = None) -> Encod
         blocks = min(blocks, plate_blocks)
     return replace(
         config,
-        network=replace(work, units=units, plate_units=plate_units, blocks=blocks),
+        sizes=replace(work, units=units, plate_units=plate_units, blocks=blocks),
     )
 
 

@@ -38,12 +38,17 @@ def choose_plan(network: Expert, bits: int, base: bytes | None) -> ChosenPlan:
     """
     scale = network.config.scale
     full = compile_module(network, scale, bits)
-    if base is None or bases.find(base_id(base)) is None:
+    if base is None or not is_shipped(base):
         return ChosenPlan(full, "full")
     difference = compile_module(network, scale, bits, base=base)
     if len(difference) > (1 - LEAST_SAVING) * len(full):
         return ChosenPlan(full, "full")
     return ChosenPlan(difference, "difference")
+
+
+def is_shipped(base: bytes | None) -> bool:
+    """Whether every client has this base."""
+    return base is not None and bases.find(base_id(base)) is not None
 
 
 def base_for(network: NetworkConfig, density: float, inputs: Mapping[str, Path]) -> bytes | None:
@@ -69,4 +74,5 @@ def check_pruning(config: EncodeConfig) -> None:
     """Raise CrispcastError where the pruning that was asked for fits no expert of this encode."""
     pruning, work = PruningConfig(**config.pruning), config.work  # type: ignore[arg-type]
     for units in {work.units, work.plate_units}:
-        Pruner(build(NetworkConfig(units=units, blocks=work.blocks)), pruning)
+        network = NetworkConfig(units=units, blocks=work.blocks).shaped(config.network)
+        Pruner(build(network), pruning)

@@ -1,7 +1,7 @@
 """`encode`: builds the graph of jobs for a configuration, runs it, writes the package."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from client_sdk.contract import Manifest
 from kernels.errors import CrispcastError, VideoError
 from overfit.package import Ledger, check_target, ledger, write_package
 from overfit.trial import Quality, quality_of
-from server.encoding.config import EncodeConfig
+from server.encoding.config import METHODS, TRIALS_SHARE, EncodeConfig
 from server.encoding.engine import Engine, JobProgress, LocalEngine
 from server.encoding.graph import Job, SourceFile, hash_file, in_order
 from server.encoding.store import Store, default_store
@@ -39,6 +39,8 @@ class EncodeResult:
     sizes: Ledger
     seconds: float
     reused: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """Sentences about what did not go as it was meant."""
 
     def to_json(self) -> dict[str, Any]:
         """The figures, as `crispcast encode --json` prints them."""
@@ -60,6 +62,8 @@ class EncodeResult:
             "bytes": asdict(self.sizes),
             "seconds": round(self.seconds, 2),
             "jobs_reused": list(self.reused),
+            "method": manifest.method.name,
+            "notes": list(self.notes),
         }
 
     def summary(self) -> str:
@@ -71,7 +75,7 @@ class EncodeResult:
             f"{self.package}: {self.manifest.source.frames} frames in {self.seconds:.0f} s\n"
             f"PSNR-Y {quality.psnr_y:.2f} dB (bicubic {quality.psnr_y_bicubic:.2f}, Lanczos "
             f"{quality.psnr_y_lanczos:.2f}) at {total:.0f} kb/s: {sizes.video} bytes of video, "
-            f"{extra} of plans, plates and maps"
+            f"{extra} of plans, plates and maps" + "".join(f"\n{note}" for note in self.notes)
         )
 
 
@@ -92,6 +96,7 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     from overfit.video import RungConfig
     from server.encoding.assembly import assemble, load_trials
     from server.encoding.experts import check_pruning
+    from server.encoding.learning_jobs import check_network
 
     # Refuses before any work.
     RungConfig(crf=config.crf, bitrate=config.lr_bitrate, codec=config.rung_codec)
@@ -103,6 +108,9 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
         source = SourceFile(config.source, hash_file(config.source))
         budgeted = config.target_kbps is not None
         config = _settled(config, source, store, on_progress)
+        check_network(config.method, config.network, config.work.blocks)
+        if config.method == "auto":
+            config = _with_method(config, source, store, on_progress)
         graph = build_graph(config, source)
         made: frozenset[str] = frozenset()
         if budgeted and "plates" in graph.inputs and config.canvas == "auto":
@@ -128,7 +136,16 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
         sizes=ledger(manifest),
         seconds=time.monotonic() - begun,
         reused=tuple(name for name in tracker.reused if name not in made),
+        notes=_notes(folders),
     )
+
+
+def _notes(folders: Mapping[str, Path]) -> tuple[str, ...]:
+    """What jobs have to say to people."""
+    from server.encoding.jobs import read_json
+
+    note = read_json(folders["experts"] / "experts.json")["note"] if "experts" in folders else ""
+    return (note,) if note else ()
 
 
 def _settled(
@@ -147,6 +164,21 @@ def _settled(
         return config
     info = probe(config.source)
     return sized(config, info.width * info.height)
+
+
+def _with_method(
+    config: EncodeConfig, source: SourceFile, store: Store, on_progress: OnProgress | None
+) -> EncodeConfig:
+    """`config` with the method that trials are for, and what is left of its budget."""
+    from server.encoding.jobs import read_json
+
+    job = build_graph(config, source).inputs["method"]
+    assert isinstance(job, Job)
+    tracker = _Tracker(in_order([job]), on_progress)
+    chosen = read_json(_engine(config).run([job], store, tracker)["method"].folder / "method.json")
+    chunks = chosen["chunks"] if METHODS[chosen["method"]].chunks else None
+    budget = None if config.budget is None else (1 - TRIALS_SHARE) * config.budget
+    return replace(config, method=chosen["method"], chunks=chunks, budget=budget)
 
 
 def _afforded(
@@ -225,7 +257,7 @@ def _learned(
     rung: Job,
 ) -> dict[str, Job | SourceFile]:
     """The jobs that experts need of the rung, and the experts."""
-    from server.encoding import jobs, training_jobs
+    from server.encoding import jobs, learning_jobs, training_jobs
 
     work = config.work
     bases = {
@@ -237,16 +269,18 @@ def _learned(
     footage: dict[str, Job | SourceFile] = {"truth": truth, "low": low}
     chunks = Job(
         "chunks",
-        training_jobs.find_chunks,
+        learning_jobs.find_chunks,
         {
-            "chunks": config.experts,
+            "method": config.method,
+            "chunks": config.chunk_count,
+            "asked": config.chunks is not None,
             "units": work.units,
             "steps": work.steps,
             "budget": config.shares.chunks,
             **runs,
         },
         footage,
-        10 if config.experts > 1 else 0.1,
+        10 if config.ranks else 0.1,
     )
     plates = Job(
         "plates",
@@ -255,27 +289,37 @@ def _learned(
         {**footage, "rung": rung, **still},
         4 if config.plates == "auto" else 0.1,
     )
-    experts: dict[str, Job | SourceFile] = {
+    learned = {"low": low, "chunks": chunks, "plates": plates}
+    training = {
+        "method": config.method,
+        "network": config.network,
+        "steps": max(1, work.steps // config.trainings),
+        "budget": config.shares.expert,
+        "units": work.units,
+        "plate_units": work.plate_units,
+        "blocks": work.blocks,
+        "pruning": config.pruning,
+        "precision": config.precision,
+        **runs,
+    }
+    if config.method == "auto":
+        tried = {**footage, "plates": plates, "rung": rung}
+        return {**learned, "method": Job("method", learning_jobs.try_methods, training, tried, 30)}
+    inputs: dict[str, Job | SourceFile] = {**footage, "chunks": chunks, "plates": plates, **bases}
+    if config.facts.together:
+        job = Job("experts", learning_jobs.train_experts, training, inputs, 60)
+        return {**learned, "experts": job}
+    experts = {
         f"expert-{index}": Job(
             f"expert-{index}",
-            training_jobs.train_expert,
-            {
-                "chunk": index,
-                "steps": max(1, work.steps // config.experts),
-                "budget": config.shares.expert,
-                "units": work.units,
-                "plate_units": work.plate_units,
-                "blocks": work.blocks,
-                "pruning": config.pruning,
-                "precision": config.precision,
-                **runs,
-            },
-            {**footage, "chunks": chunks, "plates": plates, **bases},
+            learning_jobs.train_expert,
+            {"chunk": index, **training},
+            inputs,
             60 / config.experts,
         )
         for index in range(config.experts)
     }
-    return {"low": low, "chunks": chunks, "plates": plates, **experts}
+    return {**learned, **experts}
 
 
 class _Tracker:

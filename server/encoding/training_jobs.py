@@ -1,4 +1,4 @@
-"""The jobs that learn: chunks, plates, experts, and the trial of what they are worth.
+"""The jobs before and after learning: what is trained on, plates, the trial of experts.
 
 They work on the *training segments*: all segments, or in a long video some that are evenly spread.
 A segment that was left out takes the map and the plate of the nearest one that was not.
@@ -8,61 +8,27 @@ import itertools
 import shutil
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from client_sdk.contract import Grid, open_package
+from client_sdk.contract import open_package
 from client_sdk.contract.plate import compose, decode_plate
-from kernels.compiler import decode_plan
 from kernels.errors import CrispcastError
-from kernels.plan import PlanIR
 from kernels.runtime import Canvas
 from overfit.canvas import CanvasConfig, CanvasShot, make_canvases
-from overfit.chunking import (
-    Segment,
-    choose_patch_size,
-    chunk_by_quantile,
-    chunk_samples,
-    patch_errors,
-    patch_psnr,
-)
-from overfit.networks import Expert, NetworkConfig
+from overfit.chunking import Segment
+from overfit.methods import Scene
 from overfit.package import write_package
 from overfit.plates import PlateConfig, make_plates, shot_motion, stillness
 from overfit.plates import Plates as MadePlates
-from overfit.pruning import DENSE, PruningConfig
-from overfit.training import DivergedError, Trained, TrainingConfig, train
-from overfit.training_data import Int, TrainingData, previous_frames
+from overfit.training_data import Int
 from overfit.trial import try_experts
 from overfit.video.frames import U8
 from server.encoding.assembly import assemble
-from server.encoding.experts import base_for, choose_plan
 from server.encoding.graph import Task, job_function
 from server.encoding.jobs import cores, load_info, read_json, write_json
-
-_LEARNS = (
-    "overfit.adam",
-    "overfit.chunking",
-    "overfit.inference",
-    "overfit.networks",
-    "overfit.pruning",
-    "overfit.training",
-    "overfit.training_data",
-)
-_COMPILES = (
-    "kernels.bases",
-    "kernels.compiler",
-    "kernels.graph",
-    "kernels.plan",
-    "kernels.range_coder",
-)
-
-PLATE_BITS = 8
-"""Of weights beside a plate: 5 lose 0.14 dB there and 0.002 elsewhere (docs/encoding.md)."""
-DIFFICULTY_STEPS = 400
-"""Steps of the joint network that finds how hard each patch is: brief, as only ranks matter."""
 
 
 @dataclass(frozen=True)
@@ -85,37 +51,15 @@ class Footage:
         segments = tuple(Segment(s, n) for s, n in zip(starts, lengths, strict=True))
         return cls(low, truth, segments, truth.shape[1] // low.shape[1])
 
-    @property
-    def grid(self) -> Grid:
-        """The patches of every frame."""
-        height, width = self.low.shape[1:]
-        return Grid(width, height, *choose_patch_size(width, height))
-
-    def data(self, samples: Int, plates: "Plates | None" = None) -> TrainingData:
-        """Training data for these samples, with plates where there are any."""
-        starts = tuple(segment.start for segment in self.segments)
-        previous = previous_frames(len(self.low), starts)
+    def scene(self, plates: "Plates | None" = None) -> Scene:
+        """What methods work on, with plates where there are any."""
+        scene = Scene.of(self.low, self.truth, self.segments)
         if plates is None or not plates.pictures:
-            return TrainingData(self.low, self.truth, self.scale, previous, samples)
+            return scene
         plate_of = np.repeat(
             np.array(plates.of_segment, np.int32), [segment.frames for segment in self.segments]
         )
-        return TrainingData(
-            self.low,
-            self.truth,
-            self.scale,
-            previous,
-            samples,
-            plates.pictures,
-            plate_of,
-            plates.views,
-        )
-
-    def everywhere(self) -> Int:
-        """Samples of all patches of all frames."""
-        rectangles = self.grid.rectangles()
-        all_zero = np.zeros((len(self.segments), len(rectangles)), np.int32)
-        return chunk_samples(all_zero, 0, self.segments, rectangles)
+        return replace(scene, plates=plates.pictures, plate_of=plate_of, views=plates.views)
 
 
 @dataclass(frozen=True)
@@ -155,53 +99,6 @@ class Plates:
             if seen is not None:
                 views[segment.start : segment.start + segment.frames] = seen
         return cls(tuple(pictures), tuple(facts["of_segment"]), views)
-
-
-@job_function(*_LEARNS)
-def find_chunks(task: Task) -> None:
-    """→ chunks.npy: chunk of every patch, int32 [training segments, patches]; 0 is the hardest."""
-    footage = Footage.of(task)
-    count = task.config["chunks"]
-    rectangles = footage.grid.rectangles()
-    if count <= 1:
-        # With one expert for all, there is nothing to find out.
-        chunks = np.zeros((len(footage.segments), len(rectangles)), np.int32)
-    else:
-        data = footage.data(footage.everywhere())
-        network = NetworkConfig(scale=footage.scale, units=task.config["units"], blocks=1)
-        training = TrainingConfig(
-            steps=min(DIFFICULTY_STEPS, task.config["steps"]),
-            budget=task.config["budget"],
-            pruning=DENSE,
-            seed=task.config["seed"],
-            threads=cores(task.config["threads"]),
-        )
-        expert: Expert | None
-        try:
-            expert = _trained(task, data, network, training, None).network
-        except DivergedError:
-            expert = None  # what is hard for interpolation will do
-        errors = patch_errors(expert, data, footage.segments, rectangles)
-        chunks = chunk_by_quantile(patch_psnr(errors), count)
-    np.save(task.out / "chunks.npy", chunks)
-
-
-def _trained(
-    task: Task,
-    data: TrainingData,
-    network: NetworkConfig,
-    training: TrainingConfig,
-    base: PlanIR | None,
-) -> Trained:
-    """`train` with the checkpoint and the progress of a job."""
-    return train(
-        data,
-        network,
-        training,
-        base=base,
-        checkpoint=task.checkpoint / "state.pt",
-        on_progress=lambda _, progress, psnr: task.report(progress, psnr),
-    )
 
 
 def shots_of(task: Task) -> list[tuple[int, int]]:
@@ -309,50 +206,6 @@ def _canvases(
             config,
             video_bytes=video_bytes,
         )
-
-
-@job_function(*_LEARNS, *_COMPILES)
-def train_expert(task: Task) -> None:
-    """→ expert.plan, expert.json (running PSNR in dB, density, steps); none if no patch is its."""
-    config = task.config
-    footage = Footage.of(task)
-    plates = Plates.of(task.inputs["plates"], footage)
-    chunks: Int = np.load(task.inputs["chunks"] / "chunks.npy")
-    if config["chunk"] not in chunks:
-        return  # a small video has fewer patches than were asked for in chunks
-    samples = chunk_samples(chunks, config["chunk"], footage.segments, footage.grid.rectangles())
-    network = NetworkConfig(
-        scale=footage.scale,
-        units=config["plate_units"] if plates.covered > 0.5 else config["units"],
-        blocks=config["blocks"],
-        inputs=("luma", "previous", "plate") if plates.pictures else ("luma", "previous"),
-    )
-    training = TrainingConfig(
-        steps=config["steps"],
-        budget=config["budget"],
-        bits=PLATE_BITS if "plate" in network.inputs else TrainingConfig.bits,
-        pruning=PruningConfig(**config["pruning"]),
-        codes=config["precision"] == "int8",
-        seed=config["seed"],
-        threads=cores(config["threads"]),
-    )
-    base = base_for(network, config["pruning"]["density"], task.inputs)
-    trained = _trained(
-        task,
-        footage.data(samples, plates),
-        network,
-        training if base is None else training.from_base(),
-        None if base is None else decode_plan(base),
-    )
-    chosen = choose_plan(trained.network, trained.bits, base)
-    (task.out / "expert.plan").write_bytes(chosen.wire)
-    facts = {
-        "psnr_y": trained.psnr_y,
-        "density": trained.density,
-        "form": chosen.form,
-        "steps": trained.steps,
-    }
-    write_json(task.out / "expert.json", facts)
 
 
 @job_function("client_sdk", "kernels", "overfit.trial", "overfit.measurement", "overfit.metrics")

@@ -14,10 +14,12 @@ from benchmarks import rd
 from benchmarks.rd_cache import Cache, Clip
 from benchmarks.rd_figures import ClipCurves, figures
 from benchmarks.rd_native import RIVALS, Cover, decoded, native_curve, native_stream
-from benchmarks.rd_ours import OperatingPoint, OursPoint, ladder
+from benchmarks.rd_ours import OperatingPoint, OursPoint, dense_bytes, ladder
 from benchmarks.rd_point import RdPoint
+from kernels.compiler import compile_module, decode_plan
 from kernels.errors import CrispcastError
 from overfit.metrics import RatePoint
+from overfit.networks import NetworkConfig, build
 from overfit.video import read_frames
 
 X264 = RIVALS[0]
@@ -54,6 +56,14 @@ def test_a_work_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CrispcastError, match="--work"):
         Cache(tmp_path / "file").get("kind", {}, dict)
+
+
+@pytest.mark.parametrize(("name", "weights"), [("default", 28_512), ("edsr-mobile", 21_600)])
+def test_dense_bytes_are_those_of_the_network_that_was_trained(name: str, weights: int) -> None:
+    plan = decode_plan(compile_module(build(NetworkConfig().shaped(name)), 2))
+    method = {"units": 16, "plate_units": 8, "blocks": 3}
+    named = method if name == "default" else {**method, "network": name}
+    assert dense_bytes(named, plan) == 4 * weights
 
 
 def test_rates_are_of_the_whole_clip(clip: Clip) -> None:

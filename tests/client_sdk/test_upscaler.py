@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from collections.abc import Iterator
 
 import av
@@ -243,6 +245,68 @@ def test_a_difference_to_an_unknown_base_is_a_missing_plan(
         upscaler.add_asset(sha256, wire)
     assert sha256 in upscaler.refused
     assert upscaler.upscale(0, planes_of(decoded[0])).late
+
+
+def with_base(tiny: Package) -> tuple[Manifest, str, dict[str, bytes]]:
+    """Segment 0's shared expert as a difference to one that is listed and used by no patch.
+
+    The manifest, the hash of the base, and the bytes of both plans by hash.
+    """
+    _, sha256, wire, base = difference_in(tiny)
+    tree = json.loads(tiny.manifest_bytes)
+    old = tree["rungs"][0]["segments"][0]["experts"][0]
+    for segment in tree["rungs"][0]["segments"]:
+        if old in segment["experts"]:
+            segment["experts"] = [sha256 if e == old else e for e in segment["experts"]]
+            segment["experts"].append(sha(base))
+    for plan in (wire, base):
+        tree["assets"][sha(plan)] = {"kind": "plan", "bytes": len(plan)}
+    return parse_manifest(json.dumps(tree).encode()), sha(base), {sha256: wire, sha(base): base}
+
+
+@pytest.mark.parametrize("base_first", [True, False])
+def test_a_difference_to_a_plan_of_its_segment_waits_for_it(
+    tiny: Package, decoded: list[av.VideoFrame], base_first: bool
+) -> None:
+    manifest, base, plans = with_base(tiny)
+    upscaler = Upscaler(manifest, 0, 1)
+    assets = sorted(manifest.rungs[0].assets_of(0), key=lambda asset: asset == base)
+    lr = planes_of(decoded[0])
+    for asset in reversed(assets) if base_first else assets:
+        if asset == base and not base_first:
+            assert upscaler.missing(0) == [base]
+            assert upscaler.upscale(0, lr).late
+        upscaler.add_asset(asset, plans.get(asset) or tiny.asset(asset))
+    assert upscaler.missing(0) == []
+    upscaled = upscaler.upscale(0, lr)
+    assert not upscaled.late
+    assert same(upscaled.planes, Upscaler.of_package(tiny, threads=1).upscale(0, lr).planes)
+
+
+def test_a_difference_to_a_difference_is_refused(tiny: Package) -> None:
+    manifest, base, plans = with_base(tiny)
+    (sha256,) = set(plans) - {base}
+    chained = encode_plan(decode_plan(plans[base]), tiny.asset(_first_plan(tiny)))
+    text = manifest.to_bytes().decode().replace(base, sha(chained))
+    wire = encode_plan(decode_plan(plans[base]), make_plan(9, ("luma", "previous")))
+    forged = wire[:12] + base_id(chained) + wire[28:]
+    forged = forged[:8] + struct.pack("<I", zlib.crc32(forged[12:])) + forged[12:]
+    text = text.replace(sha256, sha(forged))
+    upscaler = Upscaler(parse_manifest(text.encode()), 0, 1)
+    upscaler.add_asset(sha(forged), forged)
+    with pytest.raises(CrispcastError):
+        upscaler.add_asset(sha(chained), chained)
+    assert not upscaler.upscale(0, _grey()).super_resolved
+
+
+def _first_plan(tiny: Package) -> str:
+    return tiny.manifest.rungs[0].segments[0].experts[0]
+
+
+def _grey() -> Planes:
+    luma = np.full((LR_HEIGHT, LR_WIDTH), 90, np.uint8)
+    chroma = np.full((LR_HEIGHT // 2, LR_WIDTH // 2), 128, np.uint8)
+    return luma, chroma, chroma
 
 
 def test_a_plate_sharpens_the_picture_piece_by_piece(

@@ -126,6 +126,22 @@ def test_a_plate(scale: int) -> None:
     check(WithPlate(scale, 1 + scale**2), scale, ("luma", "plate"))
 
 
+def test_a_picture_that_keeps_its_size_needs_no_shuffle() -> None:
+    class Plain(OneFrame):
+        def run(self, *planes: Tensor) -> Tensor:
+            x = self.head(torch.cat(planes, 1))
+            sharp, soft = self.tail(x), self.tail(self.act(x))
+            return cast(Tensor, sharp + self.base(planes[0]) + soft)
+
+    class WithoutBase(OneFrame):
+        def run(self, *planes: Tensor) -> Tensor:
+            return cast(Tensor, self.tail(self.act(self.head(planes[0]))))
+
+    for network, base in ((Plain(1, 1), True), (WithoutBase(1, 1), False)):
+        check(network, 1)
+        assert decode_plan(compile_module(network, 1)).table.bicubic == base
+
+
 def test_all_planes() -> None:
     check(Everything(2, 6), 2, PLANES)
 

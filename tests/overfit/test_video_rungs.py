@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from overfit.video import (
     write_audio,
     write_rung,
 )
+from overfit.video.frames import Planes
 from overfit.video.svt_av1 import MOST_PASSES, best_crf, next_crf
 from tests.overfit.making import picture, write_video
 
@@ -164,6 +167,24 @@ def test_the_search_is_done_in_time_where_bytes_fall_ever_faster(most: int) -> N
     while len(tried) < MOST_PASSES and (crf := next_crf(tried, most)) is not None:
         tried[crf] = measured(crf)
     assert 0.95 * most < tried[best_crf(tried, most)] <= most
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="needs Linux's schedulers")
+def test_no_thread_keeps_a_real_time_priority(source: Path, tmp_path: Path) -> None:
+    seen: set[int] = set()
+    info = probe(source)
+
+    def planes() -> Iterator[Planes]:
+        for number, frame in enumerate(read_frames(source, info)):
+            yield downscale(frame, 2)
+            if number > 2:
+                tasks = os.listdir("/proc/self/task")
+                seen.update(os.sched_getscheduler(int(task)) for task in tasks)
+
+    config = RungConfig(crf=40, codec="av1", preset="fast")
+    write_rung(planes, tmp_path / "r.mp4", info=info, starts=[0], config=config)
+    assert seen <= {os.SCHED_OTHER, os.SCHED_BATCH, os.SCHED_IDLE}
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_av1_goes_on_beyond_the_crf_that_ffmpeg_knows(source: Path, tmp_path: Path) -> None:

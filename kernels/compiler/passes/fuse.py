@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kernels.compiler.passes.rewrite import replace_nodes
-from kernels.compiler.passes.tail import tail_of
+from kernels.compiler.passes.tail import hr_end, tail_of
 from kernels.errors import PlanError
 from kernels.graph import (
     Add,
@@ -50,9 +50,10 @@ def fuse_layers(graph: Graph) -> Graph:
     graph = _give_the_shuffle_a_layer(graph)
     layers: dict[int, _Layer] = {}  # by the node whose value they make
     codes = _codes_of_values(graph)
+    end = hr_end(graph)
     for number, node in enumerate(graph.nodes):
-        if graph.shapes[number].magnify != 1 or isinstance(node.op, Round):
-            continue  # the HR end: shuffle, base and output stay
+        if number in end or isinstance(node.op, Round):
+            continue  # shuffle, base and output stay
         if isinstance(node.op, Conv):
             zeros = np.zeros(len(node.op.weight), np.float32)
             layers[number] = _Layer(FusedConv(conv_weight(node.op), zeros, None), node.inputs)

@@ -3,6 +3,8 @@
 a ─ shuffle ─┐                         a ─(+)─ shuffle ─(+)─ Output
 b ─ shuffle ─(+)─(+)─ Output    ►      b ──┘             │
 luma ─ bicubic ───┘                    luma ─ bicubic ───┘
+
+At scale 1 nothing tells HR values by their size, so that a shuffle by 1 says where they begin.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from kernels.compiler.passes.rewrite import replace_nodes
 from kernels.compiler.passes.sums import operands, sum_roots
 from kernels.errors import PlanError
-from kernels.graph import Add, Clip, Graph, Input, Interpolation, Node, PixelShuffle
+from kernels.graph import Add, Clip, Graph, Input, Interpolation, Node, Op, PixelShuffle
 
 # Codes 0 and 255 in the domain of the values: a clamp no tighter than this is done by storing u8.
 LOWEST, HIGHEST = -1.0, 127 / 128
@@ -22,9 +24,17 @@ def sink_shuffles(graph: Graph) -> Graph:
     Raises PlanError where HR values are used in any other way than to sum up and store them.
     """
     graph = _drop_last_clips(graph)
-    graph = _sink_into_sums(graph)
+    graph = _sink_into_sums(graph) if graph.scale > 1 else _mark_the_end(graph)
     _check_tail(graph)
     return graph
+
+
+def hr_end(graph: Graph) -> frozenset[int]:
+    """The nodes whose values are of HR size, as `sink_shuffles` leaves them, at scale 1 too."""
+    last = len(graph.nodes) - 1
+    top = graph.nodes[last].inputs[0]
+    added = graph.nodes[top].inputs if isinstance(graph.nodes[top].op, Add) else ()
+    return frozenset((last, top, *added))
 
 
 def tail_of(graph: Graph) -> tuple[int, bool]:
@@ -74,6 +84,32 @@ def _sink_into_sums(graph: Graph) -> Graph:
             total = fresh
             fresh += 1
         changed[root] = Node(Add(), (total, rest[-1]))
+    return replace_nodes(graph, changed)
+
+
+def _mark_the_end(graph: Graph) -> Graph:
+    """Put a shuffle by 1 behind all that is summed up with the base."""
+    last = len(graph.nodes) - 1
+    top = graph.nodes[last].inputs[0]
+    terms = operands(graph, top) if isinstance(graph.nodes[top].op, Add) else [top]
+    bases = [term for term in terms if isinstance(graph.nodes[term].op, Interpolation)]
+    rest = [term for term in terms if term not in bases]
+    changed: dict[int, Node] = {}
+
+    def put(op: Op, *inputs: int) -> int:
+        number = last + 1 + len(changed)
+        changed[number] = Node(op, inputs)
+        return number
+
+    if not rest:
+        return graph
+    value = rest[0]
+    for term in rest[1:]:
+        value = put(Add(), value, term)
+    value = put(PixelShuffle(1), value)
+    for base in bases:
+        value = put(Add(), value, base)
+    changed[last] = Node(graph.nodes[last].op, (value,))
     return replace_nodes(graph, changed)
 
 
