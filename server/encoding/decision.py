@@ -138,13 +138,17 @@ def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
 
     facts: Mapping[str, Any] = read_json(survey / "survey.json")
     points = [SurveyPoint(**point) for point in facts["points"]]
-    plans = plan_bytes(config.work, plate=any(point.quality for point in points))
-    # The manifest and the maps: a few hundred bytes a segment; MP4 tables: 16 bytes a frame.
-    fixed = 3000 + 250 * facts["segments"] + 16 * facts["frames"] + plans * config.experts
+    plans = config.experts * plan_bytes(config.work, plate=any(point.quality for point in points))
+    # The manifest and the maps: a few hundred bytes a segment.
+    fixed = 3000 + 250 * facts["segments"] + plans
+    if config.rung_codec == "h264":
+        # MP4 tables, which x264's bit rate does not count, and the search for AV1's CRF does.
+        fixed += 16 * facts["frames"]
     if config.target_kbps is not None:
         total = config.target_kbps * 125 * facts["seconds"]
         choice = choose_by_bytes(points, total - fixed, f"{config.target_kbps:g} kb/s")
-        bits = 8 * choice.video_bytes / facts["seconds"]
+        video = choice.video_bytes + (plans if choice.scale == 1 else 0)
+        bits = 8 * video / facts["seconds"]
         rate: dict[str, Any] = {"lr_bitrate": max(10_000, round(bits)), "lr_crf": None}
     else:
         assert config.target_psnr is not None
