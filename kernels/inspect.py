@@ -169,7 +169,7 @@ def inspect_plan(wire: bytes, threads: int = 1, base: bytes | None = None) -> Pl
         inputs=plan.inputs,
         radius=plan.radius,
         density=plan.density,
-        macs_per_pixel=plan.weights,
+        macs_per_pixel=plan.multiplications,
         working_bytes=engine.bytes,
         isa=engine.isa,
         threads=engine.threads,

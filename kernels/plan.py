@@ -292,9 +292,19 @@ class PlanIR:
 
     @cached_property
     def weights(self) -> int:
-        """Weights under present taps that are computed with: the multiplications per LR pixel."""
-        rows = zip(self.table.layers, self.numbers, self.table.live, strict=True)
-        return sum(int(spread(n.taps, s.block, s.cout).sum()) for s, n, live in rows if live)
+        """Weights under present taps."""
+        return sum(self._layer_weights)
+
+    @cached_property
+    def multiplications(self) -> int:
+        """Per LR pixel: weights under present taps of the layers that are computed."""
+        layers = zip(self._layer_weights, self.table.live, strict=True)
+        return sum(weights for weights, live in layers if live)
+
+    @cached_property
+    def _layer_weights(self) -> tuple[int, ...]:
+        pairs = zip(self.table.layers, self.numbers, strict=True)
+        return tuple(int(spread(n.taps, s.block, s.cout).sum()) for s, n in pairs)
 
     @property
     def density(self) -> float:

@@ -70,7 +70,7 @@ def run_method(
         else [family_plans([expert], outcome.bits)[0] for expert in outcome.experts]
     )
     errors = _errors(scene, outcome, frames_per_segment)
-    macs = [plan.weights for plan in decoded(plans)]
+    macs = [plan.multiplications for plan in decoded(plans)]
     share = [outcome.division.share(expert) for expert in experts]
     return Run(
         outcome,
