@@ -30,7 +30,8 @@ from kernels.runtime import Engine, Plan, Plate
 from overfit.base import BaseConfig, clips_in, train_base
 from overfit.base_footage import FootageConfig, base_footage
 from overfit.metrics import psnr_y
-from overfit.training import TrainingConfig, train
+from overfit.training import train
+from overfit.training_config import TrainingConfig
 from overfit.training_data import TrainingData
 
 SCRATCH, BASED = (300, 750, 1500, 3000, 5000), (60, 150, 300, 750, 1500)

@@ -24,7 +24,8 @@ from kernels.compiler import compile_module, decode_plan, encode_plan
 from kernels.plan import PlanIR
 from overfit.networks import NetworkConfig
 from overfit.pruning import PruningConfig
-from overfit.training import TrainingConfig, train
+from overfit.training import train
+from overfit.training_config import TrainingConfig
 from overfit.training_data import TrainingData
 
 SCALE, SECONDS, CRF = 2, 4.0, 30.0

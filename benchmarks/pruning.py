@@ -34,7 +34,8 @@ from kernels.compiler import compile_module, decode_plan
 from kernels.runtime import Engine, Plan
 from overfit.networks import NetworkConfig
 from overfit.pruning import ALLOCATIONS, DENSE, PATTERNS, SCHEDULES, UNIFORM_ONLY, PruningConfig
-from overfit.training import TrainingConfig, train
+from overfit.training import train
+from overfit.training_config import TrainingConfig
 from overfit.training_data import TrainingData
 from server.encoding.graph import code_hash
 

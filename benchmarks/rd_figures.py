@@ -68,15 +68,11 @@ class ClipCurves:
         return _known(bd_quality, self.native_by(rival, metric), self.ours_by(metric))
 
     def margins(self) -> list[float | None]:
-        """dB of each of our points over plain interpolation at our total bytes.
-
-        None where nothing is plain so large, or where ours is a plain video itself: neither
-        networks nor plates, and a manifest that nobody needs for it.
-        """
+        """dB of each of our points over plain interpolation at our total bytes."""
         found: list[float | None] = []
         for point in self.ours:
             plain = _at(self.plain, point.total.size)
-            found.append(None if plain is None or point.is_plain else point.total.psnr_y - plain)
+            found.append(None if plain is None else point.total.psnr_y - plain)
         return found
 
     def vmaf_agrees(self, rival: str) -> bool | None:

@@ -26,12 +26,13 @@ from overfit.metrics import SEAMS_VERSION, RatePoint
 from overfit.networks import NetworkConfig, build
 from overfit.package import ledger
 from overfit.scoring import VERSION as SCORES_VERSION
+from overfit.video import LARGEST_CRF, Codec
 from server.encoding import EncodeConfig, EncodeResult, encode
 from server.encoding.graph import hash_file
 
-PLAIN_CRFS = {"h264": (33, 3), "av1": (50, 6)}
+PLAIN_CRFS: dict[Codec, tuple[int, int]] = {"h264": (33, 3), "av1": (50, 6)}
 """Where a curve of plain interpolation begins, and its steps."""
-LOWEST_PLAIN_CRF = 11
+FINEST_PLAIN_CRF = 11
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class OursPoint:
 
     point: OperatingPoint
     total: RdPoint
-    codec: str
+    codec: Codec
+    scale: int
     video: RatePoint
     plates: int
     plan_bytes: int
@@ -75,11 +77,6 @@ class OursPoint:
     seam_gap: float | None
     still_share: float
     seconds: float | None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is a video and nothing else."""
-        return self.plates == 0 and self.plan_bytes == 0
 
 
 @dataclass(frozen=True)
@@ -117,6 +114,7 @@ class Bench:
             point=point,
             total=RdPoint.of(clip, point.name, sizes.total, kept["network"]),
             codec=result.manifest.rungs[0].codec,
+            scale=result.manifest.rungs[0].scale,
             video=RatePoint(sizes.video, max(kept[m]["psnr_y"] for m in ("bicubic", "lanczos"))),
             plates=sum(asset.kind == "plate" for asset in result.manifest.assets.values()),
             plan_bytes=sizes.plans,
@@ -158,21 +156,32 @@ class Bench:
         return result, kept["seconds"]
 
     def plain_curve(self, clip: Clip, points: Sequence[OursPoint]) -> list[RatePoint]:
-        """The small video with the best interpolation and no network, to our largest total.
+        """The small video with the best interpolation and no network, around all our totals.
 
-        It pays for its video alone. Beside the rungs of our own points it has better ones.
+        It pays for its video alone. Beside the rungs of our own points that are small it has more;
+        a video of its own size is none of it, and is measured against it as others are.
         """
-        curve = [point.video for point in points]
-        wanted = max(point.total.size for point in points)
+        curve = [point.video for point in points if point.scale > 1]
         first, step = PLAIN_CRFS[points[0].codec]
-        crf = min(point.point.settings.get("lr_crf", first) for point in points) - step
-        alike = {k: v for k, v in points[0].point.settings.items() if k in ("scale", "preset")}
-        alike.setdefault("scale", 2)
+        crf = min(point.point.settings.get("lr_crf", first) for point in points)
+        alike = {k: v for k, v in points[0].point.settings.items() if k == "preset"}
+        alike["scale"] = max(2, points[0].point.settings.get("scale", 2))
         alike["codec"] = points[0].codec
-        while max(point.rate for point in curve) < wanted and crf >= LOWEST_PLAIN_CRF:
-            plain = OperatingPoint({**alike, "method": "none", "lr_crf": crf})
-            curve.append(self.ours(clip, plain, vmaf=False).video)
-            crf -= step
+
+        def plain(crf: float) -> RatePoint:
+            found = OperatingPoint({**alike, "method": "none", "lr_crf": crf})
+            return self.ours(clip, found, vmaf=False).video
+
+        if not curve:
+            curve.append(plain(crf))
+        totals = [point.total.size for point in points]
+        finer, coarser = crf - step, crf + step
+        while max(p.rate for p in curve) < max(totals) and finer >= FINEST_PLAIN_CRF:
+            curve.append(plain(finer))
+            finer -= step
+        while min(p.rate for p in curve) > min(totals) and coarser <= LARGEST_CRF[points[0].codec]:
+            curve.append(plain(coarser))
+            coarser += step
         return curve
 
 

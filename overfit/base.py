@@ -22,7 +22,8 @@ from kernels.errors import CrispcastError
 from overfit.base_footage import FootageConfig, base_footage
 from overfit.networks import NetworkConfig
 from overfit.pruning import DENSE, PruningConfig
-from overfit.training import TrainingConfig, train
+from overfit.training import train
+from overfit.training_config import TrainingConfig
 from overfit.training_data import TrainingData
 
 VIDEOS = frozenset({".264", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})

@@ -27,7 +27,8 @@ from overfit.metrics import psnr_y
 from overfit.networks import Expert, NetworkConfig
 from overfit.plates import Plate, PlateConfig, encode_plate, global_motion, temporal_median
 from overfit.pruning import DENSE
-from overfit.training import DivergedError, OnStep, TrainingConfig, train
+from overfit.training import DivergedError, OnStep, train
+from overfit.training_config import TrainingConfig
 from overfit.training_data import TrainingData
 from overfit.video import (
     Codec,

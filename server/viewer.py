@@ -271,6 +271,8 @@ class Viewer:
     def _choose_rung(self, rung: int) -> None:
         if rung >= len(self._media.rungs):
             raise StreamError(f"there is no rung {rung}")
+        if self._media.rungs[rung].mime_type != self._mime_type:
+            raise StreamError(f"rung {rung} has another codec than was agreed on")
         assert self._video is not None
         self._video.wanted_rung = rung
 

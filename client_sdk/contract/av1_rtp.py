@@ -68,7 +68,9 @@ def assemble(payloads: Iterable[bytes]) -> list[Obu]:
             raise ValueError("a packet inside an OBU is missing")
         elements = _elements(payload)
         for index, element in enumerate(elements):
-            part = bytearray(element) if part is None else part + element
+            if part is None:
+                part = bytearray()
+            part += element
             if index + 1 < len(elements) or not payload[0] & _TO_BE_CONTINUED:
                 obu = parse_bare(bytes(part))
                 if obu.kind not in _NOT_SENT:

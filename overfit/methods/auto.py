@@ -24,7 +24,8 @@ from overfit.methods.run import Run, run_method
 from overfit.methods.scene import Scene
 from overfit.methods.stdo import Stdo
 from overfit.networks import NetworkConfig
-from overfit.training import DivergedError, TrainingConfig
+from overfit.training import DivergedError
+from overfit.training_config import TrainingConfig
 
 RATE_GAIN = 1.5
 """dB that twice the bytes gain."""

@@ -13,21 +13,18 @@ threshold stays on the shallow one. The gate (gate.py) is trained on what both p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from kernels.errors import CrispcastError
-from kernels.plan import PlanIR
 from overfit.chunking import patch_errors
 from overfit.chunking.difficulty import F64
 from overfit.methods.gate import Gate, train_gate
 from overfit.methods.interface import Method, Outcome, patch_means
 from overfit.methods.scene import Division, Scene
 from overfit.networks import NetworkConfig, Paths, Sharing
-from overfit.training import OnStep, TrainingConfig
+from overfit.training_config import TrainingConfig
 
 DEEP, SHALLOW = 0, 1
 
@@ -93,31 +90,11 @@ class Dydca(Method):
             deep = deep.reshape(difficulty.shape)
         return Division(np.where(deep, DEEP, SHALLOW).astype(np.int32))
 
-    def train(
-        self,
-        scene: Scene,
-        division: Division,
-        experts: Sequence[int],
-        network: NetworkConfig,
-        config: TrainingConfig,
-        *,
-        base: PlanIR | None = None,
-        checkpoint: Path | None = None,
-        on_progress: OnStep | None = None,
-    ) -> Outcome:
-        """See `Method`; then the gate, which falls back on the threshold and says so."""
-        outcome = super().train(
-            scene,
-            division,
-            experts,
-            network,
-            config,
-            base=base,
-            checkpoint=checkpoint,
-            on_progress=on_progress,
-        )
+    def settle(self, scene: Scene, outcome: Outcome, config: TrainingConfig) -> Outcome:
+        """The gate has the last word, or falls back on the threshold and says so."""
         if not self.gated:
             return outcome
+        division = outcome.division
         data = scene.data(division.samples(scene, SHALLOW))
         errors = np.stack(
             [patch_errors(path, data, scene.segments, scene.quarters) for path in outcome.experts],

@@ -22,7 +22,8 @@ from overfit.chunking.difficulty import F64
 from overfit.methods.scene import Division, Scene
 from overfit.networks import Expert, NetworkConfig, Sharing
 from overfit.pruning import DENSE
-from overfit.training import DivergedError, OnStep, Trained, TrainingConfig, train
+from overfit.training import DivergedError, OnStep, Trained, train
+from overfit.training_config import TrainingConfig
 
 DIFFICULTY_STEPS = 400
 """Steps of the joint network that finds how hard each patch is: brief, as only ranks matter."""
@@ -101,6 +102,10 @@ class Method(ABC):
         """What experts share; None where each has a network of its own."""
         return None
 
+    def settle(self, scene: Scene, outcome: Outcome, config: TrainingConfig) -> Outcome:
+        """What becomes of a whole training: a method may divide anew by what its experts give."""
+        return outcome
+
     def train(
         self,
         scene: Scene,
@@ -124,7 +129,7 @@ class Method(ABC):
         if shared is not None:
             trained = train(datas, network, config, sharing=shared, **options)  # type: ignore[arg-type]
             parts = [shared.part(trained.network, index) for index in range(len(experts))]
-            return Outcome(tuple(parts), (trained,), division)
+            return self.settle(scene, Outcome(tuple(parts), (trained,), division), config)
         if checkpoint is not None and len(datas) > 1:
             raise CrispcastError("a checkpoint is of one training: train experts one by one")
         each = [train(data, network, config, **options) for data in datas]  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from overfit.methods.interface import Method, Outcome, find_difficulty
 from overfit.methods.plans import decoded, family_plans
 from overfit.methods.scene import Scene
 from overfit.networks import NetworkConfig
-from overfit.training import TrainingConfig
+from overfit.training_config import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Luma only: a video is I420, and chroma is interpolated, so a plan makes one plan
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import cast
 
 import torch
@@ -19,7 +20,7 @@ from overfit.networks.config import NetworkConfig
 from overfit.networks.interpolation import Interpolation
 
 
-class Expert(nn.Module):
+class Expert(nn.Module, ABC):
     """Base of all networks. A kind gives `features`, a choice of inputs gives `forward`.
 
     The layers called `head` and `tail` are the first and the last, which no pruning touches.
@@ -35,9 +36,9 @@ class Expert(nn.Module):
         self.base = Interpolation(config.scale)
         self.shuffle = nn.PixelShuffle(config.scale)
 
+    @abstractmethod
     def features(self, planes: torch.Tensor) -> torch.Tensor:
         """[N, planes, h, w] -> [N, s*s, h, w]."""
-        raise NotImplementedError
 
     def detail(self, luma: torch.Tensor, planes: torch.Tensor) -> torch.Tensor:
         """HR luma [N, 1, s*h, s*w] from the luma and all input planes [N, planes, h, w]."""

@@ -70,6 +70,7 @@ def _qualities(config: EncodeConfig) -> list[int]:
     "overfit.plate_pieces",
     "overfit.pruning",
     "overfit.training",
+    "overfit.training_config",
     "overfit.training_data",
     "overfit.video",
 )

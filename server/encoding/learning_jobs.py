@@ -14,7 +14,8 @@ from overfit.methods.interface import find_difficulty
 from overfit.methods.plans import family_plans
 from overfit.networks import NetworkConfig
 from overfit.pruning import PruningConfig
-from overfit.training import OnStep, TrainingConfig
+from overfit.training import OnStep
+from overfit.training_config import TrainingConfig
 from server.encoding.experts import base_for, choose_plan, is_shipped
 from server.encoding.graph import Task, job_function
 from server.encoding.jobs import cores, read_json, write_json
@@ -28,6 +29,7 @@ _LEARNS = (
     "overfit.networks",
     "overfit.pruning",
     "overfit.training",
+    "overfit.training_config",
     "overfit.training_data",
     "server.encoding.training_jobs",
 )

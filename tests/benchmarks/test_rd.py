@@ -14,7 +14,7 @@ from benchmarks import rd
 from benchmarks.rd_cache import Cache, Clip
 from benchmarks.rd_figures import ClipCurves, figures
 from benchmarks.rd_native import RIVALS, Cover, decoded, native_curve, native_stream
-from benchmarks.rd_ours import OperatingPoint, OursPoint, dense_bytes, ladder
+from benchmarks.rd_ours import Bench, OperatingPoint, OursPoint, dense_bytes, ladder
 from benchmarks.rd_point import RdPoint
 from kernels.compiler import compile_module, decode_plan
 from kernels.errors import CrispcastError
@@ -132,6 +132,7 @@ def ours_point(clip: Clip, size: int, psnr_y: float, **more: Any) -> OursPoint:
         point=OperatingPoint({"lr_crf": 30}),
         total=RdPoint.of(clip, "", size, figure),
         codec="h264",
+        scale=2,
         video=RatePoint(size // 2, psnr_y - 3),
         plates=1,
         plan_bytes=1000,
@@ -141,6 +142,33 @@ def ours_point(clip: Clip, size: int, psnr_y: float, **more: Any) -> OursPoint:
         seconds=12.0,
     )
     return replace(point, **more)
+
+
+@pytest.mark.parametrize("own", [1, 2])
+def test_plain_interpolation_is_measured_around_all_our_totals(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: int
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def ours(_: Bench, clip: Clip, point: OperatingPoint, vmaf: bool = True) -> OursPoint:
+        asked.append(point.settings)
+        size = round(100_000 / 1.1 ** point.settings["lr_crf"])
+        return ours_point(clip, 2 * size, 30.0, scale=point.settings["scale"])
+
+    monkeypatch.setattr(Bench, "ours", ours)
+    points = [
+        ours_point(clip, size, 35.0, codec="av1", scale=own, point=OperatingPoint({"preset": "p"}))
+        for size in (400, 6000)
+    ]
+    curve = Bench(Cache(tmp_path), tmp_path).plain_curve(clip, points)
+    rates = [point.rate for point in curve]
+    assert min(rates) <= 400
+    assert max(rates) >= 6000
+    assert all(point["codec"] == "av1" for point in asked)
+    assert all(point["scale"] == 2 for point in asked)
+    assert all(point["method"] == "none" for point in asked)
+    # What is as large as the source is no small video.
+    assert (points[0].video in curve) == (own == 2)
 
 
 def made_up(clip: Clip, **more: Any) -> ClipCurves:

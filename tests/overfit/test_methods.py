@@ -34,7 +34,8 @@ from overfit.methods.gate import train_gate
 from overfit.methods.plans import base_among, decoded
 from overfit.networks import NetworkConfig
 from overfit.pruning import PruningConfig
-from overfit.training import TrainingConfig, train
+from overfit.training import train
+from overfit.training_config import TrainingConfig
 from overfit.training_data import TrainingData
 from server.encoding.config import METHODS as FACTS
 from tests.overfit.making import texture
@@ -127,19 +128,15 @@ def test_training_is_worth_something(name: str) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_is_the_same_every_time(name: str) -> None:
-    again = run_method(
-        METHODS[name],
-        scene(2),
-        NetworkConfig(units=8, blocks=2),
-        replace(TRAINING, steps=12),
-        CHUNKS[name],
-    )
-    twin = run_method(
-        METHODS[name],
-        scene(2),
-        NetworkConfig(units=8, blocks=2),
-        replace(TRAINING, steps=12),
-        CHUNKS[name],
+    again, twin = (
+        run_method(
+            METHODS[name],
+            scene(2),
+            NetworkConfig(units=8, blocks=2),
+            replace(TRAINING, steps=12),
+            CHUNKS[name],
+        )
+        for _ in range(2)
     )
     assert again.plans == twin.plans
     assert np.array_equal(again.outcome.division.expert_of, twin.outcome.division.expert_of)

@@ -30,7 +30,8 @@ from overfit.networks import (
 )
 from overfit.networks.branches import Branches
 from overfit.pruning import PrunedWeights, PruningConfig, begin_rounding, end_rounding
-from overfit.training import TrainingConfig, _Run, train
+from overfit.training import _Run, train
+from overfit.training_config import TrainingConfig
 from overfit.training_data import TrainingData, previous_frames
 from tests.overfit.making import texture
 from tests.overfit.test_training import KilledError, make_data

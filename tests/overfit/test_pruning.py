@@ -31,7 +31,8 @@ from overfit.pruning import (
 from overfit.pruning.allocation import erk, scaled
 from overfit.pruning.rate_distortion import Choice, cheapest
 from overfit.pruning.schedules import cubic_density
-from overfit.training import TrainingConfig, train
+from overfit.training import train
+from overfit.training_config import TrainingConfig
 from overfit.training_data import Batch, WindowSampler
 from tests.overfit.test_training import KilledError, make_data
 

@@ -13,7 +13,8 @@ from overfit.adam import Adam
 from overfit.inference import interpolate, upscale
 from overfit.networks import NetworkConfig, build
 from overfit.pruning import DENSE
-from overfit.training import DivergedError, TrainingConfig, train
+from overfit.training import DivergedError, train
+from overfit.training_config import TrainingConfig
 from overfit.training_data import (
     TrainingData,
     WindowSampler,

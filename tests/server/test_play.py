@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,8 +20,9 @@ from aiortc.codecs import CODECS, is_rtx
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 
-from client_sdk.contract import Package, open_package
+from client_sdk.contract import MANIFEST_FILE, Package, open_package
 from client_sdk.contract.asset_frames import AssetFrame, encode_frame
+from client_sdk.contract.control import ChooseRung, encode_message
 from client_sdk.picture import planes_of
 from client_sdk.play_stats import PlayStats
 from client_sdk.playback import PlayOptions, identity_of
@@ -285,6 +287,26 @@ def test_a_hostile_message_ends_that_session_and_no_other(
     complaint, stats = asyncio.run(run())
     assert "the server ended the play" in complaint
     assert stats.frames == FRAMES
+
+
+def test_a_rung_of_another_codec_than_was_agreed_on_is_refused(
+    tiny: Package, tiny_av1_path: Path, tmp_path: Path
+) -> None:
+    both = Path(shutil.copytree(tiny_av1_path, tmp_path / "tiny.crisp"))
+    shutil.copyfile(tiny.video_path(0), both / "video" / "other.mp4")
+    shutil.copyfile(both / "maps" / "lr.maps", both / "maps" / "other.maps")
+    manifest = open_package(both).manifest
+    names = {"name": "other", "file": "video/other.mp4", "maps_file": "maps/other.maps"}
+    other = tiny.manifest.rungs[0].model_copy(update=names)
+    two = manifest.model_copy(update={"rungs": (*manifest.rungs, other)})
+    (both / MANIFEST_FILE).write_bytes(two.to_bytes())
+
+    async def run() -> str:
+        async with serving(both) as served, asyncio.timeout(PATIENCE):
+            message = encode_message(ChooseRung(rung=1))
+            return await talk(served, lambda session: session.channel.send(message))
+
+    assert "another codec" in asyncio.run(run())
 
 
 def test_a_seek_goes_on_at_the_idr_before_with_the_right_plans(

@@ -16,7 +16,8 @@ from client_sdk.contract.patch_map import FILE_HEADER
 from client_sdk.upscaler import Upscaler
 from kernels import bases
 from kernels.errors import CrispcastError
-from overfit.training import TrainingConfig, _Run
+from overfit.training import _Run
+from overfit.training_config import TrainingConfig
 from overfit.video import read_rung
 from server.encoding import EncodeConfig, EncodeResult, encode
 from tests.overfit.making import picture, texture, write_frames

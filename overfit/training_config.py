@@ -1,0 +1,62 @@
+"""How an expert is trained: the settings, and what they become from a base or with branches."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from kernels.errors import CrispcastError
+from overfit.pruning import PruningConfig
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How an expert is trained.
+
+    steps: updates in all, at most. budget: seconds that they may take, at most. batch: windows an
+    update. tile: side of a window in LR pixels without its halo (three of 96 cost as much as eight
+    of 48, and teach half as much again). pruning: which weights survive, and how. round_begin:
+    progress from which weights are rounded to `bits` and, with `codes`, the values between layers
+    to 8. plate_dropout: fraction of windows shown without their plate.
+    """
+
+    steps: int = 3000
+    budget: float | None = None
+    batch: int = 3
+    tile: int = 96
+    learning_rate: float = 2e-3
+    warmup: int = 100
+    clip: float = 1.0
+    loss: Literal["l1", "charbonnier", "l2"] = "l2"
+    pruning: PruningConfig = field(default_factory=PruningConfig)
+    round_begin: float = 0.85
+    bits: int = 5
+    codes: bool = True
+    plate_dropout: float = 0.1
+    seed: int = 1
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.tile < 16:
+            raise CrispcastError(f"tiles of {self.tile} pixels are mostly halo; choose 16 or more")
+        if self.steps < 1 or self.batch < 1 or self.threads < 1:
+            raise CrispcastError("steps, batch and threads must be at least 1")
+        if self.budget is not None and not 0 < self.budget < math.inf:
+            raise CrispcastError(f"a budget of {self.budget:g} s is no time to train in")
+        if not self.pruning.end <= self.round_begin <= 1:
+            raise CrispcastError("pruning ends, then rounding begins, as fractions of 1")
+        if not 4 <= self.bits <= 8:
+            raise CrispcastError(f"weights of {self.bits} bits are not supported; choose 4 to 8")
+        if not 0 <= self.plate_dropout <= 1:
+            raise CrispcastError(f"plate dropout {self.plate_dropout:g} is not from 0 to 1")
+
+    def from_base(self) -> TrainingConfig:
+        """The same from a pruned base: its taps are kept, and rounding comes early."""
+        pruning = replace(self.pruning, begin=0.0, end=0.01)
+        return replace(self, pruning=pruning, warmup=20, round_begin=0.6)
+
+    def with_branches(self) -> TrainingConfig:
+        """The same with time for branches, which become one kernel where pruning begins."""
+        begin = max(self.pruning.begin, min(0.35, self.pruning.end))
+        return replace(self, pruning=replace(self.pruning, begin=begin))
