@@ -138,7 +138,13 @@ def survey(
         _encode(
             sample,
             info,
-            RungConfig(crf=crf, codec=config.codec, preset=_PRESET[config.codec], still=still),
+            RungConfig(
+                crf=crf,
+                codec=config.codec,
+                preset=_PRESET[config.codec],
+                still=still,
+                filtered=not learns,
+            ),
         )
         for crf in crfs
     ]

@@ -21,6 +21,8 @@ class RungConfig:
 
     `crf`: above 0, up to `LARGEST_CRF` of the codec. `preset`: x264's words; AV1 has presets of
     like patience. `still`: what stands still has a plate, so the bits belong to what moves.
+    `filtered`: AV1's pictures that others are predicted from are filtered over time first, which
+    saves bytes and takes detail away that networks use.
     """
 
     crf: float | None = None
@@ -28,6 +30,7 @@ class RungConfig:
     codec: Codec = "h264"
     preset: Effort = "slow"
     still: bool = False
+    filtered: bool = False
 
     def __post_init__(self) -> None:
         if self.codec not in LARGEST_CRF:

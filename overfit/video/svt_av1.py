@@ -27,7 +27,6 @@ _PARAMS = {
     "tune": "1",  # to the least squared error, which is what a network is trained to
     "keyint": "-1",  # key frames where segments start, and nowhere else
     "scd": "0",
-    "enable-tf": "0",  # temporal filtering takes detail away that networks use
 }
 _SAFE_SIDE = 64
 """With a side of less than 26 and another above 64, two threads of SVT-AV1 4.1 wait for ever."""
@@ -113,6 +112,7 @@ def _encoder(config: RungConfig, crf: float, small: bool) -> Encoder:
     os.environ.setdefault("SVT_LOG", "1")
     # Threads do not follow the machine.
     params = {"crf": f"{crf:g}", **_PARAMS, "lp": "1" if small else "2"}
+    params["enable-tf"] = str(int(config.filtered))
     if config.still:
         # As many bits for all blocks: what much is predicted from has a plate and needs no more.
         params["aq-mode"] = "0"

@@ -110,6 +110,7 @@ def encode_rung(task: Task) -> None:
             codec=task.config["codec"],
             preset=task.config["preset"],
             still=still_share(task.inputs) > 0.5,
+            filtered=scale == 1,
         ),
         on_progress=task.report,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from PIL import Image
 
 from client_sdk.contract.plate import decode_plate
 from kernels.errors import CrispcastError
+from overfit.metrics import psnr_y
 from overfit.plates import (
     PlateConfig,
     Plates,
@@ -138,6 +141,25 @@ def test_a_plate_is_monochrome_and_close(quality: int) -> None:
     assert plate.luma.shape == still.shape
     assert np.abs(plate.luma.astype(int) - still).mean() < (12 if quality == 50 else 3)
     assert b"av1C" in plate.pieces[0].data
+
+
+def test_a_plate_has_the_least_squared_error_for_its_bytes() -> None:
+    """And not what libaom's own tuning finds best for eyes."""
+
+    def for_eyes(quality: int) -> tuple[int, float]:
+        file = io.BytesIO()
+        options = {"quality": quality, "speed": 4, "subsampling": "4:0:0", "range": "full"}
+        Image.fromarray(still).save(file, "AVIF", **options)
+        return file.tell(), psnr_y(still, decode_plate(file.getvalue(), 192, 144))
+
+    y, x = np.mgrid[0:144, 0:192]
+    noise = np.random.default_rng(3).normal(0, 9, x.shape) * (x > 70)
+    waves = 110 + 60 * np.sin(x / 17 + y / 23) + 40 * ((x // 24 + y // 24) % 2)
+    still = np.clip(waves + noise, 0, 255).astype(np.uint8)
+    (coarse, low), (fine, high) = for_eyes(70), for_eyes(80)
+    plate = encode_plate(still, PlateConfig(quality=70))
+    there = low + (high - low) * math.log(plate.size / coarse) / math.log(fine / coarse)
+    assert psnr_y(still, plate.luma) > there + 0.3
 
 
 @pytest.mark.parametrize("wrong", [{"quality": 0}, {"samples": 4}, {"speed": 11}])

@@ -189,6 +189,27 @@ def test_no_thread_keeps_a_real_time_priority(source: Path, tmp_path: Path) -> N
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
+def test_filtering_over_time_saves_bytes_where_there_is_noise(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).normal(0, 4, (24, 96, 128))
+    chroma = np.full((48, 64), 128, np.uint8)
+    wall = picture(0, 128, 96).astype(float)
+    frames = [
+        (np.clip(wall + noise[n], 0, 255).astype(np.uint8), chroma, chroma) for n in range(24)
+    ]
+    info = probe(write_video(tmp_path / "a.mp4", width=128, height=96, frames=24))
+    plain, filtered = (
+        write_rung(
+            lambda: frames,
+            tmp_path / "rung.mp4",
+            info=info,
+            starts=[0],
+            config=RungConfig(crf=40, codec="av1", preset="fast", filtered=filtered),
+        )
+        for filtered in (False, True)
+    )
+    assert filtered.bytes < plain.bytes
+
+
 def test_av1_goes_on_beyond_the_crf_that_ffmpeg_knows(source: Path, tmp_path: Path) -> None:
     sizes = [
         encode(source, tmp_path / "r.mp4", [0], RungConfig(crf=crf, codec="av1"))[1].bytes
