@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +23,7 @@ from torch import nn
 
 from kernels.errors import CrispcastError
 from kernels.plan import PlanIR
+from overfit import checkpoint as checkpoints
 from overfit.adam import Adam
 from overfit.networks import (
     Expert,
@@ -41,7 +39,6 @@ from overfit.pruning import Pruner, begin_rounding, end_rounding
 from overfit.training_config import TrainingConfig
 from overfit.training_data import Batch, TrainingData, WindowSampler
 
-_CHECKPOINT_SECONDS = 15.0
 _SETTLING_BATCHES = 8
 _CALIBRATION_BATCHES = 4
 _KEEP = 0.98
@@ -225,7 +222,7 @@ class _Run:
                 self.pruner.after_update(self.step, self.progress)
             if self.on_progress is not None and (self.step % 20 == 0 or self.progress == 1):
                 self.on_progress(self.step, self.progress, self.psnr())
-            if self.checkpoint is not None and now - saved > _CHECKPOINT_SECONDS:
+            if self.checkpoint is not None and now - saved > checkpoints.SECONDS:
                 self._save(self.checkpoint)
                 saved = now
         if not self.rounding:
@@ -349,25 +346,11 @@ class _Run:
             "branches": self.branches,
             "rounding": self.rounding,
         }
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            torch.save(state, part)
-            part.replace(path)
-        except (OSError, RuntimeError):  # torch's own is how a full disk shows
-            # Training goes on without; only a kill would lose more.
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+        checkpoints.save(path, state)
 
     def _restore(self) -> None:
-        if self.checkpoint is None or not self.checkpoint.is_file():
-            return
-        try:
-            state: dict[str, Any] = torch.load(
-                self.checkpoint, map_location=self.device, weights_only=True
-            )
-        except Exception:  # A damaged checkpoint costs its training, nothing else.
-            return
-        if state.get("key") != self.key or (self.calm and not state["calm"]):
+        state = checkpoints.load(self.checkpoint, self.key, self.device)
+        if state is None or (self.calm and not state["calm"]):
             return
         if not state["branches"]:
             self._fold()

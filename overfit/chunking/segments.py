@@ -90,10 +90,10 @@ def make_segments(
     """Contiguous segments of `frames` frames: cut at scene changes, none too short or too long.
 
     A cut that would leave less than `shortest` on either side is dropped (a flash is no scene);
-    a scene longer than `longest` is split evenly.
+    a scene longer than `longest`, to the nearest frame, is split evenly.
     """
     shortest = max(1, math.ceil(config.shortest * fps))
-    longest = max(shortest, math.floor(config.longest * fps))
+    longest = max(shortest, round(config.longest * fps))
     kept = [0]
     for cut in sorted(set(cuts)):
         if cut - kept[-1] >= shortest and frames - cut >= shortest:

@@ -116,9 +116,10 @@ def _segment_parts(
         return (SegmentParts(PatchMap.uniform(width, height, 0)),) * count
     kept: list[int] = read_json(inputs["truth"] / "frames.json")["segments"]
     division = Division.load(inputs.get("experts", inputs["chunks"]))
-    plates = read_json(inputs["plates"] / "plates.json")
+    pictures = inputs.get("refined", inputs["plates"])
+    plates = read_json(pictures / "plates.json")
     grid = Grid(width, height, *choose_patch_size(width, height))
-    plans = {expert: _plan(inputs, expert) for expert in division.experts()}
+    plans = {expert: plan_of(inputs, expert) for expert in division.experts()}
     parts = []
     for index in range(count):
         # The nearest training segment: itself, unless the video is long.
@@ -139,14 +140,14 @@ def _segment_parts(
             SegmentParts(
                 PatchMap(grid, tuple(_renamed(cell, local) for cell in cells)),
                 tuple(plans[expert] for expert in named),
-                () if plate < 0 else _pieces(inputs["plates"], plates["files"][plate], canvas),
+                () if plate < 0 else _pieces(pictures, plates["files"][plate], canvas),
                 None if canvas is None else np.array(plates["views"][nearest], np.int32),
             )
         )
     return tuple(parts)
 
 
-def _plan(inputs: Mapping[str, Path], expert: int) -> bytes:
+def plan_of(inputs: Mapping[str, Path], expert: int) -> bytes:
     """The plan of an expert, from 0."""
     if "experts" in inputs:
         return (inputs["experts"] / f"expert-{expert}.plan").read_bytes()

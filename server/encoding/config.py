@@ -82,6 +82,8 @@ SURVEY_SHARE = 0.2
 """Of the budget, for the survey's networks together."""
 CHUNKS_SHARE = 0.1
 """Of the budget, for the network that finds how hard patches are, where a method asks for it."""
+_REFINING = 30
+"""Rounds in which plates are refined, at most; short trainings refine less."""
 
 
 TRIALS_SHARE = 0.5
@@ -317,6 +319,11 @@ class EncodeConfig:
         chunks = CHUNKS_SHARE * self.budget if self.ranks else 0.0
         left = self.budget - survey - chunks
         return Shares(survey or None, chunks or None, left / max(1, self.trainings))
+
+    @property
+    def refining(self) -> int:
+        """Rounds in which plates are refined: none where a budget bounds all training."""
+        return 0 if self.budget is not None else min(_REFINING, self.work.steps // 50)
 
     @property
     def canonical(self) -> dict[str, object]:

@@ -62,6 +62,7 @@ def _qualities(config: EncodeConfig) -> list[int]:
 @job_function(
     "overfit.survey",
     "overfit.adam",
+    "overfit.checkpoint",
     "overfit.chunking",
     "overfit.inference",
     "overfit.metrics",

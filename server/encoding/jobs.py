@@ -3,7 +3,7 @@
     source ─► probe ─► segments ─► truth ─► still ─► rung ─► low ─┬─► chunks ─┐
                 │                                                 └─► plates ─┴─► expert 1 … k
                 └─► audio                                                              │
-                                                          (package) ◄── trial ◄────────┘
+                                            (package) ◄── trial ◄── refined plates ◄───┘
 
 Artefacts hold JSON, .npy arrays, MP4, Ogg, AVIF and plans; the next job reads them from there.
 """

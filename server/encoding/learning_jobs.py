@@ -21,8 +21,9 @@ from server.encoding.graph import Task, job_function
 from server.encoding.jobs import cores, read_json, write_json
 from server.encoding.training_jobs import Footage, Plates
 
-_LEARNS = (
+LEARNS = (
     "overfit.adam",
+    "overfit.checkpoint",
     "overfit.chunking",
     "overfit.inference",
     "overfit.methods",
@@ -33,7 +34,7 @@ _LEARNS = (
     "overfit.training_data",
     "server.encoding.training_jobs",
 )
-_COMPILES = (
+COMPILES = (
     "kernels.bases",
     "kernels.compiler",
     "kernels.graph",
@@ -49,7 +50,7 @@ TRIAL_STEPS = (40, 600)
 """At least and at most."""
 
 
-@job_function(*_LEARNS)
+@job_function(*LEARNS)
 def find_chunks(task: Task) -> None:
     """→ chunks.npy, and taught.npy where not all patches are trained on: see `Division`.
 
@@ -79,7 +80,7 @@ def find_chunks(task: Task) -> None:
     method.divide(scene, chunks, difficulty).save(task.out)
 
 
-@job_function(*_LEARNS, *_COMPILES)
+@job_function(*LEARNS, *COMPILES)
 def train_expert(task: Task) -> None:
     """→ expert.plan, expert.json (running PSNR in dB, density, steps); none if no patch is its."""
     division = Division.load(task.inputs["chunks"])
@@ -91,7 +92,7 @@ def train_expert(task: Task) -> None:
     write_json(task.out / "expert.json", {**_facts(outcome), "form": chosen.form})
 
 
-@job_function(*_LEARNS, *_COMPILES)
+@job_function(*LEARNS, *COMPILES)
 def train_experts(task: Task) -> None:
     """→ expert-0.plan … of experts that share a network, their division anew, experts.json."""
     division = Division.load(task.inputs["chunks"])
@@ -106,7 +107,7 @@ def train_experts(task: Task) -> None:
 def _train(task: Task, division: Division, experts: list[int]) -> tuple[Outcome, bytes | None]:
     """Train these experts as a job does; the base that they began at."""
     config = task.config
-    scene, network = _subject(task)
+    scene, network = subject(task)
     training = _training(task, network)
     base = base_for(network, config["pruning"]["density"], task.inputs)
     if base is not None:
@@ -126,7 +127,7 @@ def _train(task: Task, division: Division, experts: list[int]) -> tuple[Outcome,
     return outcome, base
 
 
-def _subject(task: Task) -> tuple[Scene, NetworkConfig]:
+def subject(task: Task) -> tuple[Scene, NetworkConfig]:
     """What experts are trained on, and their shape."""
     config = task.config
     footage = Footage.of(task)
@@ -163,11 +164,11 @@ def _progress(task: Task) -> OnStep:
     return lambda _, progress, psnr: task.report(progress, psnr)
 
 
-@job_function(*_LEARNS, *_COMPILES)
+@job_function(*LEARNS, *COMPILES)
 def try_methods(task: Task) -> None:
     """→ method.json: the method that `auto` chooses, its chunks, and what each trial gave."""
     config = task.config
-    scene, network = _subject(task)
+    scene, network = subject(task)
     steps = int(np.clip(TRIAL_SHARE * config["steps"], *TRIAL_STEPS))
     training = replace(
         _training(task, network),

@@ -257,7 +257,9 @@ def _learned(
     rung: Job,
 ) -> dict[str, Job | SourceFile]:
     """The jobs that experts need of the rung, and the experts."""
+    from overfit.plates import PlateConfig
     from server.encoding import jobs, learning_jobs, training_jobs
+    from server.encoding.refining import refine_plates
 
     work = config.work
     bases = {
@@ -282,14 +284,15 @@ def _learned(
         footage,
         10 if config.ranks else 0.1,
     )
+    quality = config.plate_quality or PlateConfig.quality
     plates = Job(
         "plates",
         training_jobs.find_plates,
-        {"plates": config.plates, "canvas": config.canvas, "quality": config.plate_quality or 70},
+        {"plates": config.plates, "canvas": config.canvas, "quality": quality},
         {**footage, "rung": rung, **still},
         4 if config.plates == "auto" else 0.1,
     )
-    learned = {"low": low, "chunks": chunks, "plates": plates}
+    learned: dict[str, Job | SourceFile] = {"low": low, "chunks": chunks, "plates": plates}
     training = {
         "method": config.method,
         "network": config.network,
@@ -306,19 +309,24 @@ def _learned(
         tried = {**footage, "plates": plates, "rung": rung}
         return {**learned, "method": Job("method", learning_jobs.try_methods, training, tried, 30)}
     inputs: dict[str, Job | SourceFile] = {**footage, "chunks": chunks, "plates": plates, **bases}
+    experts: dict[str, Job | SourceFile]
     if config.facts.together:
         job = Job("experts", learning_jobs.train_experts, training, inputs, 60)
-        return {**learned, "experts": job}
-    experts = {
-        f"expert-{index}": Job(
-            f"expert-{index}",
-            learning_jobs.train_expert,
-            {"chunk": index, **training},
-            inputs,
-            60 / config.experts,
-        )
-        for index in range(config.experts)
-    }
+        experts = {"experts": job}
+    else:
+        experts = {
+            f"expert-{index}": Job(
+                f"expert-{index}",
+                learning_jobs.train_expert,
+                {"chunk": index, **training},
+                inputs,
+                60 / config.experts,
+            )
+            for index in range(config.experts)
+        }
+    if config.plates == "auto":
+        refining = {**training, "rounds": config.refining, "quality": quality}
+        learned["refined"] = Job("refined", refine_plates, refining, {**inputs, **experts}, 15)
     return {**learned, **experts}
 
 

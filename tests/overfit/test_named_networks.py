@@ -151,7 +151,7 @@ def test_branches_and_sharing_go_with_any_pruning_and_are_resumed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("overfit.training._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("overfit.checkpoint.SECONDS", 0.0)
     data = make_data()
     datas = [data] * (1 if sharing is None else sharing.experts)
     network = NetworkConfig(units=8, blocks=2, branches=True)

@@ -108,7 +108,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(
     allocation: str,
     stop: int,
 ) -> None:
-    monkeypatch.setattr("overfit.training._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("overfit.checkpoint.SECONDS", 0.0)
     config = training(pattern, schedule, allocation)
     whole = train(DATA, NETWORK, config).network
     checkpoint = tmp_path / "expert.pt"

@@ -28,6 +28,11 @@ def test_a_cut_is_kept_and_long_scenes_are_split_evenly() -> None:
     assert [(s.start, s.frames) for s in segments[:3]] == [(0, 30), (30, 30), (60, 47)]
 
 
+def test_two_seconds_are_sixty_frames_of_television() -> None:
+    segments = make_segments(300, [], Fraction(30000, 1001), CONFIG)
+    assert [s.frames for s in segments] == [60] * 5
+
+
 def test_cuts_closer_than_a_second_are_merged() -> None:
     starts = [s.start for s in make_segments(100, [30, 40, 45, 95], Fraction(25), CONFIG)]
     assert starts == [0, 30, 65]

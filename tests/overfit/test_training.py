@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
 def test_a_stopped_training_goes_on_and_ends_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
-    monkeypatch.setattr("overfit.training._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("overfit.checkpoint.SECONDS", 0.0)
     whole = train(make_data(), NETWORK, config(steps=60)).network
     checkpoint = tmp_path / "expert.pt"
 
@@ -124,7 +124,7 @@ def test_a_checkpoint_that_cannot_be_written_costs_no_training(
         path.write_bytes(b"half of it")
         raise RuntimeError("PytorchStreamWriter failed writing file")
 
-    monkeypatch.setattr("overfit.training._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("overfit.checkpoint.SECONDS", 0.0)
     monkeypatch.setattr("torch.save", full)
     train(make_data(), NETWORK, config(steps=20), checkpoint=tmp_path / "expert.pt")
     assert list(tmp_path.iterdir()) == []
@@ -240,7 +240,7 @@ class KilledError(Exception):
 def test_what_a_killed_training_took_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("overfit.training._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("overfit.checkpoint.SECONDS", 0.0)
     endless = config(steps=10_000_000, budget=1.0)
 
     def kill(_: int, progress: float, __: float) -> None:
@@ -293,7 +293,7 @@ def test_a_training_that_diverges_twice_is_refused_with_a_sentence() -> None:
 def test_a_killed_second_attempt_goes_on_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("overfit.training._CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("overfit.checkpoint.SECONDS", 0.0)
     file, told = tmp_path / "expert.pt", []
     attempts: list[int] = []
 

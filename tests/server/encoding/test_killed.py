@@ -12,10 +12,10 @@ from pathlib import Path
 from tests.overfit.making import texture, write_frames
 
 COMMAND = """
-import os, signal, sys, crispcast, overfit.training as training
+import os, signal, sys, crispcast, overfit.checkpoint, overfit.training as training
 
 number, step = int(sys.argv.pop(1)), int(sys.argv.pop(1))
-training._CHECKPOINT_SECONDS = 0
+overfit.checkpoint.SECONDS = 0
 restore, save, begun = training._Run._restore, training._Run._save, []
 
 def told(run):
