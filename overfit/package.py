@@ -34,6 +34,8 @@ from client_sdk.contract.patch_map import FILE_HEADER, PatchMap, encode_record
 from client_sdk.contract.plate import Region
 from kernels.errors import PackageError
 
+REPORT_FOLDER, SURVEY_FILE = "report", "survey.json"
+
 
 @dataclass(frozen=True)
 class PlateParts:
@@ -85,7 +87,10 @@ class AudioParts:
 
 @dataclass(frozen=True)
 class PackageParts:
-    """All that goes into a package. `config` is the canonical encode configuration (JSON)."""
+    """All that goes into a package. `config` is the canonical encode configuration (JSON).
+
+    `survey` is for its report, and no viewer downloads it.
+    """
 
     name: str
     source: Source
@@ -95,6 +100,7 @@ class PackageParts:
     rungs: tuple[RungParts, ...]
     audio: AudioParts | None = None
     quality: tuple[SegmentQuality, ...] | None = None
+    survey: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -227,6 +233,9 @@ def _write(folder: Path, parts: PackageParts) -> Manifest:
         quality=parts.quality,
     )
     (folder / MANIFEST_FILE).write_bytes(manifest.to_bytes())
+    if parts.survey is not None:
+        (folder / REPORT_FOLDER).mkdir()
+        (folder / REPORT_FOLDER / SURVEY_FILE).write_bytes(parts.survey)
     return manifest
 
 

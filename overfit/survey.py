@@ -27,6 +27,7 @@ from overfit.metrics import psnr_y
 from overfit.networks import Expert, NetworkConfig
 from overfit.plates import Plate, PlateConfig, encode_plate, global_motion, temporal_median
 from overfit.pruning import DENSE
+from overfit.survey_point import SurveyPoint
 from overfit.training import DivergedError, OnStep, train
 from overfit.training_config import TrainingConfig
 from overfit.training_data import TrainingData
@@ -78,22 +79,6 @@ class SurveyConfig:
     budget: float | None = None
     seed: int = 0
     threads: int = 2
-
-
-@dataclass(frozen=True)
-class SurveyPoint:
-    """One combination: bytes for the whole video, and what quality they would give.
-
-    quality: of the plates, or 0 without any. psnr_y: dB expected, mean over the frames compared.
-    """
-
-    codec: Codec
-    scale: int
-    crf: float
-    quality: int
-    video_bytes: int
-    plate_bytes: int
-    psnr_y: float
 
 
 @dataclass(frozen=True)

@@ -130,13 +130,22 @@ def join_surveys(task: Task) -> None:
     write_json(task.out / "survey.json", facts)
 
 
+def expected(survey: Path) -> bytes:
+    """What the survey job left in `survey`, for the report of the package."""
+    from overfit.rd_curves import surveyed
+    from overfit.survey_point import SurveyPoint
+
+    facts: Mapping[str, Any] = read_json(survey / "survey.json")
+    return surveyed([SurveyPoint(**point) for point in facts["points"]], facts["seconds"])
+
+
 def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
     """The settings that meet the target of `config`, by what the survey job left in `survey`.
 
     Raises CrispcastError where no surveyed combination meets it.
     """
     from overfit.choice import choose_by_bytes, choose_by_psnr
-    from overfit.survey import SurveyPoint
+    from overfit.survey_point import SurveyPoint
 
     facts: Mapping[str, Any] = read_json(survey / "survey.json")
     points = [SurveyPoint(**point) for point in facts["points"]]

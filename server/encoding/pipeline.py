@@ -107,7 +107,7 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     try:
         source = SourceFile(config.source, hash_file(config.source))
         budgeted = config.target_kbps is not None
-        config = _settled(config, source, store, on_progress)
+        config, survey = _settled(config, source, store, on_progress)
         check_network(config.method, config.network, config.work.blocks)
         if config.method == "auto":
             config = _with_method(config, source, store, on_progress)
@@ -120,7 +120,8 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
         artefacts = _engine(config).run([graph], store, tracker)
         folders = {name: artefact.folder for name, artefact in artefacts.items()}
         trials = load_trials(folders["trial"])
-        parts = assemble({**folders, "source": config.source}, _assembly_config(config), trials)
+        inputs = {**folders, "source": config.source}
+        parts = replace(assemble(inputs, _assembly_config(config), trials), survey=survey)
     except OSError as error:
         where = error.filename or store.root
         raise CrispcastError(
@@ -150,20 +151,21 @@ def _notes(folders: Mapping[str, Path]) -> tuple[str, ...]:
 
 def _settled(
     config: EncodeConfig, source: SourceFile, store: Store, on_progress: OnProgress | None
-) -> EncodeConfig:
-    """The configuration with everything decided that it left open."""
+) -> tuple[EncodeConfig, bytes | None]:
+    """The configuration with everything decided that it left open; what a survey expected."""
     from overfit.video import probe
-    from server.encoding.decision import decided, sized, survey_job
+    from server.encoding.decision import decided, expected, sized, survey_job
 
     if config.targeted:
         job = survey_job(config, source)
         tracker = _Tracker(in_order([job]), on_progress)
-        return decided(config, _engine(config).run([job], store, tracker)["survey"].folder)
+        survey = _engine(config).run([job], store, tracker)["survey"].folder
+        return decided(config, survey), expected(survey)
     config = replace(config, scale=config.scale or 2)
     if config.max_compute is None:
-        return config
+        return config, None
     info = probe(config.source)
-    return sized(config, info.width * info.height)
+    return sized(config, info.width * info.height), None
 
 
 def _with_method(

@@ -11,7 +11,8 @@ import pytest
 
 from client_sdk.contract import open_package
 from kernels.errors import CrispcastError
-from overfit.survey import SurveyPoint
+from overfit.rd_curves import read_survey
+from overfit.survey_point import SurveyPoint
 from server.encoding import EncodeConfig, encode
 from server.encoding.config import DEVICES
 from server.encoding.decision import decided, sized, weights, with_canvases
@@ -171,6 +172,8 @@ def test_an_encode_keeps_to_its_target(tmp_path: Path, codec: Literal["av1", "h2
         assert manifest.rungs[0].codec == codec
         assert 0.5 * target < result.sizes.kbps(result.sizes.total, manifest) < 1.1 * target
         video[target] = result.sizes.video
+        expected = read_survey(result.package / "report" / "survey.json")
+        assert [curve.name for curve in expected] == ["scale 1", "scale 2"]
     assert video[480.0] > 1.5 * video[200.0]
 
 
