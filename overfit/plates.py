@@ -146,7 +146,7 @@ def make_plates(
         edges = np.linspace(start, stop, count + 1).round().astype(int).tolist()
         for first, last in itertools.pairwise(edges):
             share = video_bytes * (last - first) / len(lr)
-            median = temporal_median(hr, _spread(first, last, config.samples))
+            median = temporal_median(hr, spread(first, last, config.samples))
             thumbnail = _thumbnail(median)
             alike = [plates[index] for index in _most_alike(thumbnail, thumbnails)]
             footage = (hr, lr, scale, (first, last))
@@ -175,7 +175,7 @@ def _plate_of_span(
 
     `plates` are earlier ones: pieces of the one that suits best cost nothing.
     """
-    tested = _spread(*span, 5)
+    tested = spread(*span, 5)
     offers = [promise(hr, lr, scale, tested, plate.luma) for plate in plates]
     earlier = max(range(len(plates)), key=lambda index: offers[index].gain, default=-1)
     height, width = hr.shape[1:]
@@ -227,13 +227,13 @@ def _most_alike(
 
 def shot_motion(hr: U8, scale: int, start: int, stop: int, config: PlateConfig) -> float:
     """`global_motion` of a shot of u8 [T, s*h, s*w], in LR pixels."""
-    return global_motion(_shrunk(hr, scale, _spread(start, stop, config.samples)))
+    return global_motion(_shrunk(hr, scale, spread(start, stop, config.samples)))
 
 
 def stillness(hr: U8, scale: int, start: int, stop: int, config: PlateConfig) -> float:
     """dB that the shot's median promises beside its LR before that is coded."""
-    numbers = _spread(start, stop, config.samples)
-    tested = _spread(start, stop, 5)
+    numbers = spread(start, stop, config.samples)
+    tested = spread(start, stop, 5)
     median = temporal_median(hr, numbers)
     low = _shrunk(hr, scale, tested)
     return promise(hr[tested], low, scale, range(len(tested)), median).gain
@@ -274,7 +274,7 @@ def global_motion(frames: U8) -> float:
         return math.inf
     ends = np.array([(0, 0), (width, 0), (0, height), (width, height)], np.float64)
     shifts = []
-    for index in _spread(0, len(frames), 9):
+    for index in spread(0, len(frames), 9):
         frame = np.ascontiguousarray(frames[index])
         there, found, _ = cv2.calcOpticalFlowPyrLK(reference, frame, corners, corners.copy())
         back, again, _ = cv2.calcOpticalFlowPyrLK(frame, reference, there, there.copy())
@@ -357,7 +357,7 @@ def _encode_piece(luma: U8, region: Region, config: PlateConfig) -> Piece:
     return Piece.of(region, data, decode_plate(data, width, height))
 
 
-def _spread(start: int, stop: int, count: int) -> list[int]:
+def spread(start: int, stop: int, count: int) -> list[int]:
     """Up to `count` frame numbers from start to stop - 1, evenly."""
     numbers: NDArray[np.float64] = np.linspace(start, stop - 1, min(count, stop - start))
     return sorted(set(numbers.round().astype(int).tolist()))

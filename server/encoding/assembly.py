@@ -10,6 +10,7 @@ import numpy as np
 from client_sdk.contract import Colour, Grid, PatchMap, SegmentQuality, Source
 from client_sdk.contract.manifest import MAX_EXPERTS
 from client_sdk.contract.patch_map import Cell
+from overfit.chroma import Key
 from overfit.chunking import choose_patch_size
 from overfit.methods.plans import base_among
 from overfit.methods.scene import Division
@@ -22,6 +23,7 @@ from overfit.package import (
     segments_of,
 )
 from overfit.trial import SegmentTrial, quality_of
+from server.encoding.chroma_job import chroma_of
 from server.encoding.graph import Json, hash_file
 from server.encoding.jobs import load_info, read_json
 
@@ -51,6 +53,7 @@ def assemble(
     scale = config["scale"]
     samples = info.width * info.height
     parts = _segment_parts(inputs, rung["width"], rung["height"], len(segments), trials, samples)
+    coloured = any(piece.chroma is not None for part in parts for piece in part.plate)
     audio = read_json(inputs["audio"] / "audio.json")
     quality = None
     if trials is not None:
@@ -92,6 +95,7 @@ def assemble(
                 sha256=rung["sha256"],
                 bytes=rung["bytes"],
                 segments=parts,
+                chroma_tolerance=chroma_of(inputs["chroma"])[0] if coloured else None,
             ),
         ),
         audio=None
@@ -119,6 +123,7 @@ def _segment_parts(
     plates = read_json(inputs["plates"] / "plates.json")
     grid = Grid(width, height, *choose_patch_size(width, height))
     plans = {expert: _plan(inputs, expert) for expert in division.experts()}
+    chroma = chroma_of(inputs["chroma"])[1] if "chroma" in inputs else {}
     parts = []
     for index in range(count):
         # The nearest training segment: itself, unless the video is long.
@@ -139,7 +144,9 @@ def _segment_parts(
             SegmentParts(
                 PatchMap(grid, tuple(_renamed(cell, local) for cell in cells)),
                 tuple(plans[expert] for expert in named),
-                () if plate < 0 else _pieces(inputs["plates"], plates["files"][plate], canvas),
+                ()
+                if plate < 0
+                else _pieces(inputs["plates"], plates["files"][plate], canvas, chroma),
                 None if canvas is None else np.array(plates["views"][nearest], np.int32),
             )
         )
@@ -192,10 +199,15 @@ def _paying(cells: Sequence[Cell], pays: Sequence[bool]) -> list[Cell]:
 
 
 def _pieces(
-    folder: Path, files: Sequence[Mapping[str, Any]], canvas: Sequence[int] | None
+    folder: Path,
+    files: Sequence[Mapping[str, Any]],
+    canvas: Sequence[int] | None,
+    chroma: Mapping[Key, bytes],
 ) -> tuple[PlateParts, ...]:
     if canvas is not None:
         return (PlateParts((folder / files[0]["name"]).read_bytes(), None, (canvas[0], canvas[1])),)
-    return tuple(
-        PlateParts((folder / file["name"]).read_bytes(), tuple(file["region"])) for file in files
-    )
+    pieces = []
+    for file in files:
+        path, region = folder / file["name"], tuple(file["region"])
+        pieces.append(PlateParts(path.read_bytes(), region, chroma=chroma.get((region, path.stem))))
+    return tuple(pieces)
