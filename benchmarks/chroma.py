@@ -3,10 +3,10 @@
     CLIP, and a recording of a screen that is drawn here ──► encode, chroma auto ──► PSNR-RGB, bytes
                                                         └──► encode, chroma off, at some CRFs
 
-    python -m benchmarks.chroma [--clip VIDEO] [--crf 33] [--steps 300] [--json FILE]
+    python -m benchmarks.chroma [--clip VIDEO]… [--crf 33] [--steps 300] [--json FILE]
 
 `gain_at_bytes` is what is left of the gain against a video that has the same bytes in all. The clip
-is looked for where CRISPCAST_CLIPS points (../shared/clips).
+of a still camera is looked for where CRISPCAST_CLIPS points (../shared/clips).
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ def mend_milliseconds(width: int = 1280, height: int = 720) -> float:
 
 
 def main(
-    clip: Annotated[Path | None, typer.Option(help="A clip of a still camera.")] = None,
+    clip: Annotated[
+        list[Path] | None, typer.Option(help="Clips instead of juggling and the screen.")
+    ] = None,
     crf: float = 33.0,
     steps: int = 300,
     threads: int = 2,
@@ -113,9 +115,10 @@ def main(
     figures: dict[str, object] = {"mend_ms": mend_milliseconds()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        screen = folder / "screen.mp4"
-        make_clip(screen)
-        for source in (clip or clips / "sam2_05_default_juggle_720p.mp4", screen):
+        if not clip:
+            clip = [clips / "sam2_05_default_juggle_720p.mp4", folder / "screen.mp4"]
+            make_clip(clip[1])
+        for source in clip:
             figures[source.stem] = compare(source, folder, crf, steps, threads)
     print(json.dumps(figures, indent=2))
     if json_file is not None:

@@ -16,7 +16,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-WIDTH, HEIGHT, FPS, SECONDS = 1280, 720, 25, 10
+WIDTH, HEIGHT, FPS, SECONDS = 1280, 720, 25, 8
 
 _INK = ("#569cd6", "#4ec9b0", "#c586c0", "#ce9178", "#dcdcaa", "#6a9955", "#d4d4d4", "#f44747")
 _WORDS = (

@@ -17,30 +17,20 @@ from client_sdk.contract.plate import compose_chroma, decode_chroma
 from client_sdk.picture import planes_of
 from client_sdk.upscaler import Upscaler
 from kernels.errors import PackageError
-from tests.client_sdk.tiny import HEIGHT, LR_HEIGHT, LR_WIDTH, SCALE, SEGMENTS, WIDTH, sha
+from tests.client_sdk.tiny import (
+    HEIGHT,
+    LR_HEIGHT,
+    LR_WIDTH,
+    SCALE,
+    SEGMENTS,
+    WIDTH,
+    coloured,
+    make_chroma,
+    sha,
+)
 
 HR = (LR_WIDTH * SCALE, LR_HEIGHT * SCALE)
 HALF = (HEIGHT + 1) // 2, (WIDTH + 1) // 2
-
-
-def avif(width: int, height: int) -> bytes:
-    """A colourful pattern for a region of this size."""
-    rows, columns = np.mgrid[:height, : width // 2]
-    stacked = (128 + 60 * np.sin(rows / 3) * np.cos(columns / 2)).astype(np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(stacked).save(out, "AVIF", quality=80, subsampling="4:0:0", range="full")
-    return out.getvalue()
-
-
-def tree_of(package: Package, data: bytes, **piece: Any) -> dict[str, Any]:
-    """The package's manifest as JSON, its plate with chroma."""
-    tree: dict[str, Any] = json.loads(package.manifest_bytes)
-    tree["version"] = "1.3"
-    tree["assets"][sha(data)] = {"kind": "chroma", "bytes": len(data)}
-    rung = tree["rungs"][0]
-    rung["chroma_tolerance"] = MAX_TOLERANCE  # all agrees
-    rung["plates"][0][0].update(chroma=sha(data), **piece)
-    return tree
 
 
 def parsed(tree: dict[str, Any]) -> Manifest:
@@ -67,8 +57,8 @@ def test_a_manifest_without_chroma_is_written_as_before(tiny: Package) -> None:
 
 
 def test_a_manifest_with_chroma_survives_a_round_trip(tiny: Package) -> None:
-    data = avif(*HR)
-    manifest = parsed(tree_of(tiny, data))
+    data = make_chroma(*HR)
+    manifest = parsed(coloured(tiny.manifest_bytes, data))
     assert parse_manifest(manifest.to_bytes()) == manifest
     assert manifest.rungs[0].plates[0][0].chroma == sha(data)
     assert manifest.rungs[0].assets_of(1)[-1] == sha(data)  # after what networks need
@@ -78,8 +68,8 @@ def test_a_manifest_with_chroma_survives_a_round_trip(tiny: Package) -> None:
 def test_chroma_is_shown_and_a_late_one_costs_the_luma_nothing(
     tiny: Package, lows: list[av.VideoFrame]
 ) -> None:
-    data, number = avif(*HR), SEGMENTS[0]
-    manifest = parsed(tree_of(tiny, data))
+    data, number = make_chroma(*HR), SEGMENTS[0]
+    manifest = parsed(coloured(tiny.manifest_bytes, data))
     upscaler = with_assets(manifest, tiny)
     lr = planes_of(lows[number])
     assert upscaler.missing(1) == [sha(data)]
@@ -98,8 +88,8 @@ def test_chroma_is_shown_and_a_late_one_costs_the_luma_nothing(
 
 def test_a_piece_colours_its_region_only(tiny: Package, lows: list[av.VideoFrame]) -> None:
     region = (8, 4, 24, 20)
-    colour, number = avif(24, 20), SEGMENTS[0]
-    tree = tree_of(tiny, colour)
+    colour, number = make_chroma(24, 20), SEGMENTS[0]
+    tree = coloured(tiny.manifest_bytes, colour)
     plate = tree["rungs"][0]["plates"][0]
     # A region wants a luma of its size; the whole one of before stays beside it.
     luma = io.BytesIO()
@@ -130,11 +120,13 @@ def test_pieces_lie_over_one_another() -> None:
     assert not compose_chroma([], 24, 20).any()
 
 
-@pytest.mark.parametrize("data", [avif(HR[0] - 2, HR[1]), b"no AVIF", avif(2 * HR[0], HR[1])])
+@pytest.mark.parametrize(
+    "data", [make_chroma(HR[0] - 2, HR[1]), b"no AVIF", make_chroma(2 * HR[0], HR[1])]
+)
 def test_a_wrong_picture_is_refused_and_the_rest_is_shown(
     tiny: Package, lows: list[av.VideoFrame], data: bytes
 ) -> None:
-    upscaler = with_assets(parsed(tree_of(tiny, data)), tiny)
+    upscaler = with_assets(parsed(coloured(tiny.manifest_bytes, data)), tiny)
     with pytest.raises(PackageError, match="plate is"):
         upscaler.add_asset(sha(data), data)
     assert upscaler.missing(1) == []
@@ -173,7 +165,7 @@ def _canvas(tree: dict[str, Any]) -> None:
     ],
 )
 def test_lies_about_chroma_are_refused(tiny: Package, lie: Any, sentence: str) -> None:
-    tree = tree_of(tiny, avif(*HR))
+    tree = coloured(tiny.manifest_bytes, make_chroma(*HR))
     lie(tree)
     with pytest.raises(PackageError, match=sentence):
         parsed(tree)
