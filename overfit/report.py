@@ -121,7 +121,7 @@ def _document(package: Package, rung_index: int, measured: Measurement) -> dict[
     methods = {method: _whole(scores, method) for method in METHODS}
     return {
         "format": "crispcast-report",
-        "version": "1.2",
+        "version": "1.3",
         "package": manifest.id,
         "name": manifest.name,
         "rung": manifest.rungs[rung_index].name,

@@ -15,6 +15,7 @@ _BYTES = {
     "video": "#1971c2",
     "plans": "#c2255c",
     "plates": "#f08c00",
+    "chroma": "#e599f7",
     "maps": "#2f9e44",
     "motion": "#7048e8",
     "manifest": "#868e96",

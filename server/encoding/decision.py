@@ -203,6 +203,21 @@ def with_canvases(config: EncodeConfig, plates: Path, seconds: float) -> EncodeC
     return replace(config, lr_bitrate=round(bitrate))
 
 
+def with_chroma(config: EncodeConfig, chroma: Path, seconds: float) -> EncodeConfig:
+    """`config` with a bit rate that makes room for the chroma that a `chroma` job left.
+
+    The survey sees luma only. Where chroma would take more than half of the video's bytes, there is
+    none.
+    """
+    taken = sum(file.stat().st_size for file in chroma.glob("*.avif"))
+    if not taken or config.lr_bitrate is None:
+        return config
+    bitrate = config.lr_bitrate - 8 * taken / seconds
+    if bitrate < max(10_000, config.lr_bitrate / 2):
+        return replace(config, chroma="off")
+    return replace(config, lr_bitrate=round(bitrate))
+
+
 @dataclass(frozen=True)
 class Rate:
     """Bytes of the whole package, and the dB that twice as many would add."""

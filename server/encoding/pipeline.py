@@ -53,6 +53,7 @@ class EncodeResult:
             "segments": len(manifest.segments),
             "experts": kinds.count("plan"),
             "plates": kinds.count("plate"),
+            "chroma_plates": kinds.count("chroma"),
             "canvases": sum(asset.canvas is not None for asset in manifest.assets.values()),
             "psnr_y": self.quality.psnr_y,
             "psnr_y_bicubic": self.quality.psnr_y_bicubic,
@@ -113,7 +114,7 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
             config = _with_method(config, source, store, on_progress)
         graph = build_graph(config, source)
         made: frozenset[str] = frozenset()
-        if budgeted and "plates" in graph.inputs and config.canvas == "auto":
+        if budgeted and "plates" in graph.inputs and "auto" in (config.canvas, config.chroma):
             config, made = _afforded(config, graph, store, on_progress)
             graph = build_graph(config, source)
         tracker = _Tracker(in_order([graph]), on_progress)
@@ -186,18 +187,21 @@ def _with_method(
 def _afforded(
     config: EncodeConfig, graph: Job, store: Store, on_progress: OnProgress | None
 ) -> tuple[EncodeConfig, frozenset[str]]:
-    """`config` with room for canvases, which are known once the plates are made; the jobs done."""
-    from server.encoding.decision import with_canvases
+    """`config` with room for canvases and chroma, which no survey saw; the jobs done."""
+    from server.encoding.decision import with_canvases, with_chroma
     from server.encoding.jobs import load_info
 
-    plates = graph.inputs["plates"]
-    assert isinstance(plates, Job)
-    tracker = _Tracker(in_order([plates]), on_progress)
-    made = _engine(config).run([plates], store, tracker)
+    last = graph.inputs["chroma" if "chroma" in graph.inputs else "plates"]
+    assert isinstance(last, Job)
+    tracker = _Tracker(in_order([last]), on_progress)
+    made = _engine(config).run([last], store, tracker)
     done = frozenset(made) - frozenset(tracker.reused)
     info = load_info(made["probe"].folder, config.source)
     seconds = float(info.frames / info.fps)
-    return with_canvases(config, made["plates"].folder, seconds), done
+    config = with_canvases(config, made["plates"].folder, seconds)
+    if "chroma" in made:
+        config = with_chroma(config, made["chroma"].folder, seconds)
+    return config, done
 
 
 def _engine(config: EncodeConfig) -> Engine:
@@ -216,7 +220,7 @@ def build_graph(config: EncodeConfig, source: SourceFile) -> Job:
 
     `config` is settled: it has a scale and no target.
     """
-    from server.encoding import jobs, training_jobs
+    from server.encoding import chroma_job, jobs, training_jobs
 
     scale = {"scale": config.scale}
     probe = Job("probe", jobs.probe_source, scale, {"source": source}, 1)
@@ -247,6 +251,10 @@ def build_graph(config: EncodeConfig, source: SourceFile) -> Job:
     parts = {**source_parts, "audio": audio, "rung": rung, **learning}
     if config.experts:
         parts |= _learned(config, learning["truth"], still, rung)
+    if still and config.chroma == "auto":
+        seen = {**source_parts, "truth": learning["truth"], "rung": rung, "plates": parts["plates"]}
+        settings = {**scale, "threads": config.threads}
+        parts["chroma"] = Job("chroma", chroma_job.find_chroma, settings, seen, 3)
     # Nobody sees the trial's package, so its name is fixed: a new name reruns nothing.
     trial = {**scale, "method": config.method, "name": "trial", "threads": config.threads}
     return Job("trial", training_jobs.try_all, trial, parts, 12)

@@ -373,10 +373,18 @@ def test_a_video_of_one_frame_is_drawn() -> None:
 
 
 def test_the_bar_is_the_whole_of_the_bytes() -> None:
-    sizes = {"video": 500, "plans": 30, "plates": 400, "maps": 10, "motion": 0, "manifest": 60}
+    sizes = {
+        "video": 500,
+        "plans": 30,
+        "plates": 380,
+        "chroma": 20,
+        "maps": 10,
+        "motion": 0,
+        "manifest": 60,
+    }
     bar = bytes_bar({**sizes, "audio": 999, "total": 1000})
     widths = [float(width) for width in re.findall(r"width:([\d.]+)%", bar)]
-    assert widths == [50, 3, 40, 1, 6]
+    assert widths == [50, 3, 38, 2, 1, 6]
 
 
 def test_curves_are_read_without_what_others_beat(curves_file: Path) -> None:

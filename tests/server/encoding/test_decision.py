@@ -15,7 +15,7 @@ from overfit.rd_curves import read_survey
 from overfit.survey_point import SurveyPoint
 from server.encoding import EncodeConfig, encode
 from server.encoding.config import DEVICES
-from server.encoding.decision import decided, sized, weights, with_canvases
+from server.encoding.decision import decided, sized, weights, with_canvases, with_chroma
 from tests.overfit.making import texture, write_frames
 
 
@@ -113,6 +113,21 @@ def test_canvases_are_paid_for_by_the_video(
     (tmp_path / "plates.json").write_text(json.dumps(facts))
     settled = with_canvases(config(lr_bitrate=300_000), tmp_path, 10.0)
     assert (settled.canvas, settled.lr_bitrate) == (canvas, bitrate)
+
+
+@pytest.mark.parametrize(
+    ("size", "chroma", "bitrate"),
+    [(50_000, "auto", 300_000 - 8 * 50_000 // 10), (250_000, "off", 300_000), (0, "auto", 300_000)],
+)
+def test_chroma_is_paid_for_by_the_video(
+    tmp_path: Path, size: int, chroma: str, bitrate: int
+) -> None:
+    if size:
+        (tmp_path / "0.avif").write_bytes(b"x" * (size - 10))
+        (tmp_path / "1.avif").write_bytes(b"x" * 10)
+    settled = with_chroma(config(lr_bitrate=300_000), tmp_path, 10.0)
+    assert (settled.chroma, settled.lr_bitrate) == (chroma, bitrate)
+    assert with_chroma(config(lr_crf=30), tmp_path, 10.0) == config(lr_crf=30)
 
 
 @pytest.mark.parametrize("device", list(DEVICES))
