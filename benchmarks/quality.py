@@ -24,7 +24,7 @@ from rich.console import Console
 from benchmarks.quality_figures import figures
 from benchmarks.quality_footage import BicubicCurve, Excerpt, Footage
 from benchmarks.quality_plan import PARTS, QUICK, SCALES, Effort, Job, jobs
-from benchmarks.quality_rows import SPACES, Bench, Row
+from benchmarks.quality_rows import SPACES, VARIANTS, Bench, Row
 from benchmarks.quality_table import tables
 from benchmarks.rd_cache import Cache, Clip, default_work
 from kernels.errors import CrispcastError
@@ -104,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console = Console(stderr=True)
     effort = effort_of(options)
     cache = Cache(options.work or default_work().with_name("quality"))
-    todo = list(jobs(effort, options.part, options.scales, recipe=options.recipe))
+    wanted = {"methods": options.methods or (), "recipe": options.recipe}
+    todo = list(jobs(effort, options.part, options.scales, **wanted))
     rows = run_jobs(todo, options.clips, effort, cache, done=options.done, console=console)
     wide = Console(width=400)
     for table in tables(rows, options.protocol, options.space):
@@ -128,6 +129,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--only", nargs="+", metavar="WORD", help="clips with this in their name")
     add("--part", nargs="+", choices=PARTS, default=PARTS, help="only these (default all)")
     add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES)
+    add("--methods", nargs="+", choices=(*VARIANTS, "auto"), help="only these (default all)")
     add("--networks", nargs="+", metavar="NAME", help="of the papers' rows")
     add("--seconds", type=float, help="of clean LR; decoded LR has 10")
     add("--steps", nargs="+", type=int, help="of stdo and nas; the middle one of all methods")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.quality_rows import PLAIN, VARIANTS, Budget, Case
@@ -110,9 +110,14 @@ class Job:
 
 
 def jobs(
-    effort: Effort, parts: Sequence[str], scales: Sequence[int], *, recipe: bool
+    effort: Effort,
+    parts: Sequence[str],
+    scales: Sequence[int],
+    *,
+    methods: Collection[str] = (),
+    recipe: bool = False,
 ) -> Iterator[Job]:
-    """All work, part by part."""
+    """All work, part by part; of `methods` alone where some are named."""
     for part in PARTS:
         if part not in parts:
             continue
@@ -128,4 +133,5 @@ def jobs(
                     cases = papers_cases(effort, scale, recipe)
                 else:
                     cases = training_cases(effort)
-                yield Job(name, part, scale, tuple(dict.fromkeys(cases)))
+                kept = [case for case in cases if not methods or case.method in (PLAIN, *methods)]
+                yield Job(name, part, scale, tuple(dict.fromkeys(kept)))

@@ -188,7 +188,7 @@ def test_a_row_is_trained_once_and_found_again(
 
 def test_quick_and_full_runs_have_all_that_the_keys_need() -> None:
     for effort in (QUICK, Effort()):
-        todo = list(jobs(effort, ("decoded", "papers", "training"), (2, 3, 4), recipe=False))
+        todo = list(jobs(effort, ("decoded", "papers", "training"), (2, 3, 4)))
         assert {job.scale for job in todo if job.part == "decoded"} == {2, 4}
         papers = [job for job in todo if job.part == "papers"]
         assert {job.scale for job in papers} == {2, 3, 4}
@@ -200,6 +200,11 @@ def test_quick_and_full_runs_have_all_that_the_keys_need() -> None:
             assert {"stdo", "nas"} <= set(longest)
         [trained] = [job for job in todo if job.part == "training"]
         assert [case for case in trained.cases if case.steps is None]
+
+
+def test_methods_that_are_named_are_the_only_ones() -> None:
+    todo = list(jobs(Effort(), ("decoded", "papers"), (2,), methods=("nas",)))
+    assert {case.method for job in todo for case in job.cases} == {"nas", PLAIN}
 
 
 def test_by_the_recipe_every_method_is_trained_by_it() -> None:
