@@ -58,9 +58,9 @@ def run_jobs(
 def bench_of(job: Job, excerpt: Excerpt, effort: Effort, cache: Cache, *, done: bool) -> Bench:
     """What trains the cases of a job."""
     if job.part != "decoded":
-        return Bench(Footage.clean(excerpt, job.scale), cache, effort.clean, done=done)
+        return Bench(Footage(excerpt, "clean", job.scale), cache, effort.clean, done=done)
     curve = BicubicCurve.of(excerpt, job.scale, cache)
-    return Bench(Footage.decoded(excerpt, job.scale), cache, effort.coded, curve, done)
+    return Bench(Footage(excerpt, "decoded", job.scale), cache, effort.coded, curve, done)
 
 
 def told(row: Row) -> str:
@@ -90,6 +90,7 @@ def effort_of(options: argparse.Namespace) -> Effort:
         effort,
         clips=tuple(options.only or effort.clips),
         networks=tuple(options.networks or effort.networks),
+        trained=tuple(options.networks or effort.trained),
         seconds=options.seconds or effort.seconds,
         curve=tuple(options.steps or effort.curve),
         steps=sorted(options.steps or [effort.steps])[len(options.steps or [0]) // 2],
@@ -130,7 +131,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--part", nargs="+", choices=PARTS, default=PARTS, help="only these (default all)")
     add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES)
     add("--methods", nargs="+", choices=(*VARIANTS, "auto"), help="only these (default all)")
-    add("--networks", nargs="+", metavar="NAME", help="of the papers' rows")
+    add("--networks", nargs="+", metavar="NAME", help="of clean LR")
     add("--seconds", type=float, help="of clean LR; decoded LR has 10")
     add("--steps", nargs="+", type=int, help="of stdo and nas; the middle one of all methods")
     add("--recipe", action="store_true", help="the papers' rows by the papers' recipe: for a GPU")

@@ -12,6 +12,7 @@ import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -40,11 +41,15 @@ _PIXELS = 1280 * 720
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Frames of a clip. `measured`: the numbers of those that quality is read off."""
+    """`length` frames of a clip from number `first` on; decoded when they are asked for.
+
+    `measured`: which of them quality is read off.
+    """
 
     clip: Clip
     name: str
-    frames: tuple[Planes, ...]
+    first: int
+    length: int
     measured: tuple[int, ...]
 
     @classmethod
@@ -55,24 +60,29 @@ class Excerpt:
         """
         info = clip.info
         first = min(round(STARTS.get(name, 0.0) * info.fps), max(0, info.frames - 2))
-        wanted = min(info.frames - first, round(seconds * info.fps))
-        if wanted < 2:
+        length = min(info.frames - first, round(seconds * info.fps))
+        if length < 2:
             raise CrispcastError(
                 f"{clip.path}: {seconds:g} s are fewer than two frames; take more --seconds"
             )
-        taken = itertools.islice(read_frames(clip.path, info), first, first + wanted)
-        frames = tuple(frame.planes for frame in taken)
-        return cls(clip, name, frames, tuple(range(every // 2, len(frames), every)))
+        return cls(clip, name, first, length, tuple(range(every // 2, length, every)))
+
+    @cached_property
+    def frames(self) -> tuple[Planes, ...]:
+        """The HR frames."""
+        every = read_frames(self.clip.path, self.clip.info)
+        wanted = itertools.islice(every, self.first, self.first + self.length)
+        return tuple(frame.planes for frame in wanted)
 
     @property
     def seconds(self) -> float:
         """How long it lasts."""
-        return len(self.frames) / float(self.clip.info.fps)
+        return self.length / float(self.clip.info.fps)
 
     @property
     def facts(self) -> dict[str, object]:
         """What results depend on."""
-        span = [STARTS.get(self.name, 0.0), len(self.frames)]
+        span = [self.first, self.length]
         return {"clip": self.clip.sha256, "span": span, "measured": list(self.measured)}
 
     def size(self, kbps: float) -> float:
@@ -95,35 +105,53 @@ class Excerpt:
     def segments(self) -> list[Segment]:
         """As an encode has them."""
         cuts = find_cuts((planes[0] for planes in self.frames), SegmentConfig())
-        return make_segments(len(self.frames), cuts, self.clip.info.fps, SegmentConfig())
+        return make_segments(self.length, cuts, self.clip.info.fps, SegmentConfig())
 
 
 @dataclass(frozen=True)
 class Footage:
-    """An excerpt at one scale, from one kind of LR. `video`: bytes of the LR, 0 if clean."""
+    """An excerpt at one scale, from one kind of LR; made when it is asked for.
+
+    Clean LR is bicubic, as papers have it; decoded LR is what a viewer decodes at `VIDEO_SHARE` of
+    the excerpt's budget.
+    """
 
     excerpt: Excerpt
     kind: LrKind
     scale: int
-    lr: tuple[Planes, ...]
-    scene: Scene
-    video: int = 0
 
-    @classmethod
-    def clean(cls, excerpt: Excerpt, scale: int) -> Footage:
-        """From bicubic LR, as papers have it."""
-        low = excerpt.low(scale)
-        length = max(1, round(excerpt.clip.info.fps * CLEAN_SEGMENT))
-        starts = range(0, len(low), length)
-        segments = tuple(Segment(start, min(length, len(low) - start)) for start in starts)
-        return cls(excerpt, "clean", scale, low, _scene(excerpt, low, scale, segments))
+    @cached_property
+    def lr(self) -> tuple[Planes, ...]:
+        """The LR frames."""
+        return self._coded[0]
 
-    @classmethod
-    def decoded(cls, excerpt: Excerpt, scale: int) -> Footage:
-        """From what a viewer decodes, at `VIDEO_SHARE` of the excerpt's budget."""
-        segments = excerpt.segments()
-        lr, size = coded(excerpt, excerpt.low(scale), 1000 * VIDEO_SHARE * excerpt.budget, segments)
-        return cls(excerpt, "decoded", scale, lr, _scene(excerpt, lr, scale, segments), size)
+    @cached_property
+    def video(self) -> int:
+        """Bytes of the LR; 0 if it is clean."""
+        return self._coded[1]
+
+    @cached_property
+    def scene(self) -> Scene:
+        """What networks are trained on."""
+        height, width = self.lr[0][0].shape
+        size = self.scale * height, self.scale * width
+        hr = np.stack([pad(planes[0], *size) for planes in self.excerpt.frames])
+        return Scene.of(np.stack([planes[0] for planes in self.lr]), hr, tuple(self._segments))
+
+    @cached_property
+    def _segments(self) -> list[Segment]:
+        if self.kind == "decoded":
+            return self.excerpt.segments()
+        whole = self.excerpt.length
+        length = max(1, round(self.excerpt.clip.info.fps * CLEAN_SEGMENT))
+        return [Segment(start, min(length, whole - start)) for start in range(0, whole, length)]
+
+    @cached_property
+    def _coded(self) -> tuple[tuple[Planes, ...], int]:
+        low = self.excerpt.low(self.scale)
+        if self.kind == "clean":
+            return low, 0
+        return coded(self.excerpt, low, 1000 * VIDEO_SHARE * self.excerpt.budget, self._segments)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -192,11 +220,3 @@ def _interpolated(excerpt: Excerpt, lr: Sequence[Planes], scale: int) -> float:
         made = engine.upscale(lr[number], scale)[0]
         found.append(psnr_y(made[: truth.shape[0], : truth.shape[1]], truth))
     return float(np.mean(found))
-
-
-def _scene(
-    excerpt: Excerpt, lr: Sequence[Planes], scale: int, segments: Sequence[Segment]
-) -> Scene:
-    height, width = lr[0][0].shape
-    hr = np.stack([pad(planes[0], scale * height, scale * width) for planes in excerpt.frames])
-    return Scene.of(np.stack([planes[0] for planes in lr]), hr, tuple(segments))

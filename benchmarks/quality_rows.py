@@ -208,16 +208,17 @@ class Bench:
             return None
         made = self.cache.get("quality", facts, lambda: self._make(case))
         place = (self.footage.excerpt.name, self.footage.kind, self.footage.scale)
+        video = made.pop("video")
         row = Row(*place, case, **made)
         if self.curve is None or case.method == PLAIN:
             return row
-        total = self.footage.video + row.plans + row.maps
+        total = video + row.plans + row.maps
         gain = row.psnr_of() - self.curve.at(total)
         return replace(row, gain=gain, kbps=self.footage.excerpt.kbps(total))
 
     def _make(self, case: Case) -> dict[str, Any]:
         if case.method == PLAIN:
-            return {"psnr": measured(self.footage), "chosen": PLAIN}
+            return {"psnr": measured(self.footage), "chosen": PLAIN, "video": self.footage.video}
         if case.method == "auto":
             return self._auto(case)
         scene, training = self.footage.scene, case.training(self.footage, self.budget)
@@ -234,6 +235,7 @@ class Bench:
         return {
             "psnr": measured(self.footage, run.plans, division),
             "chosen": case.method,
+            "video": self.footage.video,
             "plans": run.bytes,
             "maps": sum(map(len, records)),
             "macs": run.macs,
@@ -271,4 +273,5 @@ class Bench:
         assert row is not None
         own = asdict(row)
         kept = ("psnr", "plans", "maps", "macs", "flops", "seconds")
-        return {"chosen": best.method, **{key: own[key] for key in kept}}
+        facts = {key: own[key] for key in kept}
+        return {"chosen": best.method, "video": self.footage.video, **facts}

@@ -135,7 +135,7 @@ def test_ours_is_priced_where_it_reaches_the_recipe() -> None:
 
 
 def test_the_recipe_sees_every_patch_fifty_times(excerpt: Excerpt) -> None:
-    scene, network = Footage.clean(excerpt, 2).scene, NetworkConfig(inputs=("luma",))
+    scene, network = Footage(excerpt, "clean", 2).scene, NetworkConfig(inputs=("luma",))
     training = recipe(network, patches_in(scene), threads=1)
     assert patches_in(scene) == 25 * 4
     assert training.steps == math.ceil(EPOCHS * 100 / BATCH)
@@ -150,7 +150,7 @@ def test_the_recipe_sees_every_patch_fifty_times(excerpt: Excerpt) -> None:
 
 
 def test_interpolation_is_measured_by_all_protocols(excerpt: Excerpt) -> None:
-    footage = Footage.clean(excerpt, 2)
+    footage = Footage(excerpt, "clean", 2)
     found = measured(footage)
     assert set(found) == set(PROTOCOLS)
     plain = [
@@ -164,7 +164,7 @@ def test_interpolation_is_measured_by_all_protocols(excerpt: Excerpt) -> None:
 def test_a_row_is_trained_once_and_found_again(
     method: str, excerpt: Excerpt, tmp_path: Path
 ) -> None:
-    footage = Footage.decoded(excerpt, 2) if method == "auto" else Footage.clean(excerpt, 2)
+    footage = Footage(excerpt, "decoded" if method == "auto" else "clean", 2)
     curve = BicubicCurve((1.0, footage.video + 1.0), (20.0, 21.0)) if method == "auto" else None
     bench = Bench(footage, Cache(tmp_path), Budget(batch=1, tile=16), curve, done=False)
     chunks = 1 if method in ("dydca 0.25", "auto") else 2
