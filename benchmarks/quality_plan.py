@@ -74,7 +74,7 @@ def papers_cases(effort: Effort, scale: int, recipe: bool) -> Iterator[Case]:
 
     Methods that leave blocks out go with networks that have some to spare.
     """
-    yield Case("default", PLAIN, 1, 0)
+    yield Case(PLAIN, PLAIN, 1, 0)
     steps = None if recipe else effort.steps
     for network in effort.networks:
         shape = NetworkConfig(scale=scale).shaped(network)

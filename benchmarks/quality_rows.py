@@ -61,7 +61,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Case:
-    """What is trained. `network`: a name of docs/methods.md, or `best`, that preset's.
+    """What is trained. `network`: a name of docs/methods.md, `best`, that preset's, or `PLAIN`.
 
     `steps` are those of all experts together; None is the papers' recipe, which says itself.
     """

@@ -25,10 +25,10 @@ ours, so only differences between rows can be compared."""
 def tables(rows: Sequence[Row], protocol: str, space: str) -> list[Table]:
     """All that have rows, the papers' own last."""
     found = []
-    for network in dict.fromkeys(row.case.network for row in rows if row.lr == "clean"):
+    networks = [row.case.network for row in rows if row.lr == "clean"]
+    for network in dict.fromkeys(name for name in networks if name != PLAIN):
         own = [row for row in rows if row.lr == "clean" and row.case.network in (network, PLAIN)]
         found += [_like_papers(own, network, protocol, space), _protocols(own, network)]
-    found = [table for table in found if table.row_count]
     clean = [row for row in rows if row.lr == "clean" and row.case.steps is not None]
     if curve(clean):
         found.append(_curve(clean))

@@ -249,11 +249,13 @@ def test_one_small_run_of_it_all(
 
 def test_tables_have_a_column_a_clip_and_scale() -> None:
     rows = [row("stdo", 31.5), row("nas", 31.0), row("nas", 29.0, scale=4, clip="b")]
-    first, means, *_ = tables(rows, "stdo", "rgb")
+    rows += [row(PLAIN, 28.0, network=PLAIN, steps=0), row("awdnn", 30.0, network="edsr-mobile")]
+    first, means, other, *_ = tables(rows, "stdo", "rgb")
     assert [column.header for column in first.columns] == ["method", "steps", "a x2", "b x4"]
-    assert list(first.columns[2].cells) == ["29.50", "29.00"]
-    assert list(first.columns[3].cells) == ["", "27.00"]
-    assert means.row_count == 3
+    assert list(first.columns[2].cells) == ["29.50", "29.00", "26.00"]
+    assert list(first.columns[3].cells) == ["", "27.00", ""]
+    assert means.row_count == 4
+    assert list(other.columns[0].cells) == [PLAIN, "awdnn"]
 
 
 def test_what_cannot_be_is_said(tmp_path: Path, excerpt: Excerpt) -> None:
