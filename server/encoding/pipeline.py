@@ -42,6 +42,12 @@ class EncodeResult:
     notes: tuple[str, ...] = ()
     """Sentences about what did not go as it was meant."""
 
+    @property
+    def minutes_per_minute(self) -> float:
+        """Minutes that a minute of video took; jobs that were found done took none."""
+        source = self.manifest.source
+        return float(self.seconds * source.rate / source.frames)
+
     def to_json(self) -> dict[str, Any]:
         """The figures, as `crispcast encode --json` prints them."""
         manifest = self.manifest
@@ -62,6 +68,7 @@ class EncodeResult:
             "kbps_total": self.sizes.kbps(self.sizes.total, manifest),
             "bytes": asdict(self.sizes),
             "seconds": round(self.seconds, 2),
+            "minutes_per_minute": round(self.minutes_per_minute, 3),
             "jobs_reused": list(self.reused),
             "method": manifest.method.name,
             "notes": list(self.notes),
@@ -72,8 +79,10 @@ class EncodeResult:
         quality, sizes = self.quality, self.sizes
         extra = sizes.total - sizes.video
         total = sizes.kbps(sizes.total, self.manifest)
+        found = f", {len(self.reused)} jobs found done" if self.reused else ""
         return (
-            f"{self.package}: {self.manifest.source.frames} frames in {self.seconds:.0f} s\n"
+            f"{self.package}: {self.manifest.source.frames} frames in {self.seconds:.0f} s, "
+            f"{self.minutes_per_minute:.3g} minutes a minute of video{found}\n"
             f"PSNR-Y {quality.psnr_y:.2f} dB (bicubic {quality.psnr_y_bicubic:.2f}, Lanczos "
             f"{quality.psnr_y_lanczos:.2f}) at {total:.0f} kb/s: {sizes.video} bytes of video, "
             f"{extra} of plans, plates and maps" + "".join(f"\n{note}" for note in self.notes)

@@ -34,6 +34,13 @@ def base(small_video: Path, tmp_path_factory: pytest.TempPathFactory) -> EncodeC
     return config
 
 
+def test_what_a_minute_of_video_cost_is_told(base: EncodeConfig) -> None:
+    result = replace(encode(base), seconds=6.0)  # of 30 frames at 25 a second
+    assert result.minutes_per_minute == pytest.approx(6 / 1.2)
+    assert result.to_json()["minutes_per_minute"] == pytest.approx(5)
+    assert f"5 minutes a minute of video, {len(result.reused)} jobs found" in result.summary()
+
+
 def rerun(config: EncodeConfig, tmp_path: Path, **changes: object) -> set[str]:
     """The jobs that an encode with these changes finds done."""
     return set(encode(replace(config, output=tmp_path / "b.crisp", **changes)).reused)  # type: ignore[arg-type]
