@@ -71,7 +71,7 @@ class SurveyConfig:
 
     codec: Codec = "av1"
     crfs: tuple[float, ...] | None = None
-    qualities: tuple[int, ...] = (45, 60, 70, 80)
+    qualities: tuple[int, ...] = (30, 40, 50, 60, 70, 80)
     segments: int = 4
     pictures: int = 24
     compared: int = 5
