@@ -212,8 +212,6 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(
     path: str | os.PathLike[str],
-    host: str = "127.0.0.1",
-    port: int = 8080,
     settings: Settings | None = None,
     on_ready: Callable[[str, Catalogue], None] | None = None,
 ) -> None:
@@ -221,10 +219,11 @@ def serve(
 
     `on_ready` gets the base URL and the catalogue. Raises PackageError, StreamError.
     """
+    settings = settings or Settings()
     catalogue = open_catalogue(path)
     app = create_app(catalogue, settings)
-    with listen(host, port) as opened:
-        name = f"[{host}]" if ":" in host else host
+    with listen(settings.host, settings.port) as opened:
+        name = f"[{settings.host}]" if ":" in settings.host else settings.host
         if on_ready is not None:
             on_ready(f"http://{name}:{opened.getsockname()[1]}", catalogue)
         config = uvicorn.Config(
@@ -232,6 +231,6 @@ def serve(
             log_level="warning",
             access_log=False,
             lifespan="on",
-            timeout_graceful_shutdown=math.ceil(app.state.viewers.settings.offer_timeout) + 3,
+            timeout_graceful_shutdown=math.ceil(settings.offer_timeout) + 3,
         )
         uvicorn.Server(config).run(sockets=[opened])
