@@ -321,7 +321,7 @@ def _serve(
     import os
     from urllib.parse import quote
 
-    from server.app import serve
+    from server.serving import serve
     from server.settings_sources import load_settings
 
     def ready(url: str, catalogue: Catalogue) -> None:

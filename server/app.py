@@ -1,26 +1,26 @@
-"""The HTTP face: WHEP, the catalogue, assets, health; and the verb that serves it."""
+"""The HTTP face: WHEP, the catalogue, assets, health."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import html
 import logging
-import math
 import os
 import re
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
 
-import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse
 
 from client_sdk.contract import Package
 from kernels import bases
-from kernels.errors import PackageError, StreamError
+from kernels.errors import PackageError
 from server.catalogue import Catalogue, open_catalogue
+from server.health import health_router
+from server.metrics import Counted
 from server.settings import Settings
 from server.whep import SDP, Viewers, manifest_path, whep_router
 
@@ -45,7 +45,9 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        measuring = asyncio.create_task(viewers.metrics.measure_loop())
         yield
+        measuring.cancel()
         await viewers.close()
 
     app = FastAPI(title="Crispcast", lifespan=lifespan, redirect_slashes=False)
@@ -53,7 +55,8 @@ def create_app(
     app.state.catalogue = catalogue
     app.include_router(whep_router(viewers))
     _add_catalogue(app, catalogue)
-    _add_health(app, catalogue)
+    app.include_router(health_router(viewers))
+    app.add_middleware(Counted, metrics=viewers.metrics)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
@@ -128,24 +131,6 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
         )
 
 
-def _add_health(app: FastAPI, catalogue: Catalogue) -> None:
-    @app.get("/healthz")
-    async def health() -> dict[str, str]:
-        """The process lives."""
-        return {"status": "ok"}
-
-    @app.get("/readyz")
-    async def ready() -> dict[str, object]:
-        """There is something to watch; 503 where there is not."""
-        if not catalogue.packages:
-            raise HTTPException(503, "no package is available")
-        return {
-            "status": "ok",
-            "packages": len(catalogue.packages),
-            "unavailable": len(catalogue.broken),
-        }
-
-
 def _facts(package: Package) -> dict[str, object]:
     source = package.manifest.source
     return {
@@ -188,49 +173,3 @@ def _ranged(request: Request, data: bytes, kind: str, etag: str, cache: str) -> 
         return Response(status_code=416, headers=headers)
     headers["Content-Range"] = f"bytes {start}-{end}/{total}"
     return Response(data[start : end + 1], 206, headers, kind)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one.
-
-    Raises StreamError where the port is in use or the address is not this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        opened.bind((host, port))
-        opened.listen(128)
-    except (OSError, OverflowError) as error:
-        opened.close()
-        reason = getattr(error, "strerror", None) or error
-        raise StreamError(
-            f"cannot listen on {host} port {port}: {reason}; choose another with --port"
-        ) from None
-    return opened
-
-
-def serve(
-    path: str | os.PathLike[str],
-    settings: Settings | None = None,
-    on_ready: Callable[[str, Catalogue], None] | None = None,
-) -> None:
-    """Serve a package or a folder of packages until interrupted. Blocks.
-
-    `on_ready` gets the base URL and the catalogue. Raises PackageError, StreamError.
-    """
-    settings = settings or Settings()
-    catalogue = open_catalogue(path)
-    app = create_app(catalogue, settings)
-    with listen(settings.host, settings.port) as opened:
-        name = f"[{settings.host}]" if ":" in settings.host else settings.host
-        if on_ready is not None:
-            on_ready(f"http://{name}:{opened.getsockname()[1]}", catalogue)
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=math.ceil(settings.offer_timeout) + 3,
-        )
-        uvicorn.Server(config).run(sockets=[opened])

@@ -6,7 +6,7 @@ it (`server.settings_sources`).
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -51,3 +51,11 @@ class Settings(BaseModel):
     """Bytes buffered on a data channel at which delivery pauses."""
     low_water: Annotated[int, Field(ge=1 << 10, le=1 << 28)] = 256 << 10
     """Bytes buffered on a data channel at which delivery goes on."""
+    drain_timeout: Seconds = 30.0
+    """After SIGTERM no new viewer is taken, and those that are here have so many seconds."""
+    metrics: bool = True
+    """Whether GET /metrics has figures for Prometheus."""
+    log_format: Literal["text", "json"] = "text"
+    """Of the log on stderr: text for people, json for machines, an object a line."""
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """The least that is logged: debug, info (sessions), warning or error."""

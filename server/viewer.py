@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import secrets
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from aiortc import (
     RTCConfiguration,
@@ -30,16 +29,22 @@ from client_sdk.contract.control import (
     Pause,
     Resume,
     Seek,
+    Stats,
     Want,
     decode_client_message,
     encode_message,
 )
 from kernels.errors import PackageError, StreamError
 from server.delivery import Delivery
+from server.logs import ViewerLog
 from server.media import AudioTrack, PackageMedia, Playhead, VideoTrack
+from server.metrics import Metrics
 from server.settings import Settings
 
-log = logging.getLogger("crispcast.server")
+Why: TypeAlias = Literal[
+    "left", "end", "lost", "never_connected", "protocol", "fault", "shutdown", "refused"
+]
+"""Why a session is over, for logs and metrics."""
 
 # WHEP plays one video and one audio; each section costs time that all other viewers wait.
 _MAX_SECTIONS = 8
@@ -53,7 +58,11 @@ class Viewer:
     """
 
     def __init__(
-        self, media: PackageMedia, settings: Settings, on_closed: Callable[[Viewer], None]
+        self,
+        media: PackageMedia,
+        settings: Settings,
+        on_closed: Callable[[Viewer], None],
+        metrics: Metrics,
     ) -> None:
         self.id = secrets.token_urlsafe(24)
         self.etag = f'"{secrets.token_hex(8)}"'
@@ -61,6 +70,12 @@ class Viewer:
         self._media = media
         self._settings = settings
         self._on_closed = on_closed
+        self._metrics = metrics
+        # Whoever has the session's id may end it: the logs have another.
+        self.label = secrets.token_hex(4)
+        self._log = ViewerLog(self.label, self.package_name)
+        self._begun = asyncio.get_running_loop().time()
+        self._told = Stats()
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._mime_type = media.rungs[0].mime_type
         self._playhead = Playhead(media.package, asyncio.get_running_loop().time)
@@ -101,7 +116,7 @@ class Viewer:
             await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
             await self._peer.setLocalDescription(await self._peer.createAnswer())
         except Exception as error:
-            log.info("an offer was refused: %s", error)
+            self._log.info("an offer was refused: %s", error)
             wanted = self._mime_type.removeprefix("video/")
             raise StreamError(
                 f"the offer cannot be answered: it must offer to receive {wanted} over ICE and DTLS"
@@ -142,7 +157,7 @@ class Viewer:
                 [codec for codec in capabilities if codec.mimeType == "audio/opus"]
             )
 
-    async def close(self, bye: Bye | None = None) -> None:
+    async def close(self, why: Why = "left", bye: Bye | None = None) -> None:
         """End the session; says `bye` first where there is a channel. Safe to call twice."""
         if self._closing:
             return
@@ -154,7 +169,9 @@ class Viewer:
                 self._send(bye)
             await self._peer.close()
         finally:
-            log.info("viewer left %s", self.package_name)
+            if why != "refused":
+                self._metrics.ended.labels(why).inc()
+                self._log.info("the session is over: %s", why.replace("_", " "))
             self._on_closed(self)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -167,22 +184,33 @@ class Viewer:
 
     def _check_connected(self) -> None:
         if self._peer.connectionState != "connected":
-            log.info("a viewer of %s never connected", self.package_name)
-            self._spawn(self.close())
+            self._spawn(self.close("never_connected"))
 
     def _on_connection_state(self) -> None:
         state = self._peer.connectionState
         if state == "connected":
-            log.info("viewer joined %s", self.package_name)
+            seconds = asyncio.get_running_loop().time() - self._begun
+            self._metrics.connect_seconds.observe(seconds)
+            self._log.info("connected after %.3f s", seconds)
             # One that offered a channel and never greets on it is a stock player after all.
             self._after(2 * self._settings.start_delay if self._offers_channel else 0, self._begin)
         elif state in ("failed", "closed"):
             # "failed" is how a vanished client shows: its consent ran out (RFC 7675).
-            self._spawn(self.close())
+            self._spawn(self.close("lost"))
 
     def _begin(self) -> None:
         if not self._greeted:
             self._playhead.resume()
+
+    @property
+    def frames_sent(self) -> int:
+        """Video frames sent so far."""
+        return 0 if self._video is None else self._video.sent
+
+    @property
+    def asset_bytes_sent(self) -> int:
+        """Bytes sent over the data channel so far, but for control messages."""
+        return 0 if self._delivery is None else self._delivery.sent_bytes
 
     # -- data channel -------------------------------------------------------------------------
 
@@ -216,12 +244,12 @@ class Viewer:
                 raise StreamError("a client sends text only")
             self._obey(decode_client_message(data))
         except StreamError as error:
-            log.warning("a viewer of %s broke the protocol: %s", self.package_name, error)
-            self._spawn(self.close(Bye(reason="error", message=str(error)[:300])))
+            self._log.warning("the client broke the protocol: %s", error)
+            self._spawn(self.close("protocol", Bye(reason="error", message=str(error)[:300])))
         except Exception:
             # Raised into aiortc, it would silence the whole connection and leave it standing.
-            log.exception("a viewer of %s met a fault of the server", self.package_name)
-            self._spawn(self.close(Bye(reason="error", message="the server failed")))
+            self._log.exception("a message met a fault of the server")
+            self._spawn(self.close("fault", Bye(reason="error", message="the server failed")))
 
     def _obey(self, message: ClientMessage) -> None:
         if isinstance(message, Hello):
@@ -244,7 +272,11 @@ class Viewer:
         elif isinstance(message, Bye):
             self._spawn(self.close())
         else:
-            log.debug("viewer of %s: %s", self.package_name, message)
+            told, self._told = self._told, message
+            self._metrics.told(
+                message.late_plans - told.late_plans, message.frames_lost - told.frames_lost
+            )
+            self._log.debug("%s", message)
 
     def _greet(self) -> None:
         if self._greeted:
@@ -286,8 +318,9 @@ class Viewer:
 
     def _on_fault(self, error: PackageError) -> None:
         """The video cannot be read any more: rather an end with a reason than silence."""
-        log.error("%s", error)
-        self._spawn(self.close(Bye(reason="error", message="the video is damaged on the server")))
+        self._log.error("%s", error)
+        goodbye = Bye(reason="error", message="the video is damaged on the server")
+        self._spawn(self.close("fault", goodbye))
 
     def _on_end(self, kind: str) -> None:
         """A track came to its end; the play is over when all have."""
@@ -302,4 +335,4 @@ class Viewer:
 
     async def _leave_at_end(self) -> None:
         if self._playhead.frame >= self._media.package.manifest.source.frames:
-            await self.close()
+            await self.close("end")

@@ -7,6 +7,7 @@ carry all candidates.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from client_sdk.contract.control import EXTENSION_REL, Bye
 from kernels.errors import PackageError, StreamError
 from server.catalogue import Catalogue
 from server.media import PackageMedia
+from server.metrics import Live, Metrics
 from server.settings import Settings
 from server.viewer import Viewer
 
@@ -34,10 +36,14 @@ class Viewers:
         av1_codec.register()
         self.catalogue = catalogue
         self.settings = settings
+        self.metrics = Metrics()
+        self.metrics.watch(self._live)
+        self.draining = False
         self._sessions: dict[str, Viewer] = {}
         self._media: dict[str, PackageMedia] = {}
         self._opening = asyncio.Lock()
         self._joining = 0
+        self._past_frames = self._past_bytes = 0
         self.all_gone = asyncio.Event()
         self.all_gone.set()
 
@@ -60,12 +66,10 @@ class Viewers:
 
     async def join(self, name: str, offer: str) -> tuple[Viewer, str]:
         """A new viewer of the package and the answer's SDP; raises HTTPException."""
+        if self.draining:
+            raise self._busy("the server is about to stop and takes no new viewers")
         if self.count >= self.settings.max_viewers:
-            raise HTTPException(
-                503,
-                f"all {self.settings.max_viewers} places are taken",
-                {"Retry-After": str(self.settings.retry_after)},
-            )
+            raise self._busy(f"all {self.settings.max_viewers} places are taken")
         self._joining += 1
         try:
             try:
@@ -73,19 +77,23 @@ class Viewers:
             except PackageError as error:
                 log.error("%s", error)
                 raise HTTPException(500, f"package {name} is damaged on the server") from None
-            viewer = Viewer(media, self.settings, self._leave)
+            viewer = Viewer(media, self.settings, self._leave, self.metrics)
             try:
                 answer = await viewer.answer(offer)
             except BaseException as error:
-                await viewer.close()
+                await viewer.close("refused")
                 if isinstance(error, StreamError):
                     raise HTTPException(400, str(error)) from None
                 raise
             self._sessions[viewer.id] = viewer
             self.all_gone.clear()
+            self.metrics.sessions.inc()
             return viewer, answer
         finally:
             self._joining -= 1
+
+    def _busy(self, why: str) -> HTTPException:
+        return HTTPException(503, why, {"Retry-After": str(self.settings.retry_after)})
 
     async def _open(self, name: str) -> PackageMedia:
         async with self._opening:
@@ -97,14 +105,35 @@ class Viewers:
             return media
 
     def _leave(self, viewer: Viewer) -> None:
-        self._sessions.pop(viewer.id, None)
+        if self._sessions.pop(viewer.id, None) is not None:
+            self._past_frames += viewer.frames_sent
+            self._past_bytes += viewer.asset_bytes_sent
         if not self._sessions:
             self.all_gone.set()
+
+    def _live(self) -> Live:
+        sessions = list(self._sessions.values())
+        return Live(
+            viewers=self.count,
+            places=self.settings.max_viewers,
+            packages=len(self.catalogue.packages),
+            unavailable=len(self.catalogue.broken),
+            draining=self.draining,
+            frames=self._past_frames + sum(viewer.frames_sent for viewer in sessions),
+            asset_bytes=self._past_bytes + sum(viewer.asset_bytes_sent for viewer in sessions),
+        )
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new viewers, and wait until those that are here have gone, `seconds` at most."""
+        self.draining = True
+        log.info("draining: %d viewers have %g s to finish", self.count, seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.all_gone.wait(), seconds)
 
     async def close(self) -> None:
         """Say goodbye to all and give the files back."""
         goodbye = Bye(reason="shutdown", message="the server stops")
-        await asyncio.gather(*(v.close(goodbye) for v in list(self._sessions.values())))
+        await asyncio.gather(*(v.close("shutdown", goodbye) for v in list(self._sessions.values())))
         for media in self._media.values():
             media.close()
         self._media.clear()

@@ -13,7 +13,8 @@ from email.message import Message
 
 import uvicorn
 
-from server.app import create_app, listen
+from server.app import create_app
+from server.serving import listen
 from server.settings import Settings
 from server.whep import Viewers
 

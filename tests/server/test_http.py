@@ -20,8 +20,9 @@ from client_sdk.contract.control import EXTENSION_REL
 from kernels import bases
 from kernels.compiler import base_id
 from kernels.errors import PackageError, StreamError
-from server.app import create_app, listen
+from server.app import create_app
 from server.catalogue import open_catalogue
+from server.serving import listen
 from server.settings import Settings
 from server.whep import SDP
 from tests.client_sdk.tiny import sha
