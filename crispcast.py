@@ -349,6 +349,10 @@ def _play(
     no_sr: Annotated[bool, typer.Option("--no-sr", help="Interpolate only.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps plans and plates.")] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="CRISPCAST_TOKEN", help="Bearer token, where the server wants one."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
     """Play a stream with super-resolution in compiled sparse kernels."""
@@ -368,6 +372,7 @@ def _play(
             on_status=show,
             threads=threads,
             cache=cache,
+            token=token,
         )
     finally:
         if live:

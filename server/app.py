@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse
 from client_sdk.contract import Package
 from kernels import bases
 from kernels.errors import PackageError
+from server.access import Access
 from server.catalogue import Catalogue, open_catalogue
 from server.health import health_router
 from server.metrics import Counted
@@ -41,6 +42,7 @@ def create_app(
     """
     settings = settings or Settings()
     catalogue = packages if isinstance(packages, Catalogue) else open_catalogue(packages)
+    access = Access(settings)
     viewers = Viewers(catalogue, settings)
 
     @contextlib.asynccontextmanager
@@ -53,16 +55,25 @@ def create_app(
     app = FastAPI(title="Crispcast", lifespan=lifespan, redirect_slashes=False)
     app.state.viewers = viewers
     app.state.catalogue = catalogue
-    app.include_router(whep_router(viewers))
-    _add_catalogue(app, catalogue)
-    app.include_router(health_router(viewers))
+    app.include_router(whep_router(viewers, access))
+    _add_catalogue(app, catalogue, access)
+    app.include_router(health_router(viewers, access))
     app.add_middleware(Counted, metrics=viewers.metrics)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"],
         allow_headers=["Content-Type", "If-Match", "If-None-Match", "Range", "Authorization"],
-        expose_headers=["Location", "Link", "ETag", "Accept-Post", "Retry-After", "Content-Range"],
+        expose_headers=[
+            "Location",
+            "Link",
+            "ETag",
+            "Accept-Post",
+            "Accept-Patch",
+            "Retry-After",
+            "Content-Range",
+            "WWW-Authenticate",
+        ],
     )
 
     @app.middleware("http")
@@ -78,15 +89,20 @@ def create_app(
     return app
 
 
-def _add_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
+def _add_catalogue(app: FastAPI, catalogue: Catalogue, access: Access) -> None:
+    def seen(request: Request) -> list[Package]:
+        token = request.headers.get("authorization")
+        return [p for name, p in catalogue.packages.items() if access.may(token, name)]
+
     @app.get("/packages")
-    async def packages() -> list[dict[str, object]]:
-        """What can be watched."""
-        return [_facts(package) for package in catalogue.packages.values()]
+    async def packages(request: Request) -> list[dict[str, object]]:
+        """What can be watched, with the token that is sent."""
+        return [_facts(package) for package in seen(request)]
 
     @app.get("/packages/{name}/manifest.json")
     async def manifest(name: str, request: Request) -> Response:
         """A package's manifest, as it is in the package."""
+        access.require(request.headers.get("authorization"), name)
         package = catalogue.packages.get(name)
         if package is None:
             raise HTTPException(404, f"there is no package {name[:80]}")
@@ -99,6 +115,8 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
         """A plan, a plate or a patch map by its hash: immutable, with ranges."""
         if not _SHA256.fullmatch(sha256):
             raise HTTPException(404, "an asset is named by 64 hexadecimal digits")
+        holders = catalogue.names_with(sha256)
+        access.require(request.headers.get("authorization"), *holders)
         try:
             data = catalogue.asset(sha256)
         except PackageError as error:
@@ -106,7 +124,10 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
             raise HTTPException(500, f"asset {sha256} is damaged on the server") from None
         if data is None:
             raise HTTPException(404, f"there is no asset {sha256}")
-        return _ranged(request, data, "application/octet-stream", f'"{sha256}"', _FOREVER)
+        # A shared cache must not hand on what wants a token.
+        shared = any(access.is_open(name) for name in holders)
+        cache = _FOREVER if shared else _FOREVER.replace("public", "private")
+        return _ranged(request, data, "application/octet-stream", f'"{sha256}"', cache)
 
     @app.get("/bases/{identity}")
     async def base(request: Request, identity: str) -> Response:
@@ -117,12 +138,12 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
         return _ranged(request, data, "application/octet-stream", f'"{identity}"', _FOREVER)
 
     @app.get("/", response_class=HTMLResponse)
-    async def index() -> str:
+    async def index(request: Request) -> str:
         """The catalogue, for people."""
         rows = "".join(
-            f"<li><b>{html.escape(name)}</b> {html.escape(_summary(package))}: "
-            f"<code>/whep/{html.escape(quote(name))}</code></li>"
-            for name, package in catalogue.packages.items()
+            f"<li><b>{html.escape(package.name)}</b> {html.escape(_summary(package))}: "
+            f"<code>/whep/{html.escape(quote(package.name))}</code></li>"
+            for package in seen(request)
         )
         return (
             "<!doctype html><html lang=en><meta charset=utf-8><title>Crispcast</title>"

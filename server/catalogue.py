@@ -30,6 +30,10 @@ class Catalogue:
         holder = self.holders.get(sha256)
         return None if holder is None else holder.asset(sha256)
 
+    def names_with(self, sha256: str) -> list[str]:
+        """The packages that have the asset."""
+        return [name for name, package in self.packages.items() if sha256 in package.places]
+
 
 def open_catalogue(path: str | os.PathLike[str]) -> Catalogue:
     """Open the package at `path`, or every package (`*.crisp`, or with a manifest) in a folder.

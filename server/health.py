@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
+from server.access import Access
 from server.metrics import CONTENT_TYPE
 from server.whep import Viewers
 
 
-def health_router(viewers: Viewers) -> APIRouter:
+def health_router(viewers: Viewers, access: Access) -> APIRouter:
     """`/healthz`, `/readyz` and, where the settings want it, `/metrics`."""
     router = APIRouter(tags=["operations"])
 
@@ -34,8 +35,9 @@ def health_router(viewers: Viewers) -> APIRouter:
     if viewers.settings.metrics:
 
         @router.get("/metrics")
-        async def metrics() -> Response:
+        async def metrics(request: Request) -> Response:
             """Figures for Prometheus."""
+            access.require_metrics(request.headers.get("authorization"))
             return Response(viewers.metrics.text(), media_type=CONTENT_TYPE)
 
     return router

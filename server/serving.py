@@ -8,10 +8,12 @@ import math
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from kernels.errors import StreamError
 from server.app import create_app
@@ -74,6 +76,31 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
+def configured(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How HTTP is spoken: TLS, proxies, limits. Raises StreamError where TLS cannot be."""
+    if settings.tls_certificate is not None:
+        try:
+            tried = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tried.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        except OSError as error:  # SSLError is one
+            raise StreamError(
+                f"TLS cannot be spoken with {settings.tls_certificate} and {settings.tls_key}: "
+                f"{error.strerror or error}; both must be PEM, and belong together"
+            ) from None
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=math.ceil(settings.offer_timeout) + 3,
+    )
+
+
 def serve(
     path: str | os.PathLike[str],
     settings: Settings | None = None,
@@ -88,15 +115,10 @@ def serve(
     set_up_logs(settings)
     catalogue = open_catalogue(path)
     app = create_app(catalogue, settings)
+    config = configured(app, settings)
     with listen(settings.host, settings.port) as opened:
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
+        scheme = "http" if settings.tls_certificate is None else "https"
         if on_ready is not None:
-            on_ready(f"http://{name}:{opened.getsockname()[1]}", catalogue)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=math.ceil(settings.offer_timeout) + 3,
-        )
+            on_ready(f"{scheme}://{name}:{opened.getsockname()[1]}", catalogue)
         DrainingServer(config, app.state.viewers).run(sockets=[opened])

@@ -131,5 +131,5 @@ def flag_value(value: Any) -> str:
 
 
 def _toml(value: Any) -> str:
-    # JSON's strings, numbers, booleans and arrays are TOML's.
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+    # JSON's strings, numbers, booleans and arrays are TOML's, which has no null.
+    return json.dumps("" if value is None else value)

@@ -39,7 +39,9 @@ from server.delivery import Delivery
 from server.logs import ViewerLog
 from server.media import AudioTrack, PackageMedia, Playhead, VideoTrack
 from server.metrics import Metrics
+from server.rates import Bucket
 from server.settings import Settings
+from server.trickle import MAX_CANDIDATES, Fragment
 
 Why: TypeAlias = Literal[
     "left", "end", "lost", "never_connected", "protocol", "fault", "shutdown", "refused"
@@ -76,6 +78,9 @@ class Viewer:
         self._log = ViewerLog(self.label, self.package_name)
         self._begun = asyncio.get_running_loop().time()
         self._told = Stats()
+        self._messages = Bucket(settings.messages_per_minute, asyncio.get_running_loop().time)
+        self.remote_ufrag = ""
+        self._candidates, self._complete = 0, False
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._mime_type = media.rungs[0].mime_type
         self._playhead = Playhead(media.package, asyncio.get_running_loop().time)
@@ -110,6 +115,8 @@ class Viewer:
             raise StreamError(f"the offer has {len(kinds)} media sections, not {_MAX_SECTIONS}")
         if any(media.dtls is None or not media.dtls.fingerprints for media in description.media):
             raise StreamError("the offer has a media section without a DTLS fingerprint")
+        if sum(len(media.ice_candidates) for media in description.media) > MAX_CANDIDATES:
+            raise StreamError(f"the offer has more than {MAX_CANDIDATES} candidates")
         self._offers_channel = "application" in kinds
         self._add_tracks("audio" in kinds)
         try:
@@ -121,9 +128,32 @@ class Viewer:
             raise StreamError(
                 f"the offer cannot be answered: it must offer to receive {wanted} over ICE and DTLS"
             ) from None
+        ice = description.media[0].ice
+        self.remote_ufrag = ice.usernameFragment or "" if ice is not None else ""
+        self._candidates = sum(len(media.ice_candidates) for media in description.media)
+        self._complete = any(media.ice_candidates_complete for media in description.media)
         self._after(self._settings.connect_timeout, self._check_connected)
         sdp: str = self._peer.localDescription.sdp
         return sdp
+
+    def trickle(self, fragment: Fragment) -> None:
+        """Take candidates that came after the offer. Raises StreamError where they are too many."""
+        if self._complete or self._closing:
+            return  # RFC 8838, section 14: what comes after the end is ignored
+        self._candidates += len(fragment.candidates)
+        if self._candidates > MAX_CANDIDATES:
+            raise StreamError(f"more than {MAX_CANDIDATES} candidates came")
+        self._complete = fragment.complete
+        self._spawn(self._add_candidates(fragment))
+
+    async def _add_candidates(self, fragment: Fragment) -> None:
+        try:
+            for candidate in fragment.candidates:
+                await self._peer.addIceCandidate(candidate)
+            if fragment.complete:
+                await self._peer.addIceCandidate(None)
+        except Exception as error:  # aiortc raises whatever it trips over
+            self._log.info("a candidate was refused: %s", error)
 
     def _add_tracks(self, audio: bool) -> None:
         video = VideoTrack(
@@ -240,6 +270,10 @@ class Viewer:
 
     def _on_message(self, data: str | bytes) -> None:
         try:
+            if self._messages.wait():
+                raise StreamError(
+                    f"more than {self._settings.messages_per_minute} messages a minute came"
+                )
             if isinstance(data, bytes):
                 raise StreamError("a client sends text only")
             self._obey(decode_client_message(data))

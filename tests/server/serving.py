@@ -14,7 +14,7 @@ from email.message import Message
 import uvicorn
 
 from server.app import create_app
-from server.serving import listen
+from server.serving import configured, listen
 from server.settings import Settings
 from server.whep import Viewers
 
@@ -62,7 +62,7 @@ async def serving(
     """Serve `path` on a free port until the block ends."""
     app = create_app(path, settings)
     with listen("127.0.0.1", 0) as opened:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+        server = uvicorn.Server(configured(app, settings or Settings()))
         running = asyncio.create_task(server.serve(sockets=[opened]))
         try:
             yield Served(f"http://127.0.0.1:{opened.getsockname()[1]}", app.state.viewers)
