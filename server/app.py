@@ -16,12 +16,14 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse
 
 from client_sdk.contract import Package
+from client_sdk.contract.control import PROTOCOL
 from kernels import bases
 from kernels.errors import PackageError
 from server.access import Access
 from server.catalogue import Catalogue, open_catalogue
 from server.health import health_router
 from server.metrics import Counted
+from server.openapi import describe
 from server.settings import Settings
 from server.whep import SDP, Viewers, manifest_path, whep_router
 
@@ -52,12 +54,21 @@ def create_app(
         measuring.cancel()
         await viewers.close()
 
-    app = FastAPI(title="Crispcast", lifespan=lifespan, redirect_slashes=False)
+    # No pages of documentation: they would load scripts from elsewhere.
+    app = FastAPI(
+        title="Crispcast",
+        version=PROTOCOL,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.viewers = viewers
     app.state.catalogue = catalogue
     app.include_router(whep_router(viewers, access))
     _add_catalogue(app, catalogue, access)
     app.include_router(health_router(viewers, access))
+    describe(app)
     app.add_middleware(Counted, metrics=viewers.metrics)
     app.add_middleware(
         CORSMiddleware,
@@ -109,7 +120,7 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue, access: Access) -> None:
         etag = f'"{package.manifest.id}-{len(package.manifest_bytes)}"'
         return _ranged(request, package.manifest_bytes, "application/json", etag, "no-cache")
 
-    @app.head("/assets/{sha256}", include_in_schema=False)
+    @app.head("/assets/{sha256}")
     @app.get("/assets/{sha256}")
     async def asset(sha256: str, request: Request) -> Response:
         """A plan, a plate or a patch map by its hash: immutable, with ranges."""
