@@ -49,9 +49,12 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        measuring = asyncio.create_task(viewers.metrics.measure_loop())
+        working = [asyncio.create_task(viewers.metrics.measure_loop())]
+        if settings.look_seconds:
+            working.append(asyncio.create_task(catalogue.follow(settings.look_seconds)))
         yield
-        measuring.cancel()
+        for task in working:
+            task.cancel()
         await viewers.close()
 
     # No pages of documentation: they would load scripts from elsewhere.

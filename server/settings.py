@@ -147,6 +147,9 @@ class Settings(BaseModel):
     """Bytes buffered on a data channel at which delivery pauses."""
     low_water: Annotated[int, Field(ge=1 << 10, le=1 << 28)] = 256 << 10
     """Bytes buffered on a data channel at which delivery goes on."""
+    look_seconds: Seconds = 2.0
+    """How often the folder is looked through for packages that came, went or changed, in seconds;
+    0 for never."""
     drain_timeout: Seconds = 30.0
     """After SIGTERM no new viewer is taken, and those that are here have so many seconds."""
     metrics: bool = True

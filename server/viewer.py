@@ -69,7 +69,7 @@ class Viewer:
         self.id = secrets.token_urlsafe(24)
         self.etag = f'"{secrets.token_hex(8)}"'
         self.package_name = media.package.name
-        self._media = media
+        self.media = media
         self._settings = settings
         self._on_closed = on_closed
         self._metrics = metrics
@@ -157,7 +157,7 @@ class Viewer:
 
     def _add_tracks(self, audio: bool) -> None:
         video = VideoTrack(
-            self._media,
+            self.media,
             self._playhead,
             flush=self._offers_channel,
             on_idr=self._on_idr,
@@ -172,10 +172,10 @@ class Viewer:
             [codec for codec in capabilities if codec.mimeType in (self._mime_type, "video/rtx")]
         )
         self._video, self._sender = video, transceiver.sender
-        if audio and self._media.audio is not None:
+        if audio and self.media.audio is not None:
             track = AudioTrack(
-                self._media,
-                self._media.audio,
+                self.media,
+                self.media.audio,
                 self._playhead,
                 flush=self._offers_channel,
                 on_end=lambda: self._on_end("audio"),
@@ -251,7 +251,7 @@ class Viewer:
         self._channel = channel
         self._delivery = Delivery(
             channel,
-            self._media.package,
+            self.media.package,
             self._position,
             high_water=self._settings.high_water,
             low_water=self._settings.low_water,
@@ -260,7 +260,7 @@ class Viewer:
         channel.on("close", lambda: self._spawn(self.close()))
 
     def _position(self) -> tuple[int, int]:
-        manifest = self._media.package.manifest
+        manifest = self.media.package.manifest
         frame = min(self._playhead.frame, manifest.source.frames - 1)
         return (self._video.wanted_rung if self._video else 0), manifest.segment_of(frame)
 
@@ -316,7 +316,7 @@ class Viewer:
         if self._greeted:
             return
         self._greeted = True
-        package, delivery = self._media.package, self._delivery
+        package, delivery = self.media.package, self._delivery
         assert delivery is not None
         digest = hashlib.sha256(package.manifest_bytes).hexdigest()
         self._send(
@@ -335,9 +335,9 @@ class Viewer:
             self._playhead.resume()
 
     def _choose_rung(self, rung: int) -> None:
-        if rung >= len(self._media.rungs):
+        if rung >= len(self.media.rungs):
             raise StreamError(f"there is no rung {rung}")
-        if self._media.rungs[rung].mime_type != self._mime_type:
+        if self.media.rungs[rung].mime_type != self._mime_type:
             raise StreamError(f"rung {rung} has another codec than was agreed on")
         assert self._video is not None
         self._video.wanted_rung = rung
@@ -368,5 +368,5 @@ class Viewer:
         self._after(self._settings.leave_timeout, lambda: self._spawn(self._leave_at_end()))
 
     async def _leave_at_end(self) -> None:
-        if self._playhead.frame >= self._media.package.manifest.source.frames:
+        if self._playhead.frame >= self.media.package.manifest.source.frames:
             await self.close("end")

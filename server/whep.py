@@ -47,7 +47,7 @@ class Viewers:
         self.metrics.watch(self._live)
         self.draining = False
         self._sessions: dict[str, Viewer] = {}
-        self._media: dict[str, PackageMedia] = {}
+        self._media: list[PackageMedia] = []
         self._opening = asyncio.Lock()
         self._joining = 0
         self._past_frames = self._past_bytes = 0
@@ -104,17 +104,32 @@ class Viewers:
 
     async def _open(self, name: str) -> PackageMedia:
         async with self._opening:
-            media = self._media.get(name)
-            if media is None:
-                package = self.catalogue.packages[name]
-                media = await asyncio.to_thread(PackageMedia.open, package)
-                self._media[name] = media
+            package = self.catalogue.packages.get(name)
+            if package is None:
+                raise HTTPException(404, f"package {name} is gone")
+            for media in self._media:
+                if media.package is package:
+                    return media
+            media = await asyncio.to_thread(PackageMedia.open, package)
+            self._media.append(media)
             return media
+
+    def _release(self) -> None:
+        """Give back the files of packages that are gone or replaced, once nobody watches them."""
+        if self._joining:
+            return
+        used = {id(viewer.media) for viewer in self._sessions.values()}
+        for media in self._media[:]:
+            current = self.catalogue.packages.get(media.package.name)
+            if media.package is not current and id(media) not in used:
+                self._media.remove(media)
+                media.close()
 
     def _leave(self, viewer: Viewer) -> None:
         if self._sessions.pop(viewer.id, None) is not None:
             self._past_frames += viewer.frames_sent
             self._past_bytes += viewer.asset_bytes_sent
+        self._release()
         if not self._sessions:
             self.all_gone.set()
 
@@ -141,7 +156,7 @@ class Viewers:
         """Say goodbye to all and give the files back."""
         goodbye = Bye(reason="shutdown", message="the server stops")
         await asyncio.gather(*(v.close("shutdown", goodbye) for v in list(self._sessions.values())))
-        for media in self._media.values():
+        for media in self._media:
             media.close()
         self._media.clear()
 
