@@ -21,7 +21,7 @@ log = logging.getLogger("crispcast.server")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OURS = ("crispcast", "uvicorn")
-_FIELDS = ("viewer", "package", "address")
+_FIELDS = ("viewer", "package")
 """What a record may have beside its message."""
 
 

@@ -255,6 +255,7 @@ class Viewer:
             self._position,
             high_water=self._settings.high_water,
             low_water=self._settings.low_water,
+            log=self._log,
         )
         channel.on("message", self._on_message)
         channel.on("close", lambda: self._spawn(self.close()))
