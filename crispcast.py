@@ -41,7 +41,8 @@ def encode(
     """Encode a video into a package (a folder) and return what was gained.
 
     `settings` are the fields of `server.encoding.EncodeConfig`: scale, method, preset, chunks,
-    plates, canvas, lr_crf, lr_bitrate, force, … Killed and called again, it goes on where it was.
+    plates, canvas, chroma, lr_crf, lr_bitrate, force, … Killed and called again, it goes on where
+    it was.
 
     Raises CrispcastError: bad input, bad settings, or an output that cannot be written.
     """
@@ -133,6 +134,7 @@ def _encode(
     canvas: Annotated[
         str, typer.Option(help="auto, or off: no plates for cameras that move.")
     ] = "auto",
+    chroma: Annotated[str, typer.Option(help="auto, or off: plates without colour.")] = "auto",
     codec: Annotated[
         str, typer.Option(help="Of the rung: h264, av1, or auto: av1 where there is a target.")
     ] = "auto",
@@ -208,6 +210,7 @@ def _encode(
             network=network,
             plates=plates,
             canvas=canvas,
+            chroma=chroma,
             codec=codec,
             precision=precision,
             pattern=pattern,

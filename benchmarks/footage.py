@@ -17,6 +17,9 @@ from overfit.training_data import TrainingData, previous_frames
 from overfit.video import RungConfig, downscale, pad, probe, read_frames, read_rung, write_rung
 from overfit.video.frames import U8
 
+STARTS = {"bbb": 12.0}
+"""Seconds into a clip where its first are nothing to learn from."""
+
 
 def footage(clip: Path, scale: int, seconds: float, crf: float, start: float = 0.0) -> TrainingData:
     """Seconds of a clip as one segment without plates, its LR as a viewer decodes it."""

@@ -28,7 +28,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.footage import footage, quality, upscale
+from benchmarks.footage import STARTS, footage, quality, upscale
 from benchmarks.rd_cache import Cache, Clip, default_work
 from kernels.compiler import compile_module, decode_plan
 from kernels.runtime import Engine, Plan
@@ -41,8 +41,6 @@ from server.encoding.graph import code_hash
 
 SCALE, SECONDS, CRF = 2, 3.0, 30.0
 CLIPS = ("juggle", "cups", "bbb")
-STARTS = {"bbb": 12.0}
-"""Seconds into a clip where its first are nothing to learn from."""
 UNITS = 16
 LARGER = 24
 """Units of the network that is pruned, and of one that is pruned to as many weights."""

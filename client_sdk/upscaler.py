@@ -3,7 +3,7 @@
 The live client and the report both come through here, so that what is measured offline is, bit
 for bit, what a viewer sees.
 
-    frame number ─► segment ─► patch map, plans, plate or canvas with the frame's view of it
+    frame number ─► segment ─► patch map, plans, plate with its chroma, or canvas with the view
                                    │  (whatever is there and whole)
                                    │
     decoded LR planes ─────────────┴─► kernels.runtime.Engine ─► crop ─► HR planes
@@ -27,11 +27,11 @@ from client_sdk.contract.manifest import Manifest, Rung
 from client_sdk.contract.motion import Views, decode_motion
 from client_sdk.contract.package import Package
 from client_sdk.contract.patch_map import PatchMap, decode_record
-from client_sdk.contract.plate import compose, decode_plate
+from client_sdk.contract.plate import compose, compose_chroma, decode_chroma, decode_plate
 from kernels import bases
 from kernels.compiler import base_of
 from kernels.errors import CrispcastError, PackageError
-from kernels.runtime import Canvas, Engine, Plan, Plate
+from kernels.runtime import Canvas, ChromaPlate, Engine, Plan, Plate
 
 Plane: TypeAlias = NDArray[np.uint8]
 Planes: TypeAlias = tuple[Plane, Plane, Plane]
@@ -58,7 +58,8 @@ class _Recipe:
     patches: NDArray[np.int32] | None
     plans: tuple[Plan | None, ...]
     plate: Plate | None
-    plate_there: bool  # all of it, or of the canvas
+    chroma: ChromaPlate | None
+    plate_there: bool  # all of it with its chroma, or of the canvas
     canvas: Canvas | None
     views: Views | None  # of the segment's frames; None without a canvas
     used: frozenset[int]  # expert indices in the map
@@ -74,7 +75,7 @@ class _Recipe:
         )
 
 
-_NOTHING = _Recipe(None, (), None, False, None, None, frozenset())
+_NOTHING = _Recipe(None, (), None, None, False, None, None, frozenset())
 
 
 class Upscaler:
@@ -94,7 +95,9 @@ class Upscaler:
         self._wires: dict[str, bytes] = {}  # of plans, which others may be differences to
         self._waiting: dict[str, bytes] = {}  # differences whose base is still to come
         self._plates: dict[str, Plane] = {}
+        self._chromas: dict[str, Plane] = {}  # U and V, [2, h, w]
         self._composed: tuple[object, Plate | None] = ((), None)
+        self._coloured: tuple[object, ChromaPlate | None] = ((), None)
         self._canvases: dict[str, Canvas] = {}
         self._maps: dict[str, PatchMap] = {}
         self._motion: dict[str, Views] = {}
@@ -139,15 +142,22 @@ class Upscaler:
             self._maps[sha256] = decode_record(data, rung.width, rung.height, len(segment.experts))
         elif segment.motion is not None and sha256 == segment.motion.sha256:
             self._motion[sha256] = decode_motion(data, self.manifest.segments[segment_index].frames)
-        elif sha256 in (pieces := {p.sha256: p for p in rung.pieces_of(segment_index)}):
-            canvas, region = self.manifest.assets[sha256].canvas, pieces[sha256].region
-            if canvas is not None:
-                self._canvases[sha256] = Canvas(decode_plate(data, *canvas))
-            else:
-                size = self._hr_size if region is None else region[2:]
-                self._plates[sha256] = decode_plate(data, *size)
-        else:
+        elif sha256 in segment.experts:
             self._prepare_plan(sha256, data)
+        else:
+            self._prepare_plate(sha256, data, segment_index)
+
+    def _prepare_plate(self, sha256: str, data: bytes, segment_index: int) -> None:
+        asset = self.manifest.assets[sha256]
+        pieces = self.rung.pieces_of(segment_index)
+        region = next(p.region for p in pieces if sha256 in (p.sha256, p.chroma))
+        size = self._hr_size if region is None else region[2:]
+        if asset.kind == "chroma":
+            self._chromas[sha256] = decode_chroma(data, *size)
+        elif asset.canvas is not None:
+            self._canvases[sha256] = Canvas(decode_plate(data, *asset.canvas))
+        else:
+            self._plates[sha256] = decode_plate(data, *size)
 
     def _prepare_plan(self, sha256: str, data: bytes) -> None:
         """Prepare a plan, or keep it until its base is there; then those that waited for it."""
@@ -227,6 +237,7 @@ class Upscaler:
             patches=recipe.patches,
             plans=recipe.plans,
             plate=recipe.plate,
+            chroma=recipe.chroma,
             canvas=recipe.canvas,
             view=None if recipe.views is None else recipe.views[frame_number - start],
         )
@@ -248,8 +259,12 @@ class Upscaler:
                 used = frozenset(int(expert) for expert in np.unique(patches[:, 4]))
                 canvas, views = self._canvas_of(segment_index)
                 pieces = self.rung.pieces_of(segment_index)
-                whole = canvas is not None or all(p.sha256 in self._plates for p in pieces)
-                recipe = _Recipe(patches, plans, plate, whole, canvas, views, used)
+                wanted = {p.chroma for p in pieces if p.chroma is not None}
+                whole = canvas is not None or (
+                    all(p.sha256 in self._plates for p in pieces) and wanted <= self._chromas.keys()
+                )
+                chroma = self._chroma_of(segment_index)
+                recipe = _Recipe(patches, plans, plate, chroma, whole, canvas, views, used)
             self._recipe = (segment_index, recipe)
         return self._recipe[1]
 
@@ -267,6 +282,19 @@ class Upscaler:
             self._composed = (there, Plate(luma, self.rung.scale) if there else None)
         return self._composed[1]
 
+    def _chroma_of(self, segment_index: int) -> ChromaPlate | None:
+        """What is there of the chroma of a segment's plate; None where nothing is."""
+        pieces = self.rung.pieces_of(segment_index)
+        there = tuple(piece for piece in pieces if piece.chroma in self._chromas)
+        if self._coloured[0] != there:
+            tolerance, chroma = self.rung.chroma_tolerance, None
+            if there and tolerance is not None:
+                planes = ((p.region, self._chromas[p.chroma]) for p in there if p.chroma)
+                u, v = compose_chroma(planes, *self._hr_size)
+                chroma = ChromaPlate(u, v, self.rung.scale, tolerance)
+            self._coloured = (there, chroma)
+        return self._coloured[1]
+
     def _canvas_of(self, segment_index: int) -> tuple[Canvas, Views] | tuple[None, None]:
         """A segment's canvas and its frames' views of it, where both are there."""
         segment = self.rung.segments[segment_index]
@@ -283,7 +311,7 @@ class Upscaler:
 
     def _kept(self) -> tuple[dict[str, Any], ...]:
         plans = (self._plans, self._wires, self._waiting)
-        return *plans, self._plates, self._canvases, self._maps, self._motion
+        return *plans, self._plates, self._chromas, self._canvases, self._maps, self._motion
 
     def _crop(self, planes: Planes) -> Planes:
         source = self.manifest.source

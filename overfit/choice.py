@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kernels.errors import CrispcastError
-from overfit.survey import SurveyPoint
+from overfit.survey_point import SurveyPoint
 from overfit.video import LARGEST_CRF, Codec
 
 FINEST_CRF: dict[Codec, float] = {"h264": 14.0, "av1": 14.0}

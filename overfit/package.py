@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client_sdk.contract.manifest import (
+    PLAIN_VERSION,
+    VERSION,
     Asset,
     Audio,
     Manifest,
@@ -34,14 +36,20 @@ from client_sdk.contract.patch_map import FILE_HEADER, PatchMap, encode_record
 from client_sdk.contract.plate import Region
 from kernels.errors import PackageError
 
+REPORT_FOLDER, SURVEY_FILE = "report", "survey.json"
+
 
 @dataclass(frozen=True)
 class PlateParts:
-    """A piece of a plate, as AVIF: its region of the HR frame, or its size as a canvas."""
+    """A piece of a plate, as AVIF: its region of the HR frame, or its size as a canvas.
+
+    `chroma` is its colour, as AVIF, where that pays.
+    """
 
     data: bytes
     region: Region | None = None
     canvas: tuple[int, int] | None = None
+    chroma: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,10 @@ class SegmentParts:
 
 @dataclass(frozen=True)
 class RungParts:
-    """One rung: its video file (MP4) with the facts of `overfit.video.write_rung`."""
+    """One rung: its video file (MP4) with the facts of `overfit.video.write_rung`.
+
+    `chroma_tolerance`: where plates have chroma (docs/chroma.md).
+    """
 
     name: str
     width: int
@@ -71,6 +82,7 @@ class RungParts:
     sha256: str
     bytes: int
     segments: tuple[SegmentParts, ...]
+    chroma_tolerance: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,10 @@ class AudioParts:
 
 @dataclass(frozen=True)
 class PackageParts:
-    """All that goes into a package. `config` is the canonical encode configuration (JSON)."""
+    """All that goes into a package. `config` is the canonical encode configuration (JSON).
+
+    `survey` is for its report, and no viewer downloads it.
+    """
 
     name: str
     source: Source
@@ -95,6 +110,7 @@ class PackageParts:
     rungs: tuple[RungParts, ...]
     audio: AudioParts | None = None
     quality: tuple[SegmentQuality, ...] | None = None
+    survey: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +120,7 @@ class Ledger:
     video: int
     plans: int
     plates: int
+    chroma: int
     maps: int
     motion: int
     manifest: int
@@ -111,7 +128,8 @@ class Ledger:
     total: int = field(init=False)
 
     def __post_init__(self) -> None:
-        total = self.video + self.plans + self.plates + self.maps + self.motion + self.manifest
+        pictures = self.video + self.plans + self.plates + self.chroma
+        total = pictures + self.maps + self.motion + self.manifest
         object.__setattr__(self, "total", total)
 
     def kbps(self, count: int, manifest: Manifest) -> float:
@@ -133,6 +151,7 @@ def ledger(manifest: Manifest, rung_index: int = 0) -> Ledger:
         video=rung.bytes,
         plans=size("plan"),
         plates=size("plate"),
+        chroma=size("chroma"),
         maps=sum(maps.values()),
         motion=sum(motion.values()),
         manifest=len(manifest.to_bytes()),
@@ -215,7 +234,9 @@ def _write(folder: Path, parts: PackageParts) -> Manifest:
         (folder / name).mkdir(parents=True)
     assets: dict[str, Asset] = {}
     rungs = tuple(_write_rung(folder, rung, assets) for rung in parts.rungs)
+    coloured = any(rung.chroma_tolerance is not None for rung in rungs)
     manifest = Manifest(
+        version=VERSION if coloured else PLAIN_VERSION,
         id=package_id(parts.source.sha256, dict(parts.config)),
         name=parts.name,
         source=parts.source,
@@ -227,6 +248,9 @@ def _write(folder: Path, parts: PackageParts) -> Manifest:
         quality=parts.quality,
     )
     (folder / MANIFEST_FILE).write_bytes(manifest.to_bytes())
+    if parts.survey is not None:
+        (folder / REPORT_FOLDER).mkdir()
+        (folder / REPORT_FOLDER / SURVEY_FILE).write_bytes(parts.survey)
     return manifest
 
 
@@ -242,6 +266,9 @@ def _write_rung(folder: Path, rung: RungParts, assets: dict[str, Asset]) -> Rung
             PlatePiece(
                 sha256=_write_asset(folder, "plate", piece.data, assets, piece.canvas),
                 region=piece.region,
+                chroma=None
+                if piece.chroma is None
+                else _write_asset(folder, "chroma", piece.chroma, assets),
             )
             for piece in part.plate
         )
@@ -268,6 +295,7 @@ def _write_rung(folder: Path, rung: RungParts, assets: dict[str, Asset]) -> Rung
             "bytes": rung.bytes,
             "maps_file": maps_file,
             "plates": list(plates),
+            "chroma_tolerance": rung.chroma_tolerance,
             "segments": segments,
         }
     )

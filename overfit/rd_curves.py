@@ -1,6 +1,7 @@
-"""Reads rate-distortion curves of a clip from the figures that `python -m benchmarks.rd` writes."""
+"""Rate-distortion curves of a clip, as `python -m benchmarks.rd` measured or a survey expected."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from kernels.errors import CrispcastError
 from overfit.metrics import RatePoint, pareto
+from overfit.survey_point import SurveyPoint
 
 OURS, PLAIN = "Crispcast", "interpolated"
 
@@ -40,6 +42,10 @@ class _Clip(BaseModel):
 
 class _Figures(BaseModel):
     curves: dict[str, _Clip]
+
+
+class _Surveyed(BaseModel):
+    curves: dict[str, list[tuple[_Positive, _Finite]]] = Field(max_length=1000)
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,34 @@ def read_curves(path: Path, clip: str, duration: Fraction) -> tuple[Curve, ...]:
         **{name: _psnr(points) for name, points in curves.natives.items()},
     }
     return tuple(Curve(name, _front(points)) for name, points in named.items() if points)
+
+
+def surveyed(points: Sequence[SurveyPoint], seconds: float) -> bytes:
+    """What a survey expected, for the report of its package: a curve for each scale and quality."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for point in points:
+        name = f"scale {point.scale}" + (f", plates {point.quality}" if point.quality else "")
+        total = max(1, point.video_bytes + point.plate_bytes)
+        curves.setdefault(name, []).append((total * 8 / 1000 / seconds, point.psnr_y))
+    return json.dumps({"curves": curves}).encode()
+
+
+def read_survey(path: Path) -> tuple[Curve, ...]:
+    """The curves that `surveyed` wrote; none where there is no such file.
+
+    Raises CrispcastError where it holds something else.
+    """
+    if not path.is_file():
+        return ()
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise CrispcastError(f"{path} is too large for a survey; delete it")
+        found = _Surveyed.model_validate_json(path.read_bytes()).curves
+    except OSError as error:
+        raise CrispcastError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError:
+        raise CrispcastError(f"{path} is no survey of an encode; delete it") from None
+    return tuple(Curve(name, _front(points)) for name, points in found.items() if points)
 
 
 def _psnr(points: Iterable[_Point]) -> list[tuple[float, float]]:

@@ -16,8 +16,8 @@ from client_sdk.contract import Package, open_package
 from kernels.errors import PackageError
 from overfit.measurement import METHODS, Measurement, OnFrame, measure
 from overfit.metrics import pooled_psnr
-from overfit.package import Ledger, ledger
-from overfit.rd_curves import read_curves
+from overfit.package import REPORT_FOLDER, SURVEY_FILE, Ledger, ledger
+from overfit.rd_curves import read_curves, read_survey
 from overfit.report_page import render_page
 from overfit.scoring import METRICS, Scores
 
@@ -67,7 +67,9 @@ def report(
     """Measure the package at `path` against its source and write report.json and report.html.
 
     `curves` is what `python -m benchmarks.rd --json` wrote of the same clip; the page then shows
-    them. Raises PackageError: damaged, made from another video, no such rung, or not writable; and
+    them, else what the survey of the encode expected, where there was one.
+
+    Raises PackageError: damaged, made from another video, no such rung, or not writable; and
     CrispcastError where the curves are those of another clip, or none.
     """
     begun = time.monotonic()
@@ -76,8 +78,11 @@ def report(
         raise PackageError(f"{path} has {len(package.manifest.rungs)} rungs, numbered from 0")
     source_facts = package.manifest.source
     duration = source_facts.frames / source_facts.rate
-    known = () if curves is None else read_curves(curves, source.stem, duration)
-    folder = path / "report"
+    folder = path / REPORT_FOLDER
+    if curves is None:
+        known = read_survey(folder / SURVEY_FILE)
+    else:
+        known = read_curves(curves, source.stem, duration)
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
@@ -116,7 +121,7 @@ def _document(package: Package, rung_index: int, measured: Measurement) -> dict[
     methods = {method: _whole(scores, method) for method in METHODS}
     return {
         "format": "crispcast-report",
-        "version": "1.2",
+        "version": "1.3",
         "package": manifest.id,
         "name": manifest.name,
         "rung": manifest.rungs[rung_index].name,

@@ -27,6 +27,7 @@ from overfit.metrics import psnr_y
 from overfit.networks import Expert, NetworkConfig
 from overfit.plates import Plate, PlateConfig, encode_plate, global_motion, temporal_median
 from overfit.pruning import DENSE
+from overfit.survey_point import SurveyPoint
 from overfit.training import DivergedError, OnStep, train
 from overfit.training_config import TrainingConfig
 from overfit.training_data import TrainingData
@@ -70,7 +71,7 @@ class SurveyConfig:
 
     codec: Codec = "av1"
     crfs: tuple[float, ...] | None = None
-    qualities: tuple[int, ...] = (45, 60, 70, 80)
+    qualities: tuple[int, ...] = (30, 40, 50, 60, 70, 80)
     segments: int = 4
     pictures: int = 24
     compared: int = 5
@@ -78,22 +79,6 @@ class SurveyConfig:
     budget: float | None = None
     seed: int = 0
     threads: int = 2
-
-
-@dataclass(frozen=True)
-class SurveyPoint:
-    """One combination: bytes for the whole video, and what quality they would give.
-
-    quality: of the plates, or 0 without any. psnr_y: dB expected, mean over the frames compared.
-    """
-
-    codec: Codec
-    scale: int
-    crf: float
-    quality: int
-    video_bytes: int
-    plate_bytes: int
-    psnr_y: float
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ class Delivery:
         """
         uses = self._uses[rung].get(sha256, [])
         place = bisect_left(uses, segment)
-        kind = ("map", "motion", "plan", "plate").index(self._package.places[sha256].kind)
+        kind = ("map", "motion", "plan", "plate", "chroma").index(self._package.places[sha256].kind)
         return (uses[place] if place < len(uses) else len(self._package.manifest.segments), kind)
 
 

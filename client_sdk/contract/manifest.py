@@ -20,8 +20,10 @@ from pydantic_core import from_json
 from kernels.errors import PackageError
 
 FORMAT = "crispcast"
-MAJOR, MINOR = 1, 2
-VERSION = f"{MAJOR}.{MINOR}"
+MAJOR = 1
+VERSION = "1.3"
+PLAIN_VERSION = "1.2"
+"""Of manifests without chroma plates: written as before, for older programs to read."""
 
 MAX_MANIFEST_BYTES = 32 << 20
 MAX_SIDE = 16_384  # samples
@@ -36,6 +38,7 @@ MAX_MAP_BYTES = 1 << 20
 MAX_MOTION_BYTES = 1 << 20
 MAX_MOTION_FRAMES = 4096  # of a segment with a canvas
 MAX_CANVAS_FRAMES = 8  # area of a canvas, in frames
+MAX_TOLERANCE = 2295  # of chroma plates: nine samples wrong by 255 (docs/chroma.md)
 MAX_FILE_BYTES = 1 << 50
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -52,7 +55,12 @@ FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAMES)]
 FrameCount = Annotated[int, Field(ge=1, le=MAX_FRAMES)]
 FileBytes = Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
 ColourCode = Annotated[int, Field(ge=0, le=255)]  # ITU-T H.273
+Tolerance = Annotated[int, Field(ge=1, le=MAX_TOLERANCE)]
 Decibels = Annotated[float, Field(ge=0, le=200, allow_inf_nan=False)]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class Frozen(BaseModel):
@@ -119,10 +127,14 @@ class MapRef(Frozen):
 
 
 class PlatePiece(Frozen):
-    """An AVIF and the region of the HR frame it covers: x, y, width, height; None: all of it."""
+    """An AVIF and the region of the HR frame it covers: x, y, width, height; None: all of it.
+
+    `chroma`: another with the colour of the same region.
+    """
 
     sha256: Sha256
     region: tuple[Place, Place, Side, Side] | None = None
+    chroma: Annotated[Sha256 | None, Field(exclude_if=_is_none)] = None
 
 
 class RungSegment(Frozen):
@@ -150,6 +162,7 @@ class Rung(Frozen):
     """One low-resolution encode of the ladder; width and height in luma samples of the LR.
 
     `plates`: each in pieces, the most useful first; where none lies, the plate is absent.
+    `chroma_tolerance`: how far the LR may be from plates' chroma, where any has some.
     """
 
     name: RungName
@@ -163,6 +176,7 @@ class Rung(Frozen):
     bytes: FileBytes
     maps_file: PackageFile
     plates: Annotated[tuple[Pieces, ...], Field(max_length=MAX_SEGMENTS)] = ()
+    chroma_tolerance: Annotated[Tolerance | None, Field(exclude_if=_is_none)] = None
     segments: Annotated[tuple[RungSegment, ...], Field(min_length=1, max_length=MAX_SEGMENTS)]
 
     def pieces_of(self, segment_index: int) -> tuple[PlatePiece, ...]:
@@ -171,17 +185,18 @@ class Rung(Frozen):
         return () if plate is None else self.plates[plate]
 
     def assets_of(self, segment_index: int) -> tuple[str, ...]:
-        """Hashes of all that a segment needs, each once: map, motion, plans, pieces of plate."""
-        segment = self.segments[segment_index]
+        """Hashes of all that a segment needs, each once: map, motion, plans, plate, its chroma."""
+        segment, plate = self.segments[segment_index], self.pieces_of(segment_index)
         records = (record.sha256 for record in segment.records)
-        pieces = (piece.sha256 for piece in self.pieces_of(segment_index))
-        return tuple(dict.fromkeys((*records, *segment.experts, *pieces)))
+        pieces = (piece.sha256 for piece in plate)
+        chroma = (piece.chroma for piece in plate if piece.chroma is not None)
+        return tuple(dict.fromkeys((*records, *segment.experts, *pieces, *chroma)))
 
 
 class Asset(Frozen):
-    """A plan or a plate: its kind and its size in bytes; of a canvas, width and height too."""
+    """A plan, a plate or a plate's chroma: its size in bytes; of a canvas, width and height too."""
 
-    kind: Literal["plan", "plate"]
+    kind: Literal["plan", "plate", "chroma"]
     bytes: Annotated[int, Field(ge=1, le=MAX_PLATE_BYTES)]
     canvas: tuple[Side, Side] | None = None
 
@@ -208,7 +223,7 @@ class Manifest(Frozen):
     """The whole of `manifest.json`, version 1.x. Raises PackageError through `parse_manifest`."""
 
     format: Literal["crispcast"] = "crispcast"
-    version: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$")] = VERSION
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$")] = PLAIN_VERSION
     id: PackageId
     name: Title
     source: Source
@@ -277,11 +292,19 @@ class Manifest(Frozen):
                 x, y, width, height = piece.region or (0, 0, *frame)
                 if x + width > frame[0] or y + height > frame[1]:
                     raise ValueError(f"{where}: a piece lies outside of the frame")
-                if sizes.setdefault(piece.sha256, (width, height)) != (width, height):
-                    raise ValueError(f"{where}: {piece.sha256} has two sizes")
+                for sha256 in (piece.sha256, piece.chroma or piece.sha256):
+                    if sizes.setdefault(sha256, (width, height)) != (width, height):
+                        raise ValueError(f"{where}: {sha256} has two sizes")
+                if piece.chroma is not None:
+                    self._check_asset(piece.chroma, "chroma", where)
+                    if any(side % 2 for side in (x, y, width, height)):
+                        raise ValueError(f"{where}: a piece with chroma has odd sides or corners")
             canvases = sum(self.assets[piece.sha256].canvas is not None for piece in pieces)
             if canvases and (len(pieces) > 1 or pieces[0].region is not None):
                 raise ValueError(f"{where}: a canvas is no piece of a plate")
+            coloured = any(piece.chroma is not None for piece in pieces)
+            if coloured and (canvases or rung.chroma_tolerance is None):
+                raise ValueError(f"{where}: chroma needs a tolerance, and no canvas")
 
     def _check_canvas(self, rung: Rung, index: int) -> None:
         """A segment has motion exactly where its plate is a canvas, and both are of a sane size."""

@@ -14,7 +14,7 @@ from kernels.errors import PackageError
 
 MANIFEST_FILE = "manifest.json"
 SUFFIX = ".crisp"
-_PLACES = {"plan": ("plans", ".plan"), "plate": ("plates", ".avif")}
+_PLACES = {"plan": ("plans", ".plan"), "plate": ("plates", ".avif"), "chroma": ("plates", ".avif")}
 _RECORDS = ("map", "motion")
 _BLOCK = 1 << 20
 
@@ -30,7 +30,7 @@ class Place:
 
 
 def asset_file(sha256: str, kind: str) -> str:
-    """Path of a plan or plate inside a package."""
+    """Path of a plan, a plate or its chroma inside a package."""
     folder, suffix = _PLACES[kind]
     return f"{folder}/{sha256}{suffix}"
 

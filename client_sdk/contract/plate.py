@@ -1,5 +1,8 @@
 """Plates on the wire: monochrome, full-range AVIF of the padded HR frame or of regions of it.
 
+Chroma is such an AVIF too, U above V, for every machine to decode it to the same samples: browsers
+and Pillow give colour pictures as RGB only.
+
 Format: docs/manifest.md.
 """
 
@@ -22,6 +25,8 @@ Region: TypeAlias = tuple[int, int, int, int]
 
 ABSENT = 128
 """The code of a plate where there is none (docs/plan-format.md)."""
+NO_COLOUR = 0
+"""The code of U, and here of V, where a plate has no chroma (docs/chroma.md)."""
 
 
 def compose(
@@ -33,6 +38,28 @@ def compose(
         x, y, w, h = region or (0, 0, width, height)
         luma[y : y + h, x : x + w] = piece
     return luma
+
+
+def compose_chroma(
+    pieces: Iterable[tuple[Region | None, NDArray[np.uint8]]], width: int, height: int
+) -> NDArray[np.uint8]:
+    """U and V u8 [2, height / 2, width / 2] of pieces [2, h / 2, w / 2], as `compose` does.
+
+    Regions and sizes are of the luma, and even.
+    """
+    chroma = np.full((2, height // 2, width // 2), NO_COLOUR, np.uint8)
+    for region, piece in pieces:
+        x, y, w, h = (side // 2 for side in region or (0, 0, width, height))
+        chroma[:, y : y + h, x : x + w] = piece
+    return chroma
+
+
+def decode_chroma(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
+    """U and V u8 [2, height / 2, width / 2] of a plate's chroma; the size is the luma's, and even.
+
+    Raises PackageError as `decode_plate`.
+    """
+    return decode_plate(data, width // 2, height).reshape(2, height // 2, width // 2)
 
 
 def decode_plate(data: bytes, width: int, height: int) -> NDArray[np.uint8]:

@@ -59,6 +59,16 @@ export class Plate {
   free(): void;
 }
 
+/** The chroma of a plate: colour that the LR is too coarse for, where it stands still. */
+export class ChromaPlate {
+  private constructor();
+  /** Size of the LR's chroma, and HR size / LR size. */
+  readonly width: number;
+  readonly height: number;
+  readonly scale: number;
+  free(): void;
+}
+
 /** An LR picture in the runtime's memory: planes written here are upscaled without a copy. */
 export class Frame implements Picture {
   private constructor();
@@ -102,6 +112,8 @@ export interface UpscaleOptions {
   plans?: readonly (Plan | null)[];
   /** Of the same LR size and scale; left out: code 128. */
   plate?: Plate | null;
+  /** Of the same LR size and scale; left out: chroma is interpolated. */
+  chroma?: ChromaPlate | null;
 }
 
 export class Runtime {
@@ -114,6 +126,19 @@ export class Runtime {
   baseOf(bytes: Uint8Array): string | null;
   /** From HR luma of width × height samples, multiples of `scale`; it is copied. */
   plate(luma: Uint8Array, width: number, height: number, scale: number, stride?: number): Plate;
+  /**
+   * From HR chroma planes of width × height samples each, `scale` times those of the LR; they are
+   * copied. Code 0 of U: no plate there. `tolerance`, 1 to 2295: as the manifest says.
+   */
+  chromaPlate(
+    u: Uint8Array,
+    v: Uint8Array,
+    width: number,
+    height: number,
+    scale: number,
+    tolerance: number,
+    stride?: number,
+  ): ChromaPlate;
   /** Room for an LR picture within the runtime. */
   frame(width: number, height: number): Frame;
   /** Upscales one picture; synchronous. */

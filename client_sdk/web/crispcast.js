@@ -19,7 +19,7 @@ import { bytesAt, cores, inNode, maySleep, relaxedSimd, startWorker, waitIn } fr
 export { CrispcastError };
 
 /** Words of crispcast_frame_job and crispcast_plan_info (kernels/runtime/wasm/module.cpp). */
-const JOB = { words: 31, in: 3, out: 9, previous: 15, plate: 17, patches: 18, plans: 20 };
+const JOB = { words: 32, in: 3, out: 9, previous: 15, plate: 17, patches: 18, plans: 20, chroma: 31 };
 const INFO_WORDS = 14;
 const MAX_THREADS = 256;
 const WORKER_STACK = 131072;
@@ -61,15 +61,17 @@ export class Plan {
   }
 }
 
-/** A still high-resolution picture of the place, in the runtime's memory until `free`. */
-export class Plate {
+/** What a `Plate` and a `ChromaPlate` are: something of one size in the runtime's memory until `free`. */
+class Still {
   #core;
   #pointer;
+  #destroy;
 
-  /** @param {Core} core @param {number} pointer @param {number[]} size */
-  constructor(core, pointer, [width, height, scale]) {
+  /** @param {Core} core @param {number} pointer @param {number[]} size @param {(at: number) => void} destroy */
+  constructor(core, pointer, [width, height, scale], destroy) {
     this.#core = core;
     this.#pointer = pointer;
+    this.#destroy = destroy;
     this.width = width / scale;
     this.height = height / scale;
     this.scale = scale;
@@ -84,10 +86,16 @@ export class Plate {
   }
 
   free() {
-    if (this.#pointer && this.#core.open) this.#core.call.crispcast_plate_destroy(this.#pointer);
+    if (this.#pointer && this.#core.open) this.#destroy(this.#pointer);
     this.#pointer = 0;
   }
 }
+
+/** A still high-resolution picture of the place, in the runtime's memory until `free`. */
+export class Plate extends Still {}
+
+/** The chroma of a plate, in the runtime's memory until `free`. */
+export class ChromaPlate extends Still {}
 
 /** An LR picture in the runtime's memory: what is written into its planes is not copied again. */
 export class Frame {
@@ -227,9 +235,35 @@ export class Runtime {
       const pointer = core.create((slot) =>
         core.call.crispcast_plate_create(data, row, width, height, scale, slot),
       );
-      return new Plate(core, pointer, [width, height, scale]);
+      return new Plate(core, pointer, [width, height, scale], core.call.crispcast_plate_destroy);
     } finally {
       core.release('plate');
+    }
+  }
+
+  /**
+   * @param {Uint8Array} u HR chroma @param {Uint8Array} v @param {number} width @param {number} height
+   * of each @param {number} scale @param {number} tolerance @param {number} [stride] of both
+   * @returns {ChromaPlate}
+   */
+  chromaPlate(u, v, width, height, scale, tolerance, stride = width) {
+    const core = this.#core;
+    for (const side of [width, height])
+      if (!Number.isInteger(side) || side < 1 || side > 2 * MAX_SIDE)
+        throw core.error(STATUS.SIZE, `a chroma plate of ${width}×${height}`);
+    if (!Number.isInteger(tolerance))
+      throw core.error(STATUS.ARGUMENT, `a tolerance of ${tolerance}`);
+    const destroy = core.call.crispcast_chroma_plate_destroy;
+    try {
+      const planes = [core.plane('plate U', u, width, height, stride)];
+      planes.push(core.plane('plate V', v, width, height, stride));
+      const pointer = core.create((slot) =>
+        core.call.crispcast_chroma_plate_create(...planes.flat(), width, height, scale, tolerance, slot),
+      );
+      return new ChromaPlate(core, pointer, [width, height, scale], destroy);
+    } finally {
+      core.release('plate U');
+      core.release('plate V');
     }
   }
 
@@ -239,7 +273,10 @@ export class Runtime {
   }
 
   /** See crispcast.d.ts. The planes it gives are views that hold until the next call of the runtime. */
-  upscale(picture, { scale, previous = null, patches = null, plans = [], plate = null }) {
+  upscale(
+    picture,
+    { scale, previous = null, patches = null, plans = [], plate = null, chroma = null },
+  ) {
     const core = this.#core;
     if (!core.open) throw new CrispcastError('the runtime is closed; load another');
     const { width, height } = picture;
@@ -256,6 +293,7 @@ export class Runtime {
       job.set(core.plane('previous', previous.y, width, height, stride), JOB.previous);
     }
     if (plate) job[JOB.plate] = plate.pointerIn(core);
+    if (chroma) job[JOB.chroma] = chroma.pointerIn(core);
     if (patches) {
       if (!(patches instanceof Int32Array) || patches.length % 5)
         throw core.error(STATUS.ARGUMENT, 'patches are an Int32Array, five words each');
@@ -274,16 +312,16 @@ export class Runtime {
     const outHeight = scale * height;
     const luma = outWidth * outHeight;
     const stride = (outWidth + 1) >> 1;
-    const chroma = stride * ((outHeight + 1) >> 1);
-    const out = core.room('out', luma + 2 * chroma);
-    job.set([out, outWidth, out + luma, stride, out + luma + chroma, stride], JOB.out);
+    const quarter = stride * ((outHeight + 1) >> 1);
+    const out = core.room('out', luma + 2 * quarter);
+    job.set([out, outWidth, out + luma, stride, out + luma + quarter, stride], JOB.out);
     const pointer = core.room('job', 4 * JOB.words);
     core.words(pointer, JOB.words).set(job);
     core.check(core.call.crispcast_upscale(this.#engine, pointer));
     return {
       y: core.bytes(out, luma),
-      u: core.bytes(out + luma, chroma),
-      v: core.bytes(out + luma + chroma, chroma),
+      u: core.bytes(out + luma, quarter),
+      v: core.bytes(out + luma + quarter, quarter),
       width: outWidth,
       height: outHeight,
       strideY: outWidth,

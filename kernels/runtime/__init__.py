@@ -6,6 +6,7 @@ Everything that it refuses raises `kernels.errors.PlanError` with a sentence tha
 
 from kernels.runtime._runtime import (
     Canvas,
+    ChromaPlate,
     Engine,
     Plan,
     Plate,
@@ -17,6 +18,7 @@ from kernels.runtime._runtime import (
 
 __all__ = [
     "Canvas",
+    "ChromaPlate",
     "Engine",
     "Plan",
     "Plate",

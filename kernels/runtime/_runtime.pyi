@@ -71,6 +71,28 @@ class Plate:
     def height(self) -> int:
         """LR height."""
 
+class ChromaPlate:
+    """The chroma of a plate (docs/chroma.md). Immutable; threads may share it."""
+
+    def __init__(self, u: Plane, v: Plane, scale: int, tolerance: int) -> None:
+        """u, v: u8 [scale * LR chroma height, scale * LR chroma width], copied.
+
+        Code 0 of U: no plate there. tolerance: 1 to 2295, how far the sum of nine LR samples may be
+        off for the plate to be taken whole. Raises PlanError.
+        """
+
+    @property
+    def scale(self) -> int:
+        """HR size / LR size."""
+
+    @property
+    def width(self) -> int:
+        """Of the LR's chroma."""
+
+    @property
+    def height(self) -> int:
+        """Of the LR's chroma."""
+
 class Canvas:
     """A plate larger than the frame (docs/canvas.md). Immutable; threads may share it."""
 
@@ -135,6 +157,7 @@ class Engine:
         plate: Plate | None = None,
         canvas: Canvas | None = None,
         view: View | None = None,
+        chroma: ChromaPlate | None = None,
         out: Sequence[Plane] | None = None,
     ) -> Planes:
         """Upscale one frame; the GIL is released meanwhile.
@@ -146,6 +169,7 @@ class Engine:
         plans: plans[i] is expert i + 1; expert 0 and None are bicubic interpolation.
         plate: of the same LR size and scale; None: code 128.
         canvas, view: both or neither, instead of a plate.
+        chroma: of the same LR size and scale; None: chroma is interpolated.
         out: planes to write and return, else new ones: Y u8 [scale*h, scale*w], U and V u8
         [ceil(scale*h/2), ceil(scale*w/2)]. They must not overlap the inputs.
         Raises PlanError where a size, type, stride, patch or plan does not fit.

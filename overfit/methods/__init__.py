@@ -11,7 +11,7 @@ from overfit.methods.dydca import Dydca
 from overfit.methods.interface import Method, Outcome, find_difficulty
 from overfit.methods.jstdo import Jstdo
 from overfit.methods.nas import Nas
-from overfit.methods.run import Run, run_method
+from overfit.methods.run import Made, Run, make_by, run_method
 from overfit.methods.scene import Division, Scene
 from overfit.methods.stdo import Stdo
 
@@ -22,6 +22,7 @@ __all__ = [
     "Division",
     "Dydca",
     "Jstdo",
+    "Made",
     "Method",
     "Nas",
     "Outcome",
@@ -31,6 +32,7 @@ __all__ = [
     "choose_method",
     "find_difficulty",
     "find_method",
+    "make_by",
     "run_method",
 ]
 

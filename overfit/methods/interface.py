@@ -69,6 +69,10 @@ class Method(ABC):
         """How many trainings share the steps."""
         return 1 if self.together else self.experts(chunks)
 
+    def effort(self, expert: int, experts: int) -> float:
+        """An expert's steps, and seconds, by the mean of all experts that are trained alone."""
+        return 1.0
+
     def check(self, scene: Scene, chunks: int) -> None:
         """Refuse, before any training, a number of chunks that the scene does not have.
 
@@ -120,8 +124,8 @@ class Method(ABC):
     ) -> Outcome:
         """The trainer: of those `experts` of a division, all of them where they share a network.
 
-        `config` has the steps of one training. Other arguments and errors are those of
-        `overfit.training.train`.
+        `config` has the steps of one training, the mean of all where `effort` differs. Other
+        arguments and errors are those of `overfit.training.train`.
         """
         shared = self.sharing(network, len(experts)) if self.together else None
         datas = [scene.data_of(division, expert) for expert in experts]
@@ -132,8 +136,17 @@ class Method(ABC):
             return self.settle(scene, Outcome(tuple(parts), (trained,), division), config)
         if checkpoint is not None and len(datas) > 1:
             raise CrispcastError("a checkpoint is of one training: train experts one by one")
-        each = [train(data, network, config, **options) for data in datas]  # type: ignore[arg-type]
+        count = int(division.expert_of.max()) + 1
+        each = [
+            train(data, network, _times(config, self.effort(expert, count)), **options)  # type: ignore[arg-type]
+            for expert, data in zip(experts, datas, strict=True)
+        ]
         return Outcome(tuple(found.network for found in each), tuple(each), division)
+
+
+def _times(config: TrainingConfig, share: float) -> TrainingConfig:
+    budget = None if config.budget is None else config.budget * share
+    return replace(config, steps=max(1, round(config.steps * share)), budget=budget)
 
 
 def find_difficulty(

@@ -1,6 +1,6 @@
 """A whole method on a scene, measured: for benchmarks, trials and tests.
 
-scene, network, training ─► difficulty ─► divide ─► train ─► plans ─► errors of every patch
+scene, network, training ─► difficulty ─► divide ─► train ─► plans ─► Made ─► errors ─► Run
 """
 
 from __future__ import annotations
@@ -19,24 +19,33 @@ from overfit.training_config import TrainingConfig
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a method gave.
+class Made:
+    """What a method made.
 
-    plans: wire plans in the order of the experts. errors: mean squared error [segments, patches] or
-    [segments, quarters] over sampled frames, in squared code values. psnr_y: in dB, of their mean.
-    macs: multiply-adds for an LR pixel, the mean over the picture.
+    plans: wire plans in the order of the experts. macs: multiply-adds for an LR pixel, the mean
+    over the picture.
     """
 
     outcome: Outcome
     plans: tuple[bytes, ...]
-    errors: F64
-    psnr_y: float
     macs: float
 
     @property
     def bytes(self) -> int:
         """Of all plans together."""
         return sum(map(len, self.plans))
+
+
+@dataclass(frozen=True)
+class Run(Made):
+    """What a method made, and how good it is.
+
+    errors: mean squared error [segments, patches] or [segments, quarters] over sampled frames, in
+    squared code values. psnr_y: in dB, of their mean.
+    """
+
+    errors: F64
+    psnr_y: float
 
 
 def run_method(
@@ -49,7 +58,23 @@ def run_method(
     difficulty: F64 | None = None,
     frames_per_segment: int = 3,
 ) -> Run:
-    """Divide, train, compile, measure. `training` has the steps of all experts together.
+    """`make_by`, measured by `frames_per_segment` frames of each segment."""
+    made = make_by(method, scene, network, training, chunks, difficulty=difficulty)
+    errors = _errors(scene, made.outcome, frames_per_segment)
+    psnr_y = float(patch_psnr(np.array(errors.mean())))
+    return Run(made.outcome, made.plans, made.macs, errors, psnr_y)
+
+
+def make_by(
+    method: Method,
+    scene: Scene,
+    network: NetworkConfig,
+    training: TrainingConfig,
+    chunks: int = 1,
+    *,
+    difficulty: F64 | None = None,
+) -> Made:
+    """Divide, train, compile. `training` has the steps of all experts together.
 
     `difficulty` is found, in extra steps, where the method needs it and none is given: see
     `find_difficulty`. Raises CrispcastError as the method's steps do.
@@ -69,16 +94,9 @@ def run_method(
         if method.together
         else [family_plans([expert], outcome.bits)[0] for expert in outcome.experts]
     )
-    errors = _errors(scene, outcome, frames_per_segment)
     macs = [plan.multiplications for plan in decoded(plans)]
     share = [outcome.division.share(expert) for expert in experts]
-    return Run(
-        outcome,
-        tuple(plans),
-        errors,
-        float(patch_psnr(np.array(errors.mean()))),
-        float(np.dot(macs, share)),
-    )
+    return Made(outcome, tuple(plans), float(np.dot(macs, share)))
 
 
 def _errors(scene: Scene, outcome: Outcome, frames: int) -> F64:

@@ -13,10 +13,14 @@ from overfit.methods.scene import Division, Scene
 
 
 class Stdo(Method):
-    """Expert 0 has the hardest patches."""
+    """Expert 0 has the hardest patches, and the most steps: there is the most to gain."""
 
     name = "stdo"
     ranked = True
+
+    def effort(self, expert: int, experts: int) -> float:
+        """See `Method`. Falls in equal steps; for 4 experts 1.6, 1.2, 0.8, 0.4."""
+        return 2 * (experts - expert) / (experts + 1)
 
     def divide(self, scene: Scene, chunks: int, difficulty: F64 | None) -> Division:
         """See `Method`."""

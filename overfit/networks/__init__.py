@@ -7,7 +7,7 @@ from overfit.networks.expert import Expert
 from overfit.networks.interpolation import Interpolation
 from overfit.networks.rounding import Rounding, settling
 from overfit.networks.sharing import Modulation, Paths, Sharing
-from overfit.networks.start import start_from
+from overfit.networks.start import expert_of, start_from
 
 __all__ = [
     "BRANCHES",
@@ -21,6 +21,7 @@ __all__ = [
     "Sharing",
     "add_branches",
     "build",
+    "expert_of",
     "fold_branches",
     "settling",
     "start_from",

@@ -1,4 +1,4 @@
-"""Puts the weights of a base into an expert, which then needs a fraction of the training."""
+"""Experts with the weights of a plan: of a base to start at, or just what computes as it does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,32 @@ from torch import nn
 
 from kernels.errors import CrispcastError
 from kernels.plan import PlanIR
+from overfit.networks.build import build
+from overfit.networks.config import NetworkConfig
 from overfit.networks.expert import Expert
+
+
+def expert_of(plan: PlanIR, network: NetworkConfig) -> Expert:
+    """What computes as a plan does, in floats: its layers may have lost channels by pruning.
+
+    `network` is what the plan was trained as. Raises CrispcastError where the plan has other
+    inputs, another scale, or other layers, as where all of a layer has been pruned away.
+    """
+    expert = build(network)
+    layers = [module for module in expert.modules() if isinstance(module, nn.Conv2d)]
+    kernels = [layer.weight.shape[2:] for layer in layers]
+    found = [numbers.weights.shape[2:] for numbers in plan.numbers]
+    if (plan.scale, plan.inputs, found) != (network.scale, network.inputs, kernels):
+        raise CrispcastError(
+            f"a plan for scale {plan.scale}, {' + '.join(plan.inputs)} and {len(found)} layers "
+            f"is no {network.kind} for scale {network.scale}, {' + '.join(network.inputs)} and "
+            f"{len(kernels)} layers"
+        )
+    for layer, numbers in zip(layers, plan.numbers, strict=True):
+        weight = torch.from_numpy(numbers.dequantised())
+        layer.weight = nn.Parameter(weight, requires_grad=False)
+        layer.bias = nn.Parameter(torch.from_numpy(numbers.bias.astype("float32")), False)
+    return expert.eval()
 
 
 def start_from(expert: Expert, base: PlanIR) -> None:

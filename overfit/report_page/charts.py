@@ -15,6 +15,7 @@ _BYTES = {
     "video": "#1971c2",
     "plans": "#c2255c",
     "plates": "#f08c00",
+    "chroma": "#e599f7",
     "maps": "#2f9e44",
     "motion": "#7048e8",
     "manifest": "#868e96",
@@ -126,7 +127,8 @@ def _thinned(values: Sequence[float], seconds_per_frame: float) -> Line:
 
 def rate_distortion(curves: Sequence[Curve], kbps: float, psnr: float) -> str:
     """The curves of a clip, and where the package at hand (kb/s, dB) lies among them."""
-    ours = [x for curve in curves if curve.name == OURS for x, _ in curve.points]
+    named = {curve.name for curve in curves}
+    ours = [x for c in curves if c.name == OURS or OURS not in named for x, _ in c.points]
     left, right = min([*ours, kbps]) / _BEYOND, max([*ours, kbps]) * _BEYOND
     seen = [y for curve in curves for x, y in curve.points if left <= x <= right]
     low, high = _around([*seen, psnr])

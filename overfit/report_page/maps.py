@@ -1,12 +1,13 @@
 """Maps over a frame, to be switched: experts, difficulty, gain, plate; and the plates alone."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from client_sdk.contract import Package
+from client_sdk.contract import Manifest, Package
 from client_sdk.contract.plate import compose, decode_plate
 from kernels.runtime import Canvas
 from overfit.measurement import Picture
@@ -190,17 +191,23 @@ def _plate(assets: Assets, plate: int, segments: list[int]) -> str:
     luma = assets.plate(plate)
     height, width = luma.shape
     outlines = "".join(_outlines(assets, segment) for segment in segments)
-    pieces = {piece.sha256 for piece in manifest.rungs[assets.rung_index].plates[plate]}
-    size = sum(manifest.assets[sha256].bytes for sha256 in pieces)
+    pieces = manifest.rungs[assets.rung_index].plates[plate]
+    size = _bytes(manifest, (piece.sha256 for piece in pieces))
+    colour = _bytes(manifest, (piece.chroma for piece in pieces if piece.chroma is not None))
+    more = f" and {colour} of chroma" if colour else ""
     where = _ranges(segments)
     kind = "canvas" if assets.canvas_of(plate) else "plate"
     views = "; outlined: what its segments' frames see" if outlines else ""
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{kind}, segments '
         f'{where}"><image href="{jpeg(Image.fromarray(luma))}" width="{width}" height="{height}"/>'
-        f"{outlines}</svg><figcaption>{kind} of {width}×{height}, {size} bytes, for segments "
+        f"{outlines}</svg><figcaption>{kind} of {width}×{height}, {size} bytes{more}, for segments "
         f"{where}{views}</figcaption></figure>"
     )
+
+
+def _bytes(manifest: Manifest, hashes: Iterable[str]) -> int:
+    return sum(manifest.assets[sha256].bytes for sha256 in {*hashes})
 
 
 def _outlines(assets: Assets, segment: int) -> str:

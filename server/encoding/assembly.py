@@ -22,6 +22,7 @@ from overfit.package import (
     segments_of,
 )
 from overfit.trial import SegmentTrial, quality_of
+from server.encoding.chroma_job import chroma_of
 from server.encoding.graph import Json, hash_file
 from server.encoding.jobs import load_info, read_json
 
@@ -51,6 +52,7 @@ def assemble(
     scale = config["scale"]
     samples = info.width * info.height
     parts = _segment_parts(inputs, rung["width"], rung["height"], len(segments), trials, samples)
+    coloured = any(piece.chroma is not None for part in parts for piece in part.plate)
     audio = read_json(inputs["audio"] / "audio.json")
     quality = None
     if trials is not None:
@@ -92,6 +94,7 @@ def assemble(
                 sha256=rung["sha256"],
                 bytes=rung["bytes"],
                 segments=parts,
+                chroma_tolerance=chroma_of(inputs["chroma"])[0] if coloured else None,
             ),
         ),
         audio=None
@@ -120,6 +123,7 @@ def _segment_parts(
     plates = read_json(pictures / "plates.json")
     grid = Grid(width, height, *choose_patch_size(width, height))
     plans = {expert: plan_of(inputs, expert) for expert in division.experts()}
+    chroma = _chroma(inputs)
     parts = []
     for index in range(count):
         # The nearest training segment: itself, unless the video is long.
@@ -140,7 +144,9 @@ def _segment_parts(
             SegmentParts(
                 PatchMap(grid, tuple(_renamed(cell, local) for cell in cells)),
                 tuple(plans[expert] for expert in named),
-                () if plate < 0 else _pieces(pictures, plates["files"][plate], canvas),
+                ()
+                if plate < 0
+                else _pieces(pictures, plates["files"][plate], canvas, chroma[plate]),
                 None if canvas is None else np.array(plates["views"][nearest], np.int32),
             )
         )
@@ -192,11 +198,25 @@ def _paying(cells: Sequence[Cell], pays: Sequence[bool]) -> list[Cell]:
     return found
 
 
+def _chroma(inputs: Mapping[str, Path]) -> list[list[bytes | None]]:
+    """The chroma of every plate's pieces, which stay in their order when they are refined."""
+    found = chroma_of(inputs["chroma"])[1] if "chroma" in inputs else {}
+    return [
+        [found.get((tuple(file["region"]), Path(file["name"]).stem)) for file in files]
+        for files in read_json(inputs["plates"] / "plates.json")["files"]
+    ]
+
+
 def _pieces(
-    folder: Path, files: Sequence[Mapping[str, Any]], canvas: Sequence[int] | None
+    folder: Path,
+    files: Sequence[Mapping[str, Any]],
+    canvas: Sequence[int] | None,
+    chroma: Sequence[bytes | None],
 ) -> tuple[PlateParts, ...]:
     if canvas is not None:
         return (PlateParts((folder / files[0]["name"]).read_bytes(), None, (canvas[0], canvas[1])),)
-    return tuple(
-        PlateParts((folder / file["name"]).read_bytes(), tuple(file["region"])) for file in files
-    )
+    pieces = []
+    for file, colours in zip(files, chroma, strict=True):
+        luma = (folder / file["name"]).read_bytes()
+        pieces.append(PlateParts(luma, tuple(file["region"]), chroma=colours))
+    return tuple(pieces)

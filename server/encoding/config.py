@@ -122,7 +122,8 @@ class EncodeConfig:
     `budget` bounds the seconds of all training together (`shares`): then the result depends on how
     fast the machine is, without it only on the settings.
 
-    `canvas` is for the plates of shots whose camera moves; without `plates` there is none.
+    `canvas` is for the plates of shots whose camera moves, `chroma` for the colour of the others;
+    without `plates` there is neither.
 
     `precision` is of the values between an expert's layers: int8 takes half the time of fp32, for a
     few hundredths of a dB; `pattern`, `schedule` and `allocation` say how experts are pruned and
@@ -140,6 +141,7 @@ class EncodeConfig:
     chunks: int | None = None
     plates: str = "auto"
     canvas: str = "auto"
+    chroma: str = "auto"
     codec: Codec | Literal["auto"] = "auto"
     precision: str = "int8"
     pattern: str = "taps"
@@ -171,6 +173,7 @@ class EncodeConfig:
         _one_of("method", self.method, tuple(METHODS))
         _one_of("plates", self.plates, ("auto", "off"))
         _one_of("canvas", self.canvas, ("auto", "off"))
+        _one_of("chroma", self.chroma, ("auto", "off"))
         _one_of("codec", self.codec, ("auto", *DEFAULT_CRF))
         _one_of("precision", self.precision, ("int8", "fp32"))
         _one_of("preset", self.preset, tuple(PRESETS))
@@ -349,6 +352,7 @@ class EncodeConfig:
             "seed": self.seed,
             **({} if self.budget is None else {"budget": self.budget}),
             **({} if self.network == "default" else {"network": self.network}),
+            **({} if self.chroma == "auto" else {"chroma": self.chroma}),
             **self._asked_of_pruning,
         }
 

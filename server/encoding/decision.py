@@ -130,13 +130,22 @@ def join_surveys(task: Task) -> None:
     write_json(task.out / "survey.json", facts)
 
 
+def expected(survey: Path) -> bytes:
+    """What the survey job left in `survey`, for the report of the package."""
+    from overfit.rd_curves import surveyed
+    from overfit.survey_point import SurveyPoint
+
+    facts: Mapping[str, Any] = read_json(survey / "survey.json")
+    return surveyed([SurveyPoint(**point) for point in facts["points"]], facts["seconds"])
+
+
 def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
     """The settings that meet the target of `config`, by what the survey job left in `survey`.
 
     Raises CrispcastError where no surveyed combination meets it.
     """
     from overfit.choice import choose_by_bytes, choose_by_psnr
-    from overfit.survey import SurveyPoint
+    from overfit.survey_point import SurveyPoint
 
     facts: Mapping[str, Any] = read_json(survey / "survey.json")
     points = [SurveyPoint(**point) for point in facts["points"]]
@@ -191,6 +200,21 @@ def with_canvases(config: EncodeConfig, plates: Path, seconds: float) -> EncodeC
     bitrate = config.lr_bitrate - 8 * taken / seconds
     if bitrate < max(10_000, config.lr_bitrate / 2):
         return replace(config, canvas="off")
+    return replace(config, lr_bitrate=round(bitrate))
+
+
+def with_chroma(config: EncodeConfig, chroma: Path, seconds: float) -> EncodeConfig:
+    """`config` with a bit rate that makes room for the chroma that a `chroma` job left.
+
+    The survey sees luma only. Where chroma would take more than half of the video's bytes, there is
+    none.
+    """
+    taken = sum(file.stat().st_size for file in chroma.glob("*.avif"))
+    if not taken or config.lr_bitrate is None:
+        return config
+    bitrate = config.lr_bitrate - 8 * taken / seconds
+    if bitrate < max(10_000, config.lr_bitrate / 2):
+        return replace(config, chroma="off")
     return replace(config, lr_bitrate=round(bitrate))
 
 

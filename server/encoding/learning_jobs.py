@@ -32,6 +32,7 @@ LEARNS = (
     "overfit.training",
     "overfit.training_config",
     "overfit.training_data",
+    "server.encoding.plate_files",
     "server.encoding.training_jobs",
 )
 COMPILES = (

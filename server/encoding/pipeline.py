@@ -42,6 +42,12 @@ class EncodeResult:
     notes: tuple[str, ...] = ()
     """Sentences about what did not go as it was meant."""
 
+    @property
+    def minutes_per_minute(self) -> float:
+        """Minutes that a minute of video took; jobs that were found done took none."""
+        source = self.manifest.source
+        return float(self.seconds * source.rate / source.frames)
+
     def to_json(self) -> dict[str, Any]:
         """The figures, as `crispcast encode --json` prints them."""
         manifest = self.manifest
@@ -53,6 +59,7 @@ class EncodeResult:
             "segments": len(manifest.segments),
             "experts": kinds.count("plan"),
             "plates": kinds.count("plate"),
+            "chroma_plates": kinds.count("chroma"),
             "canvases": sum(asset.canvas is not None for asset in manifest.assets.values()),
             "psnr_y": self.quality.psnr_y,
             "psnr_y_bicubic": self.quality.psnr_y_bicubic,
@@ -61,6 +68,7 @@ class EncodeResult:
             "kbps_total": self.sizes.kbps(self.sizes.total, manifest),
             "bytes": asdict(self.sizes),
             "seconds": round(self.seconds, 2),
+            "minutes_per_minute": round(self.minutes_per_minute, 3),
             "jobs_reused": list(self.reused),
             "method": manifest.method.name,
             "notes": list(self.notes),
@@ -71,8 +79,10 @@ class EncodeResult:
         quality, sizes = self.quality, self.sizes
         extra = sizes.total - sizes.video
         total = sizes.kbps(sizes.total, self.manifest)
+        found = f", {len(self.reused)} jobs found done" if self.reused else ""
         return (
-            f"{self.package}: {self.manifest.source.frames} frames in {self.seconds:.0f} s\n"
+            f"{self.package}: {self.manifest.source.frames} frames in {self.seconds:.0f} s, "
+            f"{self.minutes_per_minute:.3g} minutes a minute of video{found}\n"
             f"PSNR-Y {quality.psnr_y:.2f} dB (bicubic {quality.psnr_y_bicubic:.2f}, Lanczos "
             f"{quality.psnr_y_lanczos:.2f}) at {total:.0f} kb/s: {sizes.video} bytes of video, "
             f"{extra} of plans, plates and maps" + "".join(f"\n{note}" for note in self.notes)
@@ -107,20 +117,21 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     try:
         source = SourceFile(config.source, hash_file(config.source))
         budgeted = config.target_kbps is not None
-        config = _settled(config, source, store, on_progress)
+        config, survey = _settled(config, source, store, on_progress)
         check_network(config.method, config.network, config.work.blocks)
         if config.method == "auto":
             config = _with_method(config, source, store, on_progress)
         graph = build_graph(config, source)
         made: frozenset[str] = frozenset()
-        if budgeted and "plates" in graph.inputs and config.canvas == "auto":
+        if budgeted and "plates" in graph.inputs and "auto" in (config.canvas, config.chroma):
             config, made = _afforded(config, graph, store, on_progress)
             graph = build_graph(config, source)
         tracker = _Tracker(in_order([graph]), on_progress)
         artefacts = _engine(config).run([graph], store, tracker)
         folders = {name: artefact.folder for name, artefact in artefacts.items()}
         trials = load_trials(folders["trial"])
-        parts = assemble({**folders, "source": config.source}, _assembly_config(config), trials)
+        inputs = {**folders, "source": config.source}
+        parts = replace(assemble(inputs, _assembly_config(config), trials), survey=survey)
     except OSError as error:
         where = error.filename or store.root
         raise CrispcastError(
@@ -150,20 +161,21 @@ def _notes(folders: Mapping[str, Path]) -> tuple[str, ...]:
 
 def _settled(
     config: EncodeConfig, source: SourceFile, store: Store, on_progress: OnProgress | None
-) -> EncodeConfig:
-    """The configuration with everything decided that it left open."""
+) -> tuple[EncodeConfig, bytes | None]:
+    """The configuration with everything decided that it left open; what a survey expected."""
     from overfit.video import probe
-    from server.encoding.decision import decided, sized, survey_job
+    from server.encoding.decision import decided, expected, sized, survey_job
 
     if config.targeted:
         job = survey_job(config, source)
         tracker = _Tracker(in_order([job]), on_progress)
-        return decided(config, _engine(config).run([job], store, tracker)["survey"].folder)
+        survey = _engine(config).run([job], store, tracker)["survey"].folder
+        return decided(config, survey), expected(survey)
     config = replace(config, scale=config.scale or 2)
     if config.max_compute is None:
-        return config
+        return config, None
     info = probe(config.source)
-    return sized(config, info.width * info.height)
+    return sized(config, info.width * info.height), None
 
 
 def _with_method(
@@ -184,18 +196,21 @@ def _with_method(
 def _afforded(
     config: EncodeConfig, graph: Job, store: Store, on_progress: OnProgress | None
 ) -> tuple[EncodeConfig, frozenset[str]]:
-    """`config` with room for canvases, which are known once the plates are made; the jobs done."""
-    from server.encoding.decision import with_canvases
+    """`config` with room for canvases and chroma, which no survey saw; the jobs done."""
+    from server.encoding.decision import with_canvases, with_chroma
     from server.encoding.jobs import load_info
 
-    plates = graph.inputs["plates"]
-    assert isinstance(plates, Job)
-    tracker = _Tracker(in_order([plates]), on_progress)
-    made = _engine(config).run([plates], store, tracker)
+    last = graph.inputs["chroma" if "chroma" in graph.inputs else "plates"]
+    assert isinstance(last, Job)
+    tracker = _Tracker(in_order([last]), on_progress)
+    made = _engine(config).run([last], store, tracker)
     done = frozenset(made) - frozenset(tracker.reused)
     info = load_info(made["probe"].folder, config.source)
     seconds = float(info.frames / info.fps)
-    return with_canvases(config, made["plates"].folder, seconds), done
+    config = with_canvases(config, made["plates"].folder, seconds)
+    if "chroma" in made:
+        config = with_chroma(config, made["chroma"].folder, seconds)
+    return config, done
 
 
 def _engine(config: EncodeConfig) -> Engine:
@@ -214,7 +229,7 @@ def build_graph(config: EncodeConfig, source: SourceFile) -> Job:
 
     `config` is settled: it has a scale and no target.
     """
-    from server.encoding import jobs, training_jobs
+    from server.encoding import chroma_job, jobs, training_jobs
 
     scale = {"scale": config.scale}
     probe = Job("probe", jobs.probe_source, scale, {"source": source}, 1)
@@ -245,6 +260,10 @@ def build_graph(config: EncodeConfig, source: SourceFile) -> Job:
     parts = {**source_parts, "audio": audio, "rung": rung, **learning}
     if config.experts:
         parts |= _learned(config, learning["truth"], still, rung)
+    if still and config.chroma == "auto":
+        seen = {**source_parts, "truth": learning["truth"], "rung": rung, "plates": parts["plates"]}
+        settings = {**scale, "threads": config.threads}
+        parts["chroma"] = Job("chroma", chroma_job.find_chroma, settings, seen, 3)
     # Nobody sees the trial's package, so its name is fixed: a new name reruns nothing.
     trial = {**scale, "method": config.method, "name": "trial", "threads": config.threads}
     return Job("trial", training_jobs.try_all, trial, parts, 12)

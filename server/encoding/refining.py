@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from kernels.errors import CrispcastError
 from overfit.methods import Division
 from overfit.methods.plans import decoded
-from overfit.networks import Expert, NetworkConfig, build, start_from
+from overfit.networks import Expert, NetworkConfig, expert_of
 from overfit.plates import PlateConfig
 from overfit.refinement import RefinementConfig, Refiner
 from server.encoding.assembly import plan_of
 from server.encoding.graph import Json, Task, job_function
 from server.encoding.jobs import cores, read_json, write_json
 from server.encoding.learning_jobs import COMPILES, LEARNS, subject
-from server.encoding.training_jobs import read_plate, write_plate
+from server.encoding.plate_files import read_plate, write_plate
 
 
 @job_function(*LEARNS, *COMPILES, "overfit.refinement", "overfit.plates", "overfit.plate_pieces")
@@ -56,7 +56,7 @@ def _refiner(task: Task) -> Refiner | None:
     numbers = division.experts()
     try:
         experts = _experts(network, {n: plan_of(task.inputs, n) for n in numbers})
-    except CrispcastError:  # whole channels have been pruned away
+    except CrispcastError:  # a whole layer has been pruned away
         return None
     settings = RefinementConfig(
         rounds=config["rounds"], seed=config["seed"], threads=cores(config["threads"])
@@ -68,9 +68,7 @@ def _experts(network: NetworkConfig, plans: Mapping[int, bytes]) -> dict[int, Ex
     """Networks with the weights of these plans, by the same numbers."""
     found = {}
     for number, plan in zip(plans, decoded(list(plans.values())), strict=True):
-        expert = build(network)
-        start_from(expert, plan)
-        found[number] = expert.eval().requires_grad_(False)
+        found[number] = expert_of(plan, network)
     return found
 
 

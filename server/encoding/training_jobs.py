@@ -10,20 +10,18 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from client_sdk.contract import open_package
-from client_sdk.contract.plate import Region, decode_plate
+from client_sdk.contract.plate import decode_plate
 from kernels.errors import CrispcastError
 from kernels.runtime import Canvas
 from overfit.canvas import CanvasConfig, CanvasShot, make_canvases
 from overfit.chunking import Segment
 from overfit.methods import Scene
 from overfit.package import write_package
-from overfit.plate_pieces import Piece, composed
-from overfit.plates import Plate, PlateConfig, make_plates, shot_motion, stillness
+from overfit.plates import PlateConfig, make_plates, shot_motion, stillness
 from overfit.plates import Plates as MadePlates
 from overfit.training_data import Int
 from overfit.trial import try_experts
@@ -31,6 +29,7 @@ from overfit.video.frames import U8
 from server.encoding.assembly import assemble
 from server.encoding.graph import Task, job_function
 from server.encoding.jobs import cores, load_info, read_json, write_json
+from server.encoding.plate_files import read_plate, write_plate
 
 
 @dataclass(frozen=True)
@@ -97,23 +96,6 @@ class Plates:
             if seen is not None:
                 views[segment.start : segment.start + segment.frames] = seen
         return cls(tuple(pictures), tuple(facts["of_segment"]), views)
-
-
-def write_plate(folder: Path, plate: Plate) -> list[dict[str, Any]]:
-    """→ SHA256.avif, and the facts of them that `read_plate` wants."""
-    for piece in plate.pieces:
-        (folder / f"{piece.sha256}.avif").write_bytes(piece.data)
-    return [{"name": f"{p.sha256}.avif", "region": p.region} for p in plate.pieces]
-
-
-def read_plate(folder: Path, files: list[dict[str, Any]], width: int, height: int) -> Plate:
-    """A plate for frames of this size, as it was written."""
-    pieces = []
-    for file in files:
-        region: Region = tuple(file["region"])
-        data = (folder / file["name"]).read_bytes()
-        pieces.append(Piece.of(region, data, decode_plate(data, *region[2:])))
-    return Plate(tuple(pieces), composed(pieces, width, height))
 
 
 def shots_of(task: Task) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -39,6 +40,7 @@ from client_sdk.contract import (
     package_id,
     rung_size,
 )
+from client_sdk.contract.manifest import MAX_TOLERANCE
 from client_sdk.picture import plane_view
 from kernels.compiler import encode_plan
 from kernels.plan import Activation, PlanTable
@@ -87,6 +89,35 @@ def make_plate(width: int, height: int, phase: float = 0) -> bytes:
     out = io.BytesIO()
     Image.fromarray(luma).save(out, "AVIF", quality=70, subsampling="4:0:0", range="full")
     return out.getvalue()
+
+
+def make_chroma(width: int, height: int) -> bytes:
+    """The chroma of a plate of this size: a colourful pattern."""
+    rows, columns = np.mgrid[:height, : width // 2]
+    stacked = (128 + 60 * np.sin(rows / 3) * np.cos(columns / 2)).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(stacked).save(out, "AVIF", quality=80, subsampling="4:0:0", range="full")
+    return out.getvalue()
+
+
+def coloured(manifest: bytes, data: bytes) -> dict[str, Any]:
+    """A tiny package's manifest as JSON, with this chroma beside its plate, which always agrees."""
+    tree: dict[str, Any] = json.loads(manifest)
+    tree["version"] = "1.3"
+    tree["assets"][sha(data)] = {"kind": "chroma", "bytes": len(data)}
+    rung = tree["rungs"][0]
+    rung["chroma_tolerance"] = MAX_TOLERANCE
+    rung["plates"][0][0]["chroma"] = sha(data)
+    return tree
+
+
+def add_chroma(path: Path) -> str:
+    """Gives the plate of the tiny package at `path` chroma; the hash of that."""
+    data = make_chroma(LR_WIDTH * SCALE, LR_HEIGHT * SCALE)
+    (path / asset_file(sha(data), "chroma")).write_bytes(data)
+    file = path / MANIFEST_FILE
+    file.write_text(json.dumps(coloured(file.read_bytes(), data)))
+    return sha(data)
 
 
 def write_video(

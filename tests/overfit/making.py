@@ -23,13 +23,23 @@ def texture(seed: int, width: int = 96, height: int = 64) -> np.ndarray:
     return codes.astype(np.uint8).repeat(2, 0).repeat(2, 1)
 
 
-def write_frames(path: Path, lumas: Sequence[np.ndarray]) -> Path:
-    """Writes pictures u8 [height, width] as an H.264 video of 25 frames a second."""
+def write_frames(
+    path: Path, lumas: Sequence[np.ndarray], chroma: tuple[np.ndarray, np.ndarray] | None = None
+) -> Path:
+    """Writes pictures u8 [height, width] as an H.264 video of 25 frames a second.
+
+    `chroma`: U and V of all of them, u8 [height / 2, width / 2]; none is grey.
+    """
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "12"})
         stream.height, stream.width = lumas[0].shape
         for luma in lumas:
-            container.mux(stream.encode(gray_frame(np.ascontiguousarray(luma), "yuv420p")))
+            frame = gray_frame(np.ascontiguousarray(luma), "yuv420p")
+            for plane, codes in zip(frame.planes[1:], chroma or (), strict=False):
+                target = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)
+                target.flags.writeable = True
+                target[:, : plane.width] = codes
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 

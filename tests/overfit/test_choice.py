@@ -8,7 +8,7 @@ import pytest
 
 from kernels.errors import CrispcastError
 from overfit.choice import Choice, choose_by_bytes, choose_by_psnr
-from overfit.survey import SurveyPoint
+from overfit.survey_point import SurveyPoint
 
 
 def curve(scale: int, quality: int, plate: int, psnr: float) -> list[SurveyPoint]:

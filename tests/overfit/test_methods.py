@@ -126,6 +126,22 @@ def test_training_is_worth_something(name: str) -> None:
     assert run_of(name).errors.mean() < 0.9 * plain
 
 
+def test_stdo_trains_longest_what_is_hardest_and_no_longer_in_all() -> None:
+    method, work = METHODS["stdo"], scene(2)
+    ranks = np.arange(12.0).reshape(2, 6)
+    division = method.divide(work, 3, ranks)
+    brief = replace(TRAINING, steps=4)
+    network = NetworkConfig(units=8, blocks=1)
+    steps = [t.steps for t in method.train(work, division, [0, 1, 2], network, brief).trained]
+    assert steps == [6, 4, 2]
+    [alone] = method.train(work, division, [2], network, brief).trained  # a job of its own
+    assert alone.steps == 2
+    by_time = METHODS["nas"].train(
+        work, METHODS["nas"].divide(work, 2, None), [0, 1], network, brief
+    )
+    assert [t.steps for t in by_time.trained] == [4, 4]
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_is_the_same_every_time(name: str) -> None:
     again, twin = (

@@ -72,6 +72,24 @@ def test_the_ledger_counts_each_thing_once(parts: PackageParts, tmp_path: Path) 
     assert sizes.kbps(1000, manifest) == 4  # 8 kb over two seconds
 
 
+def test_chroma_is_told_apart_and_raises_the_version(parts: PackageParts, tmp_path: Path) -> None:
+    rung = parts.rungs[0]
+    plate = PlateParts(PLATE, (0, 0, 48, 32), chroma=b"chroma, likewise")
+    first = replace(rung.segments[0], plate=(plate,))
+    coloured = replace(rung, segments=(first, rung.segments[1]), chroma_tolerance=20)
+    plain = write_package(tmp_path / "plain.crisp", parts)
+    manifest = write_package(tmp_path / "test.crisp", replace(parts, rungs=(coloured,)))
+    assert (plain.version, manifest.version) == ("1.2", "1.3")
+    assert b"chroma" not in plain.to_bytes()
+    assert manifest.rungs[0].chroma_tolerance == 20
+    [[piece]] = manifest.rungs[0].plates
+    assert piece.chroma is not None
+    assert open_package(tmp_path / "test.crisp").asset(piece.chroma) == b"chroma, likewise"
+    sizes, before = ledger(manifest), ledger(plain)
+    assert (sizes.plates, sizes.chroma, before.chroma) == (len(PLATE), 16, 0)
+    assert sizes.total - sizes.manifest == before.total - before.manifest + 16
+
+
 def test_an_existing_package_is_refused_and_kept(parts: PackageParts, tmp_path: Path) -> None:
     target = tmp_path / "test.crisp"
     write_package(target, parts)

@@ -25,11 +25,12 @@ from overfit.metrics import Planes, RgbConversion, psnr_of, squared_error
 from overfit.package import PackageParts, PlateParts, RungParts, SegmentParts, write_package
 from overfit.patch_quality import SegmentPatches
 from overfit.plates import PlateConfig, encode_plate
-from overfit.rd_curves import OURS, PLAIN, Curve, read_curves
+from overfit.rd_curves import OURS, PLAIN, Curve, read_curves, read_survey, surveyed
 from overfit.report import report
 from overfit.report_page.charts import bytes_bar, over_time, rate_distortion
 from overfit.report_page.crops import BEST, SIDE, choose, crops
 from overfit.report_page.maps import Assets, frame_maps, plates
+from overfit.survey_point import SurveyPoint
 from server.encoding.graph import hash_file
 
 VOID = {"meta", "img", "input", "br"}
@@ -129,6 +130,41 @@ def test_without_curves_a_sentence_says_how_to_get_them(
     Outline(page)
     assert "crispcast report --curves FILE" in page
     assert "Rate and distortion of" not in page
+
+
+def test_what_a_survey_expected_is_drawn_until_curves_are_measured(
+    small_video: Path, package_copy: Path, curves_file: Path
+) -> None:
+    points = [
+        SurveyPoint("av1", 2, crf, quality, size, 20_000 * (quality > 0), psnr)
+        for quality in (0, 70)
+        for crf, size, psnr in ((30.0, 9000, 33.0), (45.0, 4000, 30.0), (60.0, 5000, 28.0))
+    ]
+    survey = package_copy / "report" / "survey.json"
+    survey.parent.mkdir(exist_ok=True)
+    survey.write_bytes(surveyed(points, 2.0))
+    plain, plates = read_survey(survey)
+    assert (plain.name, plates.name) == ("scale 2", "scale 2, plates 70")
+    assert plain.points == ((16.0, 30.0), (36.0, 33.0))
+    assert [rate for rate, _ in plates.points] == [96.0, 116.0]
+
+    page = report(package_copy, small_video, vmaf=False, threads=1).page_file.read_text()
+    Outline(page)
+    assert "Rate and distortion of scale 2, scale 2, plates 70" in page
+    assert "survey expected" in page
+    found = report(package_copy, small_video, vmaf=False, threads=1, curves=curves_file)
+    assert "survey expected" not in found.page_file.read_text()
+
+
+@pytest.mark.parametrize("wrong", [b"", b"{}", b'{"curves": {"a": [[0, 1]]}}', b"\xff" * 9])
+def test_a_survey_that_is_none_is_refused(
+    small_video: Path, package_copy: Path, wrong: bytes
+) -> None:
+    survey = package_copy / "report" / "survey.json"
+    survey.parent.mkdir(exist_ok=True)
+    survey.write_bytes(wrong)
+    with pytest.raises(CrispcastError, match=r"survey\.json .* delete it"):
+        report(package_copy, small_video, vmaf=False, threads=1)
 
 
 def test_patches_are_measured_as_viewers_see_them(
@@ -337,10 +373,18 @@ def test_a_video_of_one_frame_is_drawn() -> None:
 
 
 def test_the_bar_is_the_whole_of_the_bytes() -> None:
-    sizes = {"video": 500, "plans": 30, "plates": 400, "maps": 10, "motion": 0, "manifest": 60}
+    sizes = {
+        "video": 500,
+        "plans": 30,
+        "plates": 380,
+        "chroma": 20,
+        "maps": 10,
+        "motion": 0,
+        "manifest": 60,
+    }
     bar = bytes_bar({**sizes, "audio": 999, "total": 1000})
     widths = [float(width) for width in re.findall(r"width:([\d.]+)%", bar)]
-    assert widths == [50, 3, 40, 1, 6]
+    assert widths == [50, 3, 38, 2, 1, 6]
 
 
 def test_curves_are_read_without_what_others_beat(curves_file: Path) -> None:

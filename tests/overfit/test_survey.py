@@ -10,7 +10,8 @@ import pytest
 
 from overfit.chunking import Segment
 from overfit.metrics import psnr_y
-from overfit.survey import SurveyConfig, SurveyPoint, survey
+from overfit.survey import SurveyConfig, survey
+from overfit.survey_point import SurveyPoint
 from overfit.video import (
     Codec,
     RungConfig,
@@ -55,7 +56,7 @@ def test_a_video_of_its_own_size_is_told_as_it_is(
         tmp_path / "r.mp4",
         info=info,
         starts=[0],
-        config=RungConfig(crf=30, codec=codec, preset=preset),  # type: ignore[arg-type]
+        config=RungConfig(crf=30, codec=codec, preset=preset, filtered=True),  # type: ignore[arg-type]
     )
     assert points[0].video_bytes == facts.bytes
     shown = zip(read_frames(source, info), read_rung(tmp_path / "r.mp4"), strict=True)

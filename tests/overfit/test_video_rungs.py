@@ -31,7 +31,7 @@ from overfit.video import (
     write_rung,
 )
 from overfit.video.frames import Planes
-from overfit.video.svt_av1 import MOST_PASSES, best_crf, next_crf
+from overfit.video.svt_av1 import MOST_PASSES, QuickCurve, best_crf, next_crf
 from tests.overfit.making import picture, write_video
 
 
@@ -169,6 +169,28 @@ def test_the_search_is_done_in_time_where_bytes_fall_ever_faster(most: int) -> N
     while len(tried) < MOST_PASSES and (crf := next_crf(tried, most)) is not None:
         tried[crf] = measured(crf)
     assert 0.95 * most < tried[best_crf(tried, most)] <= most
+
+
+@pytest.mark.parametrize("most", [25_000, 40_000, 60_000, 85_845, 120_000, 200_000, 1_000_000])
+def test_with_a_quick_curve_few_slow_passes_are_left(most: int) -> None:
+    # What SVT-AV1 made of ten seconds by presets 4 and 10; wanted between is all over the range.
+    crfs = [20, 48, 56, 62, 66, 70]
+    slow, quick = (
+        [1_400_000, 455_882, 296_932, 140_618, 60_000, 19_423],
+        [1_500_000, 476_243, 286_621, 129_582, 58_000, 18_000],
+    )
+
+    def measured(crf: float, sizes: list[int]) -> int:
+        return round(math.exp(np.interp(crf, crfs, np.log(sizes))))
+
+    curve = QuickCurve(lambda crf: measured(crf, quick))
+    tried: dict[float, int] = {}
+    crf: float | None = curve.crf(most)
+    while crf is not None:
+        tried[crf] = measured(crf, slow)
+        crf = next_crf(tried, most, curve.crf(most * curve.size(crf) / tried[crf]))
+    assert len(tried) <= 4
+    assert 0.9 * most < tried[best_crf(tried, most)] <= most
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="needs Linux's schedulers")

@@ -9,6 +9,7 @@ from client_sdk.contract import Package, open_package
 from client_sdk.contract.asset_frames import AssetFrame, decode_frame
 from client_sdk.contract.control import Want, Wanted
 from server.delivery import Delivery
+from tests.client_sdk.tiny import add_chroma
 
 
 class PretendChannel:
@@ -65,6 +66,18 @@ def test_what_plays_first_goes_first_whatever_the_order_of_asking(tiny: Package)
     assert len(deadlines) == len(tiny.manifest.size_of(0))
     kinds = [tiny.places[sha256].kind for sha256 in channel.order()]
     assert [kinds[deadlines.index(index)] for index in range(len(rung.segments))] == ["map"] * 3
+
+
+def test_the_chroma_of_a_plate_waits_for_what_networks_need(tiny_copy: Path) -> None:
+    chroma = add_chroma(tiny_copy)
+    package = open_package(tiny_copy)
+    channel, delivery = start(package, segment=1, high_water=1)
+    wanted = package.manifest.rungs[0].assets_of(1)
+    delivery.want(want(*reversed(wanted)))
+    while not delivery.idle:
+        channel.drain()
+    assert len(wanted) == len(channel.order()) > 3
+    assert channel.order()[-1] == chroma
 
 
 def test_after_a_seek_the_new_place_comes_first(tiny: Package) -> None:

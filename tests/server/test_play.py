@@ -31,7 +31,7 @@ from client_sdk.sinks import WindowClosed, open_sink
 from client_sdk.upscaler import Planes, Upscaler
 from kernels.errors import StreamError
 from server.settings import Settings
-from tests.client_sdk.tiny import FPS, SEGMENTS, write_tiny
+from tests.client_sdk.tiny import FPS, SEGMENTS, add_chroma, write_tiny
 from tests.server.serving import Served, serving
 
 FRAMES = sum(SEGMENTS)
@@ -71,6 +71,17 @@ def test_what_is_played_is_what_was_measured_bit_for_bit(either_path: Path, tmp_
     assert stats.ended == "end"
     assert stats.plan_bytes == sum(open_package(either_path).manifest.size_of(0).values())
     assert stats.first_frame_ms is not None
+
+
+def test_the_chroma_of_plates_is_played(tiny: Package, tiny_copy: Path, tmp_path: Path) -> None:
+    chroma, out = add_chroma(tiny_copy), tmp_path / "played.y4m"
+    stats = play(tiny_copy, PlayOptions(out=out))
+    package = open_package(tiny_copy)
+    assert out.read_bytes() == offline(package, tmp_path / "offline.y4m")
+    assert out.read_bytes() != offline(tiny, tmp_path / "grey.y4m")
+    assert (stats.frames_sr, stats.late_plans) == (FRAMES, 0)
+    assert stats.plan_bytes == sum(package.manifest.size_of(0).values())
+    assert chroma in package.manifest.size_of(0)
 
 
 def test_without_super_resolution_it_is_interpolation_and_no_plan_is_fetched(

@@ -137,6 +137,44 @@ class Plate {
     int scale_ = 0, width_ = 0, height_ = 0;
 };
 
+class ChromaPlate {
+  public:
+    ChromaPlate(const nb::object& u, const nb::object& v, int scale, int tolerance) {
+        const Array planes[2] = {cast<Array>(u, "the plate's U", "an array"),
+                                 cast<Array>(v, "the plate's V", "an array")};
+        check_plane(planes[0], "the plate's U");
+        const size_t width = planes[0].shape(1), height = planes[0].shape(0);
+        check_size(planes[1], "the plate's V", width, height);
+        const size_t most = size_t(CRISPCAST_MAX_SIDE) * 2;
+        if (width > most || height > most) check(CRISPCAST_ERROR_SIZE);
+        if (scale >= 1 && (width % scale || height % scale))
+            raise_plan_error("the plate's chroma is " + size_text(width, height) +
+                             ", not a multiple of its scale " + std::to_string(scale));
+        if (tolerance < 1 || tolerance > CRISPCAST_MAX_TOLERANCE)
+            raise_plan_error("the tolerance is " + std::to_string(tolerance) + ", not 1 to " +
+                             std::to_string(CRISPCAST_MAX_TOLERANCE));
+        check(crispcast_chroma_plate_create(
+            static_cast<const uint8_t*>(planes[0].data()), stride_of(planes[0]),
+            static_cast<const uint8_t*>(planes[1].data()), stride_of(planes[1]), int(width),
+            int(height), scale, tolerance, &plate_));
+        scale_ = scale;
+        width_ = int(width) / scale;
+        height_ = int(height) / scale;
+    }
+    ChromaPlate(const ChromaPlate&) = delete;
+    ChromaPlate& operator=(const ChromaPlate&) = delete;
+    ~ChromaPlate() { crispcast_chroma_plate_destroy(plate_); }
+
+    const crispcast_chroma_plate* get() const { return plate_; }
+    int scale() const { return scale_; }
+    int width() const { return width_; }
+    int height() const { return height_; }
+
+  private:
+    crispcast_chroma_plate* plate_ = nullptr;
+    int scale_ = 0, width_ = 0, height_ = 0;
+};
+
 class Canvas {
   public:
     explicit Canvas(const nb::object& luma) {
@@ -220,7 +258,8 @@ class Engine {
 
     nb::tuple upscale(const nb::object& lr, int scale, const nb::object& previous,
                       const nb::object& patches, const nb::object& plans, const Plate* plate,
-                      const Canvas* canvas, const nb::object& view, const nb::object& out) {
+                      const Canvas* canvas, const nb::object& view, const ChromaPlate* chroma,
+                      const nb::object& out) {
         static const char* const names[3] = {"lr[0] (Y)", "lr[1] (U)", "lr[2] (V)"};
         static const char* const out_names[3] = {"out[0] (Y)", "out[1] (U)", "out[2] (V)"};
         crispcast_frame_job job = {};
@@ -265,6 +304,17 @@ class Engine {
             const Canvas::View corners = Canvas::view_of(view);
             std::copy(corners.begin(), corners.end(), job.view);
             job.canvas = canvas->get();
+        }
+
+        if (chroma != nullptr) {
+            const int half_width = (job.width + 1) / 2, half_height = (job.height + 1) / 2;
+            if (chroma->scale() != scale || chroma->width() != half_width ||
+                chroma->height() != half_height)
+                raise_plan_error(
+                    "the chroma plate is for " + size_text(chroma->width(), chroma->height()) +
+                    " at scale " + std::to_string(chroma->scale()) + ", not " +
+                    size_text(half_width, half_height) + " at scale " + std::to_string(scale));
+            job.chroma = chroma->get();
         }
 
         // Held by reference: another thread may change the caller's list while the frame runs.
@@ -383,6 +433,13 @@ NB_MODULE(_runtime, m) {
         .def_prop_ro("width", &Plate::width)
         .def_prop_ro("height", &Plate::height);
 
+    nb::class_<ChromaPlate>(m, "ChromaPlate")
+        .def(nb::init<const nb::object&, const nb::object&, int, int>(), nb::arg("u"), nb::arg("v"),
+             nb::arg("scale"), nb::arg("tolerance"))
+        .def_prop_ro("scale", &ChromaPlate::scale)
+        .def_prop_ro("width", &ChromaPlate::width)
+        .def_prop_ro("height", &ChromaPlate::height);
+
     nb::class_<Canvas>(m, "Canvas")
         .def(nb::init<const nb::object&>(), nb::arg("luma"))
         .def_prop_ro("width", &Canvas::width)
@@ -400,7 +457,7 @@ NB_MODULE(_runtime, m) {
              nb::arg("previous") = nb::none(), nb::arg("patches") = nb::none(),
              nb::arg("plans") = nb::make_tuple(), nb::arg("plate").none() = nb::none(),
              nb::arg("canvas").none() = nb::none(), nb::arg("view") = nb::none(),
-             nb::arg("out") = nb::none());
+             nb::arg("chroma").none() = nb::none(), nb::arg("out") = nb::none());
 
     m.def("available_isas", [] {
         nb::list names;

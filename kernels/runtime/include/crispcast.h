@@ -87,7 +87,7 @@ typedef enum crispcast_status {
     CRISPCAST_ERROR_PATCHES = 7,  /* patches do not tile the frame exactly once */
     CRISPCAST_ERROR_EXPERT = 8,   /* a patch names an expert beyond the plans given */
     CRISPCAST_ERROR_SCALE = 9,    /* a plan's scale is not the job's */
-    CRISPCAST_ERROR_PLATE = 10,   /* a plate is not of the job's size or scale */
+    CRISPCAST_ERROR_PLATE = 10,   /* a plate, or its chroma, is not of the job's size or scale */
     CRISPCAST_ERROR_VIEW = 11, /* a view's corners enclose nothing, mirror, or lie too far away */
 
     CRISPCAST_ERROR_PLAN_MAGIC = 20,       /* not a plan */
@@ -186,6 +186,28 @@ CRISPCAST_API crispcast_status crispcast_plate_create(const uint8_t* luma, ptrdi
 /* NULL is allowed. */
 CRISPCAST_API void crispcast_plate_destroy(crispcast_plate* plate);
 
+/* ---- chroma plates ----------------------------------------------------------------------- */
+
+/* The chroma of a plate. Where it agrees with the LR's, the frame takes it in place of what is
+ * interpolated, by whole numbers and so alike on every processor; where something moves, it fades
+ * out (docs/chroma.md). No plan reads it, and it goes with any plans, or none. */
+typedef struct crispcast_chroma_plate crispcast_chroma_plate;
+
+/* Largest tolerance: nine samples wrong by 255. */
+#define CRISPCAST_MAX_TOLERANCE 2295
+
+/* Copies HR chroma planes of width x height samples each: `scale` times those of the LR, whose
+ * sides are at most CRISPCAST_MAX_SIDE / 2. Code 0 of U: no plate there. tolerance,
+ * 1...CRISPCAST_MAX_TOLERANCE: how far the sum of nine LR samples may be off, in codes, and the
+ * plate still be taken whole; from twice as far on it is not taken. On failure *plate is NULL. */
+CRISPCAST_API crispcast_status crispcast_chroma_plate_create(const uint8_t* u, ptrdiff_t u_stride,
+                                                             const uint8_t* v, ptrdiff_t v_stride,
+                                                             int width, int height, int scale,
+                                                             int tolerance,
+                                                             crispcast_chroma_plate** plate);
+/* NULL is allowed. */
+CRISPCAST_API void crispcast_chroma_plate_destroy(crispcast_chroma_plate* plate);
+
 /* ---- canvases ---------------------------------------------------------------------------- */
 
 /* A plate larger than the frame, for a camera that moves. Each frame has a view: x and y of the
@@ -261,8 +283,9 @@ typedef struct crispcast_frame_job {
     size_t patch_count;
     const crispcast_plan* const* plans; /* plans[i] is expert i+1; NULL entry: interpolation */
     size_t plan_count;
-    const crispcast_canvas* canvas; /* instead of a plate; NULL: none */
-    int32_t view[8];                /* where the frame lies in the canvas */
+    const crispcast_canvas* canvas;       /* instead of a plate; NULL: none */
+    int32_t view[8];                      /* where the frame lies in the canvas */
+    const crispcast_chroma_plate* chroma; /* NULL: chroma is interpolated */
 } crispcast_frame_job;
 
 /* Upscales one frame; returns when the output planes are whole. */

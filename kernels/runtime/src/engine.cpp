@@ -52,6 +52,8 @@ void work(void* context, int thread) {
         } else {
             interpolate(*engine.kernels, frame.planes[p.plane], frame.scale, frame.taps, p.x0, p.y0,
                         p.x1, p.y1, arena.base);
+            if (p.plane > 0 && frame.chroma != nullptr)
+                mend(*frame.chroma, frame.planes + 1, p.plane - 1, p.y0, p.y1, arena.chroma);
         }
     }
 }
@@ -75,6 +77,10 @@ crispcast_status check(const crispcast_frame_job& job) {
         return CRISPCAST_ERROR_STRIDE;
     if (job.plate != nullptr && (job.plate->width != job.width || job.plate->height != job.height ||
                                  job.plate->scale != job.scale))
+        return CRISPCAST_ERROR_PLATE;
+    const crispcast_chroma_plate* chroma = job.chroma;
+    if (chroma != nullptr && (chroma->width != (job.width + 1) / 2 ||
+                              chroma->height != (job.height + 1) / 2 || chroma->scale != job.scale))
         return CRISPCAST_ERROR_PLATE;
     if (job.plate != nullptr && job.canvas != nullptr) return CRISPCAST_ERROR_ARGUMENT;
     for (size_t i = 0; i < job.plan_count; ++i)
@@ -137,7 +143,7 @@ size_t crispcast_engine_bytes(const crispcast_engine* engine) {
     size_t bytes =
         sizeof *engine + engine->tiling.bytes() + engine->view.bytes() + engine->arenas.bytes();
     for (const Arena* arena : engine->arenas)
-        bytes += sizeof *arena + arena->rows.bytes() + arena->seen.bytes();
+        bytes += sizeof *arena + arena->rows.bytes() + arena->seen.bytes() + arena->chroma.bytes();
     return bytes;
 }
 
@@ -159,13 +165,17 @@ crispcast_status crispcast_upscale(crispcast_engine* engine, const crispcast_fra
     if (status != CRISPCAST_OK) return status;
     for (const Piece& piece : engine->tiling.pieces())
         if (piece.plan != nullptr && !reserve(*engine, *piece.plan)) return CRISPCAST_ERROR_MEMORY;
+    if (job->chroma != nullptr)
+        for (Arena* arena : engine->arenas)
+            if (!arena->chroma.reserve(*job->chroma)) return CRISPCAST_ERROR_MEMORY;
     if (job->canvas != nullptr)
         status = engine->view.look(*job->canvas, job->view, job->scale * job->width,
                                    job->scale * job->height);
     if (status != CRISPCAST_OK) return status;
 
     const View* view = job->canvas == nullptr ? nullptr : &engine->view;
-    Frame frame{{}, job->previous, job->plate, view, job->scale, CubicTaps(job->scale)};
+    Frame frame{{},          job->previous, job->plate,           view,
+                job->chroma, job->scale,    CubicTaps(job->scale)};
     for (int i = 0; i < 3; ++i) {
         const int width = i == 0 ? job->width : (job->width + 1) / 2;
         const int height = i == 0 ? job->height : (job->height + 1) / 2;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "canvas.h"
+#include "chroma.h"
 #include "interpolation.h"
 #include "plan.h"
 #include "plate.h"
@@ -13,8 +14,9 @@ namespace crispcast {
 struct Frame {
     PlanePair planes[3];  // Y, U, V
     crispcast_plane previous;
-    const crispcast_plate* plate;  // null: code 128
-    const View* view;              // of a canvas, instead of a plate; null: none
+    const crispcast_plate* plate;          // null: code 128
+    const View* view;                      // of a canvas, instead of a plate; null: none
+    const crispcast_chroma_plate* chroma;  // null: none
     int scale;
     CubicTaps taps;
 
@@ -37,6 +39,7 @@ struct Arena {
     Array<uint8_t> rows;
     Array<uint8_t> seen;  // a row of a canvas: View::planes
     uint64_t plan = 0;    // whose rings are laid out in `rows`, so whose borders are zero
+    ChromaRows chroma;
     BaseScratch base;
 
     bool reserve(const RowKernels& kernels, const Plan& plan);

@@ -28,6 +28,7 @@ function upscale(runtime, call) {
     const plate = call.plate
       ? own(runtime.plate(bytes(call.plate), call.scale * call.width, call.scale * call.height, call.scale))
       : null;
+    const chroma = call.chroma ? own(chromaPlate(runtime, call)) : null;
     const { width, height, strideY, strideU, strideV } = call;
     const given = { y: bytes(call.y), u: bytes(call.u), v: bytes(call.v) };
     let picture = { ...given, width, height, strideY, strideU, strideV };
@@ -37,11 +38,17 @@ function upscale(runtime, call) {
     }
     const previous = call.previous ? { y: bytes(call.previous) } : null;
     const patches = call.patches ? Int32Array.from(call.patches) : null;
-    const out = runtime.upscale(picture, { scale: call.scale, previous, patches, plans, plate });
+    const out = runtime.upscale(picture, { scale: call.scale, previous, patches, plans, plate, chroma });
     return { y: text(out.y), u: text(out.u), v: text(out.v), width: out.width, height: out.height };
   } finally {
     for (const thing of owned) thing.free();
   }
+}
+
+function chromaPlate(runtime, { chroma, scale, width, height }) {
+  const [u, v] = chroma.planes.map(bytes);
+  const sides = [width, height].map((side) => scale * ((side + 1) >> 1));
+  return runtime.chromaPlate(u, v, ...sides, scale, chroma.tolerance);
 }
 
 export async function runCases({ code, folder, cases }) {

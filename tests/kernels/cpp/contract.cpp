@@ -40,6 +40,7 @@ struct Frame {
     uint8_t* previous;
     uint8_t* plate_luma;
     crispcast_plate* plate = nullptr;
+    crispcast_chroma_plate* chroma = nullptr;
 
     Frame(int w, int h, int s) : width(w), height(h), scale(s) {
         for (int i = 0; i < 3; ++i) {
@@ -51,12 +52,20 @@ struct Frame {
         plate_luma = random_bytes(out_sizes[0]);
         require(crispcast_plate_create(plate_luma, s * w, s * w, s * h, s, &plate) == CRISPCAST_OK,
                 "a plate is made");
+        const int width = s * in_width(1), height = s * ((h + 1) / 2);
+        uint8_t* colours = random_bytes(size_t(2) * width * height);
+        // Random planes are off by some hundreds in nine samples: weights of all sizes.
+        require(crispcast_chroma_plate_create(colours, width, colours + width * height, width,
+                                              width, height, s, 200, &chroma) == CRISPCAST_OK,
+                "a chroma plate is made");
+        free(colours);
     }
     ~Frame() {
         for (uint8_t* plane : in) free(plane);
         free(previous);
         free(plate_luma);
         crispcast_plate_destroy(plate);
+        crispcast_chroma_plate_destroy(chroma);
     }
     int in_width(int i) const { return i == 0 ? width : (width + 1) / 2; }
     int out_width(int i) const { return i == 0 ? scale * width : (scale * width + 1) / 2; }
@@ -98,6 +107,7 @@ static crispcast_frame_job job_of(const Frame& frame, const crispcast_plan* cons
     }
     job.previous = {frame.previous, frame.width};
     job.plate = frame.plate;
+    job.chroma = frame.chroma;
     job.plans = plan;
     job.plan_count = 1;
     return job;

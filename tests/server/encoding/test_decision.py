@@ -11,10 +11,11 @@ import pytest
 
 from client_sdk.contract import open_package
 from kernels.errors import CrispcastError
-from overfit.survey import SurveyPoint
+from overfit.rd_curves import read_survey
+from overfit.survey_point import SurveyPoint
 from server.encoding import EncodeConfig, encode
 from server.encoding.config import DEVICES
-from server.encoding.decision import decided, sized, weights, with_canvases
+from server.encoding.decision import decided, sized, weights, with_canvases, with_chroma
 from tests.overfit.making import texture, write_frames
 
 
@@ -114,6 +115,21 @@ def test_canvases_are_paid_for_by_the_video(
     assert (settled.canvas, settled.lr_bitrate) == (canvas, bitrate)
 
 
+@pytest.mark.parametrize(
+    ("size", "chroma", "bitrate"),
+    [(50_000, "auto", 300_000 - 8 * 50_000 // 10), (250_000, "off", 300_000), (0, "auto", 300_000)],
+)
+def test_chroma_is_paid_for_by_the_video(
+    tmp_path: Path, size: int, chroma: str, bitrate: int
+) -> None:
+    if size:
+        (tmp_path / "0.avif").write_bytes(b"x" * (size - 10))
+        (tmp_path / "1.avif").write_bytes(b"x" * 10)
+    settled = with_chroma(config(lr_bitrate=300_000), tmp_path, 10.0)
+    assert (settled.chroma, settled.lr_bitrate) == (chroma, bitrate)
+    assert with_chroma(config(lr_crf=30), tmp_path, 10.0) == config(lr_crf=30)
+
+
 @pytest.mark.parametrize("device", list(DEVICES))
 def test_no_network_passes_the_bound(device: str) -> None:
     bounded = sized(config(max_compute=device, scale=2, preset="best"), 1920 * 1080)
@@ -171,6 +187,8 @@ def test_an_encode_keeps_to_its_target(tmp_path: Path, codec: Literal["av1", "h2
         assert manifest.rungs[0].codec == codec
         assert 0.5 * target < result.sizes.kbps(result.sizes.total, manifest) < 1.1 * target
         video[target] = result.sizes.video
+        expected = read_survey(result.package / "report" / "survey.json")
+        assert [curve.name for curve in expected] == ["scale 1", "scale 2"]
     assert video[480.0] > 1.5 * video[200.0]
 
 

@@ -34,6 +34,13 @@ def base(small_video: Path, tmp_path_factory: pytest.TempPathFactory) -> EncodeC
     return config
 
 
+def test_what_a_minute_of_video_cost_is_told(base: EncodeConfig) -> None:
+    result = replace(encode(base), seconds=6.0)  # of 30 frames at 25 a second
+    assert result.minutes_per_minute == pytest.approx(6 / 1.2)
+    assert result.to_json()["minutes_per_minute"] == pytest.approx(5)
+    assert f"5 minutes a minute of video, {len(result.reused)} jobs found" in result.summary()
+
+
 def rerun(config: EncodeConfig, tmp_path: Path, **changes: object) -> set[str]:
     """The jobs that an encode with these changes finds done."""
     return set(encode(replace(config, output=tmp_path / "b.crisp", **changes)).reused)  # type: ignore[arg-type]
@@ -162,6 +169,56 @@ def test_a_still_camera_gets_a_plate(tmp_path: Path) -> None:
     assert with_plate.sizes.plates > 0
     assert without.sizes.plates == 0
     assert with_plate.quality.psnr_y > without.quality.psnr_y + 1
+
+
+def test_refined_plates_are_better_and_keep_their_chroma(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    u, v = ((60 + texture(seed, 128, 96) // 2).astype(np.uint8) for seed in (2, 3))
+    source = write_frames(tmp_path / "colour.mp4", passed_by(texture(1, 256, 192)), (u, v))
+    made = []
+    for most in (0, 30):
+        monkeypatch.setattr("server.encoding.config._REFINING", most)
+        output = tmp_path / f"{most}.crisp"
+        settings = EncodeConfig(
+            source, output, preset="fast", steps=300, base="none", lr_crf=36, threads=1
+        )
+        made.append(encode(settings))
+    plain, refined = made
+    assert {"plates", "expert-0", "chroma"} <= set(refined.reused)
+    assert refined.sizes.plates <= plain.sizes.plates
+    assert refined.quality.psnr_y > plain.quality.psnr_y + 0.2
+    pieces = [plate for result in made for plate in result.manifest.rungs[0].plates]
+    assert [p.sha256 for p in pieces[0]] != [p.sha256 for p in pieces[1]]
+    assert [p.chroma for p in pieces[0]] == [p.chroma for p in pieces[1]] != [None]
+
+
+def test_a_still_place_in_colour_gets_its_chroma(tmp_path: Path) -> None:
+    # Colours two samples wide, which a rung of half the size cannot hold.
+    coarse = [texture(seed, 128, 96).astype(int) for seed in (2, 3)]
+    u, v = ((60 + codes // 2).astype(np.uint8) for codes in coarse)
+    v[:, 64:] = 128
+    u[:, 64:] = 128
+    source = write_frames(tmp_path / "colour.mp4", passed_by(texture(1, 256, 192)), (u, v))
+    settings: dict[str, Any] = {
+        "preset": "fast",
+        "steps": 30,
+        "base": "none",
+        "lr_crf": 36,
+        "threads": 1,
+    }
+    on = encode(EncodeConfig(source, tmp_path / "a.crisp", **settings))
+    off = encode(EncodeConfig(source, tmp_path / "b.crisp", chroma="off", **settings))
+    assert {"plates", "expert-0"} <= set(off.reused)
+    assert on.sizes.chroma > off.sizes.chroma == 0
+    assert (on.manifest.version, off.manifest.version) == ("1.3", "1.2")
+    assert (on.sizes.video, on.sizes.plates) == (off.sizes.video, off.sizes.plates)
+    assert on.quality == off.quality  # of the luma
+    packages = [open_package(result.package) for result in (on, off)]
+    psnr = [measure(p, source, vmaf=False).scores.mean("network", "psnr_rgb") for p in packages]
+    assert psnr[0] is not None
+    assert psnr[1] is not None
+    assert psnr[0] > psnr[1] + 2
 
 
 def test_a_camera_that_pans_gets_a_canvas(tmp_path: Path) -> None:
