@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from kernels.errors import CrispcastError
 
@@ -260,23 +260,87 @@ def _report(
     _print(result.to_json(), as_json, result.summary())
 
 
-@app.command("serve")
+class _ServeCommand(TyperCommand):
+    """`serve`: a flag for each of the server's settings, made when the command is asked for."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return super().get_params(ctx) + _setting_flags()
+
+
+def _setting_flags() -> list[Any]:
+    """A text option for each setting; what is given stands in the context's `meta`."""
+    import inspect
+
+    from server.settings import Settings
+    from server.settings_sources import flag, flag_value
+
+    def keep(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
+        if value is not None:
+            ctx.meta[param.name or ""] = value
+
+    hints: dict[str, Any] = {
+        name: Annotated[
+            str | None,
+            typer.Option(
+                flag(name),
+                help=field.description,
+                show_default=flag_value(field.get_default()),
+                metavar="VALUE",
+                callback=keep,
+                expose_value=False,
+                rich_help_panel="Settings",
+            ),
+        ]
+        for name, field in Settings.model_fields.items()
+    }
+
+    def flags() -> None: ...
+
+    # Typer makes options of a function's parameters, so here is one that has them.
+    flags.__annotations__ = hints
+    vars(flags)["__signature__"] = inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+            for name, hint in hints.items()
+        ]
+    )
+    made = typer.Typer(add_completion=False)
+    made.command()(flags)
+    return [option for option in typer.main.get_command(made).params if option.name in hints]
+
+
+@app.command("serve", cls=_ServeCommand)
 def _serve(
+    context: typer.Context,
     path: Annotated[Path, typer.Argument(help="A package, or a folder of packages.")],
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CRISPCAST_SETTINGS", help="TOML; `crispcast settings` prints one to begin with."
+        ),
+    ] = None,
 ) -> None:
     """Serve packages over WebRTC (WHEP) until interrupted."""
+    import os
     from urllib.parse import quote
 
-    from server.app import serve
+    from server.serving import serve
+    from server.settings_sources import load_settings
 
     def ready(url: str, catalogue: Catalogue) -> None:
         for name in catalogue.packages:
             typer.echo(f"{url}/whep/{quote(name)}")
         _say(f"serving at {url}; ctrl-C ends it")
 
-    serve(path, host=host, port=port, on_ready=ready)
+    serve(path, load_settings(settings, os.environ, context.meta), on_ready=ready)
+
+
+@app.command("settings")
+def _settings() -> None:
+    """Print a settings file for `serve`: every setting with its default, flag and variable."""
+    from server.settings_sources import commented_file
+
+    typer.echo(commented_file(), nl=False)
 
 
 @app.command("play")
@@ -288,6 +352,10 @@ def _play(
     no_sr: Annotated[bool, typer.Option("--no-sr", help="Interpolate only.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps plans and plates.")] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="CRISPCAST_TOKEN", help="Bearer token, where the server wants one."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
     """Play a stream with super-resolution in compiled sparse kernels."""
@@ -307,6 +375,7 @@ def _play(
             on_status=show,
             threads=threads,
             cache=cache,
+            token=token,
         )
     finally:
         if live:

@@ -24,12 +24,14 @@ def play(
     *,
     threads: int = 0,
     cache: str | os.PathLike[str] | None = None,
+    token: str | None = None,
 ) -> PlayStats:
     """Play a stream to its end and say how it went. Blocks.
 
     `url`: http://HOST:PORT/whep/NAME. `out`: a .y4m file (every sample exact) or an .mp4.
     `stats`: a file for the figures as JSON. `sr` False: interpolation only. `on_status` is called
     twice a second and at the end. `threads` 0: all cores. `cache`: a folder that keeps assets.
+    `token`: the bearer token that the server wants, where it wants one.
     Raises StreamError, in one sentence, where the play cannot start or breaks off.
     """
     import asyncio
@@ -38,7 +40,13 @@ def play(
     from client_sdk.session import play_async
 
     options = PlayOptions(
-        out=out, display=display, sr=sr, threads=threads, cache=cache, on_status=on_status
+        out=out,
+        display=display,
+        sr=sr,
+        threads=threads,
+        cache=cache,
+        on_status=on_status,
+        token=token,
     )
     if stats is not None:
         check_stats_file(stats)

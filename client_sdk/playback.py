@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,7 +36,10 @@ OnStatus: TypeAlias = Callable[[PlayStats], None]
 
 @dataclass(frozen=True)
 class PlayOptions:
-    """How to play. `out`: .y4m or .mp4; `threads` 0: all cores; `cache`: a folder, or None."""
+    """How to play. `out`: .y4m or .mp4; `threads` 0: all cores; `cache`: a folder, or None.
+
+    `token`: the bearer token that the server wants, where it wants one.
+    """
 
     out: str | os.PathLike[str] | None = None
     display: bool = False
@@ -45,6 +48,7 @@ class PlayOptions:
     cache: str | os.PathLike[str] | None = None
     on_status: OnStatus | None = None
     status_interval: float = 0.5
+    token: str | None = field(default=None, repr=False)
 
 
 class Playback:

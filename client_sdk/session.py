@@ -162,7 +162,9 @@ class Session:
         await peer.setLocalDescription(await peer.createOffer())
         # First-frame times count from the POST.
         self._meter.started = asyncio.get_running_loop().time()
-        self._answer = await asyncio.to_thread(post_offer, self._url, peer.localDescription.sdp)
+        self._answer = await asyncio.to_thread(
+            post_offer, self._url, peer.localDescription.sdp, token=self._options.token
+        )
         try:
             await peer.setRemoteDescription(RTCSessionDescription(self._answer.sdp, "answer"))
         except Exception as error:  # aiortc raises whatever its parser trips over

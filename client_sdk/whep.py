@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -15,6 +16,7 @@ SDP = "application/sdp"
 MAX_ANSWER_BYTES = 256 << 10
 TIMEOUT = 15.0  # seconds
 _REDIRECTS = 3
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 _URL_SAFE = "/:@!$&'()*+,;=%?~"
 
 
@@ -36,11 +38,20 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
-def post_offer(url: str, sdp: str, timeout: float = TIMEOUT) -> Answer:
-    """POST the offer and take the answer. Blocks. Raises StreamError in one sentence."""
+def post_offer(url: str, sdp: str, timeout: float = TIMEOUT, token: str | None = None) -> Answer:
+    """POST the offer and take the answer. Blocks. Raises StreamError in one sentence.
+
+    A redirect to another origin does not get the token.
+    """
+    first = _origin(_checked(url))
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise StreamError("the token is no bearer token: letters, digits and -._~+/ only")
     for _ in range(_REDIRECTS):
+        headers = {"Content-Type": SDP}
+        if token is not None and _origin(_checked(url)) == first:
+            headers["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(
-            _checked(url), data=sdp.encode(), method="POST", headers={"Content-Type": SDP}
+            _checked(url), data=sdp.encode(), method="POST", headers=headers
         )
         try:
             with _OPENER.open(request, timeout=timeout) as response:
@@ -70,6 +81,11 @@ def delete_session(session: str, timeout: float = 5.0) -> None:
         _OPENER.open(request, timeout=timeout).close()
     except (OSError, HTTPException):
         return
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 def _checked(url: str, base: str = "") -> str:

@@ -9,17 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from server.app import create_app, serve
+    from server.app import create_app
+    from server.serving import serve
     from server.settings import Settings
 
 __all__ = ["Settings", "create_app", "serve"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("create_app", "serve"):
-        from server import app
+    if name == "create_app":
+        from server.app import create_app
 
-        return getattr(app, name)
+        return create_app
+    if name == "serve":
+        from server.serving import serve
+
+        return serve
     if name == "Settings":
         from server.settings import Settings
 

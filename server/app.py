@@ -1,26 +1,29 @@
-"""The HTTP face: WHEP, the catalogue, assets, health; and the verb that serves it."""
+"""The HTTP face: WHEP, the catalogue, assets, health."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import html
 import logging
-import math
 import os
 import re
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
 
-import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse
 
 from client_sdk.contract import Package
+from client_sdk.contract.control import PROTOCOL
 from kernels import bases
-from kernels.errors import PackageError, StreamError
+from kernels.errors import PackageError
+from server.access import Access
 from server.catalogue import Catalogue, open_catalogue
+from server.health import health_router
+from server.metrics import Counted
+from server.openapi import describe
 from server.settings import Settings
 from server.whep import SDP, Viewers, manifest_path, whep_router
 
@@ -41,25 +44,50 @@ def create_app(
     """
     settings = settings or Settings()
     catalogue = packages if isinstance(packages, Catalogue) else open_catalogue(packages)
+    access = Access(settings)
     viewers = Viewers(catalogue, settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        working = [asyncio.create_task(viewers.metrics.measure_loop())]
+        if settings.look_seconds:
+            working.append(asyncio.create_task(catalogue.follow(settings.look_seconds)))
         yield
+        for task in working:
+            task.cancel()
         await viewers.close()
 
-    app = FastAPI(title="Crispcast", lifespan=lifespan, redirect_slashes=False)
+    # No pages of documentation: they would load scripts from elsewhere.
+    app = FastAPI(
+        title="Crispcast",
+        version=PROTOCOL,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.viewers = viewers
     app.state.catalogue = catalogue
-    app.include_router(whep_router(viewers))
-    _add_catalogue(app, catalogue)
-    _add_health(app, catalogue)
+    app.include_router(whep_router(viewers, access))
+    _add_catalogue(app, catalogue, access)
+    app.include_router(health_router(viewers, access))
+    describe(app)
+    app.add_middleware(Counted, metrics=viewers.metrics)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"],
         allow_headers=["Content-Type", "If-Match", "If-None-Match", "Range", "Authorization"],
-        expose_headers=["Location", "Link", "ETag", "Accept-Post", "Retry-After", "Content-Range"],
+        expose_headers=[
+            "Location",
+            "Link",
+            "ETag",
+            "Accept-Post",
+            "Accept-Patch",
+            "Retry-After",
+            "Content-Range",
+            "WWW-Authenticate",
+        ],
     )
 
     @app.middleware("http")
@@ -75,27 +103,34 @@ def create_app(
     return app
 
 
-def _add_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
+def _add_catalogue(app: FastAPI, catalogue: Catalogue, access: Access) -> None:
+    def seen(request: Request) -> list[Package]:
+        token = request.headers.get("authorization")
+        return [p for name, p in catalogue.packages.items() if access.may(token, name)]
+
     @app.get("/packages")
-    async def packages() -> list[dict[str, object]]:
-        """What can be watched."""
-        return [_facts(package) for package in catalogue.packages.values()]
+    async def packages(request: Request) -> list[dict[str, object]]:
+        """What can be watched, with the token that is sent."""
+        return [_facts(package) for package in seen(request)]
 
     @app.get("/packages/{name}/manifest.json")
     async def manifest(name: str, request: Request) -> Response:
         """A package's manifest, as it is in the package."""
+        access.require(request.headers.get("authorization"), name)
         package = catalogue.packages.get(name)
         if package is None:
             raise HTTPException(404, f"there is no package {name[:80]}")
         etag = f'"{package.manifest.id}-{len(package.manifest_bytes)}"'
         return _ranged(request, package.manifest_bytes, "application/json", etag, "no-cache")
 
-    @app.head("/assets/{sha256}", include_in_schema=False)
+    @app.head("/assets/{sha256}")
     @app.get("/assets/{sha256}")
     async def asset(sha256: str, request: Request) -> Response:
         """A plan, a plate or a patch map by its hash: immutable, with ranges."""
         if not _SHA256.fullmatch(sha256):
             raise HTTPException(404, "an asset is named by 64 hexadecimal digits")
+        holders = catalogue.names_with(sha256)
+        access.require(request.headers.get("authorization"), *holders)
         try:
             data = catalogue.asset(sha256)
         except PackageError as error:
@@ -103,7 +138,10 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
             raise HTTPException(500, f"asset {sha256} is damaged on the server") from None
         if data is None:
             raise HTTPException(404, f"there is no asset {sha256}")
-        return _ranged(request, data, "application/octet-stream", f'"{sha256}"', _FOREVER)
+        # A shared cache must not hand on what wants a token.
+        shared = any(access.is_open(name) for name in holders)
+        cache = _FOREVER if shared else _FOREVER.replace("public", "private")
+        return _ranged(request, data, "application/octet-stream", f'"{sha256}"', cache)
 
     @app.get("/bases/{identity}")
     async def base(request: Request, identity: str) -> Response:
@@ -114,36 +152,18 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue) -> None:
         return _ranged(request, data, "application/octet-stream", f'"{identity}"', _FOREVER)
 
     @app.get("/", response_class=HTMLResponse)
-    async def index() -> str:
+    async def index(request: Request) -> str:
         """The catalogue, for people."""
         rows = "".join(
-            f"<li><b>{html.escape(name)}</b> {html.escape(_summary(package))}: "
-            f"<code>/whep/{html.escape(quote(name))}</code></li>"
-            for name, package in catalogue.packages.items()
+            f"<li><b>{html.escape(package.name)}</b> {html.escape(_summary(package))}: "
+            f"<code>/whep/{html.escape(quote(package.name))}</code></li>"
+            for package in seen(request)
         )
         return (
             "<!doctype html><html lang=en><meta charset=utf-8><title>Crispcast</title>"
             f"<h1>Crispcast</h1><ul>{rows}</ul>"
             "<p>Watch with <code>crispcast play http://HOST:PORT/whep/NAME</code>.</p></html>"
         )
-
-
-def _add_health(app: FastAPI, catalogue: Catalogue) -> None:
-    @app.get("/healthz")
-    async def health() -> dict[str, str]:
-        """The process lives."""
-        return {"status": "ok"}
-
-    @app.get("/readyz")
-    async def ready() -> dict[str, object]:
-        """There is something to watch; 503 where there is not."""
-        if not catalogue.packages:
-            raise HTTPException(503, "no package is available")
-        return {
-            "status": "ok",
-            "packages": len(catalogue.packages),
-            "unavailable": len(catalogue.broken),
-        }
 
 
 def _facts(package: Package) -> dict[str, object]:
@@ -188,50 +208,3 @@ def _ranged(request: Request, data: bytes, kind: str, etag: str, cache: str) -> 
         return Response(status_code=416, headers=headers)
     headers["Content-Range"] = f"bytes {start}-{end}/{total}"
     return Response(data[start : end + 1], 206, headers, kind)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one.
-
-    Raises StreamError where the port is in use or the address is not this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        opened.bind((host, port))
-        opened.listen(128)
-    except (OSError, OverflowError) as error:
-        opened.close()
-        reason = getattr(error, "strerror", None) or error
-        raise StreamError(
-            f"cannot listen on {host} port {port}: {reason}; choose another with --port"
-        ) from None
-    return opened
-
-
-def serve(
-    path: str | os.PathLike[str],
-    host: str = "127.0.0.1",
-    port: int = 8080,
-    settings: Settings | None = None,
-    on_ready: Callable[[str, Catalogue], None] | None = None,
-) -> None:
-    """Serve a package or a folder of packages until interrupted. Blocks.
-
-    `on_ready` gets the base URL and the catalogue. Raises PackageError, StreamError.
-    """
-    catalogue = open_catalogue(path)
-    app = create_app(catalogue, settings)
-    with listen(host, port) as opened:
-        name = f"[{host}]" if ":" in host else host
-        if on_ready is not None:
-            on_ready(f"http://{name}:{opened.getsockname()[1]}", catalogue)
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            lifespan="on",
-            timeout_graceful_shutdown=math.ceil(app.state.viewers.settings.offer_timeout) + 3,
-        )
-        uvicorn.Server(config).run(sockets=[opened])

@@ -1,11 +1,17 @@
-"""The packages that a server offers, by name, and where every asset of theirs lies."""
+"""The packages that a server offers, by name; kept up to date while it runs.
+
+Packages may be added, replaced, mended and removed at any time. Who watches goes on with what was
+there when they came; whoever comes next gets what is there now.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from client_sdk.contract import MANIFEST_FILE, Package, open_package
 from client_sdk.contract.package import SUFFIX
@@ -13,22 +19,132 @@ from kernels.errors import PackageError
 
 log = logging.getLogger("crispcast.server")
 
+_Stamp: TypeAlias = frozenset[tuple[str, int, int, int]]
+
 
 @dataclass(frozen=True)
-class Catalogue:
-    """Whole packages by name, broken ones with the reason, and who holds which asset."""
+class _Scan:
+    """What a look through the folder found."""
 
-    packages: dict[str, Package]
-    broken: dict[str, str]
-    holders: dict[str, Package]
+    packages: dict[str, Package] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    stamps: dict[str, _Stamp] = field(default_factory=dict)
+
+
+class Catalogue:
+    """Whole packages by name, and broken ones with the reason.
+
+    `root`: a folder of packages, or with `alone` a package.
+    """
+
+    def __init__(self, root: Path, *, alone: bool) -> None:
+        self._root = root
+        self._alone = alone
+        self._scan = _Scan()
+
+    @property
+    def packages(self) -> dict[str, Package]:
+        """The packages that can be watched."""
+        return self._scan.packages
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """The others, with what is wrong with them."""
+        return self._scan.broken
 
     def asset(self, sha256: str) -> bytes | None:
         """The bytes of a plan, plate or patch-map record, or None where nobody has it.
 
-        Raises PackageError where the file was damaged since the start.
+        Raises PackageError where every file that has it was damaged since the start.
         """
-        holder = self.holders.get(sha256)
-        return None if holder is None else holder.asset(sha256)
+        fault: PackageError | None = None
+        for package in self.packages.values():
+            try:
+                if sha256 in package.places:
+                    return package.asset(sha256)
+            except PackageError as error:
+                fault = error
+        if fault is not None:
+            raise fault
+        return None
+
+    def names_with(self, sha256: str) -> list[str]:
+        """The packages that have the asset."""
+        return [name for name, package in self.packages.items() if sha256 in package.places]
+
+    def look(self) -> None:
+        """Look through the folder, and open what is new or has changed. Blocks while it hashes.
+
+        What it finds is taken over at once, so that it may run in a thread of its own.
+        """
+        before, scan = self._scan, _Scan()
+        for folder in self._folders():
+            name = folder.name.removesuffix(SUFFIX)
+            stamp = _stamp(folder, whole=name in before.packages)
+            if stamp is not None and stamp == before.stamps.get(name):
+                if name in before.packages:
+                    scan.packages[name] = before.packages[name]
+                else:
+                    scan.broken[name] = before.broken[name]
+            else:
+                self._open(folder, name, scan)
+                stamp = _stamp(folder, whole=name in scan.packages)
+            if stamp is not None:
+                scan.stamps[name] = stamp
+        for name in before.packages.keys() - scan.packages.keys() - scan.broken.keys():
+            log.warning("package %s is gone", name)
+        for name in scan.packages.keys() & before.packages.keys():
+            if scan.packages[name] is not before.packages[name]:
+                log.info("package %s was replaced", name)
+        self._scan = scan
+
+    def _open(self, folder: Path, name: str, scan: _Scan) -> None:
+        try:
+            scan.packages[name] = open_package(folder)
+        except PackageError as error:
+            scan.broken[name] = str(error)
+            if not self._alone or self._scan.stamps:  # at the start, who asked is told
+                log.error("package %s is not available: %s", name, error)
+
+    def _folders(self) -> list[Path]:
+        if self._alone:
+            return [self._root] if self._root.is_dir() else []
+        try:
+            return sorted(folder for folder in self._root.iterdir() if _is_package(folder))
+        except OSError as error:
+            log.error("%s cannot be read: %s", self._root, error.strerror)
+            return []
+
+    async def follow(self, every: float) -> None:
+        """Look again and again, `every` so many seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(every)
+            try:
+                await asyncio.to_thread(self.look)
+            except Exception:
+                # Rather yesterday's catalogue than none.
+                log.exception("the packages could not be looked through")
+
+
+def _is_package(folder: Path) -> bool:
+    return (
+        not folder.name.startswith(".")
+        and folder.is_dir()
+        and (folder.suffix == SUFFIX or (folder / MANIFEST_FILE).exists())
+    )
+
+
+def _stamp(folder: Path, *, whole: bool) -> _Stamp | None:
+    """What changes when the package does: its manifest; of a broken one, any of its files."""
+    try:
+        paths = [folder / MANIFEST_FILE] if whole else [folder, *folder.rglob("*")]
+        return frozenset(
+            (str(path), found.st_ino, found.st_size, found.st_mtime_ns)
+            for path in paths
+            for found in [path.stat()]
+        )
+    except OSError:
+        return None
 
 
 def open_catalogue(path: str | os.PathLike[str]) -> Catalogue:
@@ -37,29 +153,14 @@ def open_catalogue(path: str | os.PathLike[str]) -> Catalogue:
     A broken package among others is logged and left out. Raises PackageError where `path` is
     missing, is itself a broken package, or holds no package at all.
     """
-    root = Path(path)
+    root = Path(path).resolve()
     if not root.is_dir():
-        raise PackageError(f"{root}: no such folder; give a package or a folder of packages")
-    packages: dict[str, Package] = {}
-    broken: dict[str, str] = {}
-    if root.suffix == SUFFIX or (root / MANIFEST_FILE).exists():
-        package = open_package(root.resolve())
-        packages[package.name] = package
-    else:
-        for folder in sorted(root.iterdir()):
-            if not folder.is_dir() or folder.name.startswith("."):
-                continue
-            if folder.suffix != SUFFIX and not (folder / MANIFEST_FILE).exists():
-                continue
-            try:
-                package = open_package(folder)
-            except PackageError as error:
-                name = folder.name.removesuffix(SUFFIX)
-                broken[name] = str(error)
-                log.error("package %s is not available: %s", name, error)
-            else:
-                packages[package.name] = package
-        if not packages and not broken:
-            raise PackageError(f"{root} holds no package (NAME{SUFFIX}); encode one first")
-    holders = {sha256: package for package in packages.values() for sha256 in package.places}
-    return Catalogue(packages, broken, holders)
+        raise PackageError(f"{path}: no such folder; give a package or a folder of packages")
+    alone = root.suffix == SUFFIX or (root / MANIFEST_FILE).exists()
+    catalogue = Catalogue(root, alone=alone)
+    catalogue.look()
+    if not catalogue.packages and not catalogue.broken:
+        raise PackageError(f"{root} holds no package (NAME{SUFFIX}); encode one first")
+    if alone and catalogue.broken:
+        raise PackageError(*catalogue.broken.values())
+    return catalogue

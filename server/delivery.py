@@ -16,6 +16,7 @@ from client_sdk.contract import Package
 from client_sdk.contract.asset_frames import frames_of
 from client_sdk.contract.control import Want
 from kernels.errors import PackageError
+from server.logs import ViewerLog
 
 log = logging.getLogger("crispcast.server")
 
@@ -50,7 +51,9 @@ class Delivery:
         *,
         high_water: int,
         low_water: int,
+        log: logging.Logger | ViewerLog = log,
     ) -> None:
+        self._log = log
         self._channel = channel
         self._package = package
         self._position = position
@@ -77,7 +80,7 @@ class Delivery:
         for wanted in message.assets:
             place = self._package.places.get(wanted.sha256)
             if place is None or wanted.offset >= place.bytes:
-                log.info("a viewer of %s asked for what is not there", self._package.name)
+                self._log.info("the client asked for what is not there")
                 continue
             if self._sending is not None and self._sending[0] == wanted.sha256:
                 self._sending = None  # it starts again, from where the viewer says
@@ -107,7 +110,7 @@ class Delivery:
                 data = self._package.asset(sha256)
             except PackageError as error:
                 # The viewer interpolates what does not come; the log says why.
-                log.error("%s", error)
+                self._log.error("%s", error)
                 continue
             self._sending = (sha256, frames_of(sha256, data, offset))
             return True

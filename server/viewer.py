@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import secrets
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from aiortc import (
     RTCConfiguration,
@@ -30,16 +29,24 @@ from client_sdk.contract.control import (
     Pause,
     Resume,
     Seek,
+    Stats,
     Want,
     decode_client_message,
     encode_message,
 )
 from kernels.errors import PackageError, StreamError
 from server.delivery import Delivery
+from server.logs import ViewerLog
 from server.media import AudioTrack, PackageMedia, Playhead, VideoTrack
+from server.metrics import Metrics
+from server.rates import Bucket
 from server.settings import Settings
+from server.trickle import MAX_CANDIDATES, Fragment
 
-log = logging.getLogger("crispcast.server")
+Why: TypeAlias = Literal[
+    "left", "end", "lost", "never_connected", "protocol", "fault", "shutdown", "refused"
+]
+"""Why a session is over, for logs and metrics."""
 
 # WHEP plays one video and one audio; each section costs time that all other viewers wait.
 _MAX_SECTIONS = 8
@@ -53,14 +60,27 @@ class Viewer:
     """
 
     def __init__(
-        self, media: PackageMedia, settings: Settings, on_closed: Callable[[Viewer], None]
+        self,
+        media: PackageMedia,
+        settings: Settings,
+        on_closed: Callable[[Viewer], None],
+        metrics: Metrics,
     ) -> None:
         self.id = secrets.token_urlsafe(24)
         self.etag = f'"{secrets.token_hex(8)}"'
         self.package_name = media.package.name
-        self._media = media
+        self.media = media
         self._settings = settings
         self._on_closed = on_closed
+        self._metrics = metrics
+        # Whoever has the session's id may end it: the logs have another.
+        self.label = secrets.token_hex(4)
+        self._log = ViewerLog(self.label, self.package_name)
+        self._begun = asyncio.get_running_loop().time()
+        self._told = Stats()
+        self._messages = Bucket(settings.messages_per_minute, asyncio.get_running_loop().time)
+        self.remote_ufrag = ""
+        self._candidates, self._complete = 0, False
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._mime_type = media.rungs[0].mime_type
         self._playhead = Playhead(media.package, asyncio.get_running_loop().time)
@@ -95,24 +115,49 @@ class Viewer:
             raise StreamError(f"the offer has {len(kinds)} media sections, not {_MAX_SECTIONS}")
         if any(media.dtls is None or not media.dtls.fingerprints for media in description.media):
             raise StreamError("the offer has a media section without a DTLS fingerprint")
+        if sum(len(media.ice_candidates) for media in description.media) > MAX_CANDIDATES:
+            raise StreamError(f"the offer has more than {MAX_CANDIDATES} candidates")
         self._offers_channel = "application" in kinds
         self._add_tracks("audio" in kinds)
         try:
             await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
             await self._peer.setLocalDescription(await self._peer.createAnswer())
         except Exception as error:
-            log.info("an offer was refused: %s", error)
+            self._log.info("an offer was refused: %s", error)
             wanted = self._mime_type.removeprefix("video/")
             raise StreamError(
                 f"the offer cannot be answered: it must offer to receive {wanted} over ICE and DTLS"
             ) from None
+        ice = description.media[0].ice
+        self.remote_ufrag = ice.usernameFragment or "" if ice is not None else ""
+        self._candidates = sum(len(media.ice_candidates) for media in description.media)
+        self._complete = any(media.ice_candidates_complete for media in description.media)
         self._after(self._settings.connect_timeout, self._check_connected)
         sdp: str = self._peer.localDescription.sdp
         return sdp
 
+    def trickle(self, fragment: Fragment) -> None:
+        """Take candidates that came after the offer. Raises StreamError where they are too many."""
+        if self._complete or self._closing:
+            return  # RFC 8838, section 14: what comes after the end is ignored
+        self._candidates += len(fragment.candidates)
+        if self._candidates > MAX_CANDIDATES:
+            raise StreamError(f"more than {MAX_CANDIDATES} candidates came")
+        self._complete = fragment.complete
+        self._spawn(self._add_candidates(fragment))
+
+    async def _add_candidates(self, fragment: Fragment) -> None:
+        try:
+            for candidate in fragment.candidates:
+                await self._peer.addIceCandidate(candidate)
+            if fragment.complete:
+                await self._peer.addIceCandidate(None)
+        except Exception as error:  # aiortc raises whatever it trips over
+            self._log.info("a candidate was refused: %s", error)
+
     def _add_tracks(self, audio: bool) -> None:
         video = VideoTrack(
-            self._media,
+            self.media,
             self._playhead,
             flush=self._offers_channel,
             on_idr=self._on_idr,
@@ -127,10 +172,10 @@ class Viewer:
             [codec for codec in capabilities if codec.mimeType in (self._mime_type, "video/rtx")]
         )
         self._video, self._sender = video, transceiver.sender
-        if audio and self._media.audio is not None:
+        if audio and self.media.audio is not None:
             track = AudioTrack(
-                self._media,
-                self._media.audio,
+                self.media,
+                self.media.audio,
                 self._playhead,
                 flush=self._offers_channel,
                 on_end=lambda: self._on_end("audio"),
@@ -142,7 +187,7 @@ class Viewer:
                 [codec for codec in capabilities if codec.mimeType == "audio/opus"]
             )
 
-    async def close(self, bye: Bye | None = None) -> None:
+    async def close(self, why: Why = "left", bye: Bye | None = None) -> None:
         """End the session; says `bye` first where there is a channel. Safe to call twice."""
         if self._closing:
             return
@@ -154,7 +199,9 @@ class Viewer:
                 self._send(bye)
             await self._peer.close()
         finally:
-            log.info("viewer left %s", self.package_name)
+            if why != "refused":
+                self._metrics.ended.labels(why).inc()
+                self._log.info("the session is over: %s", why.replace("_", " "))
             self._on_closed(self)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -167,22 +214,33 @@ class Viewer:
 
     def _check_connected(self) -> None:
         if self._peer.connectionState != "connected":
-            log.info("a viewer of %s never connected", self.package_name)
-            self._spawn(self.close())
+            self._spawn(self.close("never_connected"))
 
     def _on_connection_state(self) -> None:
         state = self._peer.connectionState
         if state == "connected":
-            log.info("viewer joined %s", self.package_name)
+            seconds = asyncio.get_running_loop().time() - self._begun
+            self._metrics.connect_seconds.observe(seconds)
+            self._log.info("connected after %.3f s", seconds)
             # One that offered a channel and never greets on it is a stock player after all.
             self._after(2 * self._settings.start_delay if self._offers_channel else 0, self._begin)
         elif state in ("failed", "closed"):
             # "failed" is how a vanished client shows: its consent ran out (RFC 7675).
-            self._spawn(self.close())
+            self._spawn(self.close("lost"))
 
     def _begin(self) -> None:
         if not self._greeted:
             self._playhead.resume()
+
+    @property
+    def frames_sent(self) -> int:
+        """Video frames sent so far."""
+        return 0 if self._video is None else self._video.sent
+
+    @property
+    def asset_bytes_sent(self) -> int:
+        """Bytes sent over the data channel so far, but for control messages."""
+        return 0 if self._delivery is None else self._delivery.sent_bytes
 
     # -- data channel -------------------------------------------------------------------------
 
@@ -193,16 +251,17 @@ class Viewer:
         self._channel = channel
         self._delivery = Delivery(
             channel,
-            self._media.package,
+            self.media.package,
             self._position,
             high_water=self._settings.high_water,
             low_water=self._settings.low_water,
+            log=self._log,
         )
         channel.on("message", self._on_message)
         channel.on("close", lambda: self._spawn(self.close()))
 
     def _position(self) -> tuple[int, int]:
-        manifest = self._media.package.manifest
+        manifest = self.media.package.manifest
         frame = min(self._playhead.frame, manifest.source.frames - 1)
         return (self._video.wanted_rung if self._video else 0), manifest.segment_of(frame)
 
@@ -212,16 +271,20 @@ class Viewer:
 
     def _on_message(self, data: str | bytes) -> None:
         try:
+            if self._messages.wait():
+                raise StreamError(
+                    f"more than {self._settings.messages_per_minute} messages a minute came"
+                )
             if isinstance(data, bytes):
                 raise StreamError("a client sends text only")
             self._obey(decode_client_message(data))
         except StreamError as error:
-            log.warning("a viewer of %s broke the protocol: %s", self.package_name, error)
-            self._spawn(self.close(Bye(reason="error", message=str(error)[:300])))
+            self._log.warning("the client broke the protocol: %s", error)
+            self._spawn(self.close("protocol", Bye(reason="error", message=str(error)[:300])))
         except Exception:
             # Raised into aiortc, it would silence the whole connection and leave it standing.
-            log.exception("a viewer of %s met a fault of the server", self.package_name)
-            self._spawn(self.close(Bye(reason="error", message="the server failed")))
+            self._log.exception("a message met a fault of the server")
+            self._spawn(self.close("fault", Bye(reason="error", message="the server failed")))
 
     def _obey(self, message: ClientMessage) -> None:
         if isinstance(message, Hello):
@@ -244,13 +307,17 @@ class Viewer:
         elif isinstance(message, Bye):
             self._spawn(self.close())
         else:
-            log.debug("viewer of %s: %s", self.package_name, message)
+            told, self._told = self._told, message
+            self._metrics.told(
+                message.late_plans - told.late_plans, message.frames_lost - told.frames_lost
+            )
+            self._log.debug("%s", message)
 
     def _greet(self) -> None:
         if self._greeted:
             return
         self._greeted = True
-        package, delivery = self._media.package, self._delivery
+        package, delivery = self.media.package, self._delivery
         assert delivery is not None
         digest = hashlib.sha256(package.manifest_bytes).hexdigest()
         self._send(
@@ -269,9 +336,9 @@ class Viewer:
             self._playhead.resume()
 
     def _choose_rung(self, rung: int) -> None:
-        if rung >= len(self._media.rungs):
+        if rung >= len(self.media.rungs):
             raise StreamError(f"there is no rung {rung}")
-        if self._media.rungs[rung].mime_type != self._mime_type:
+        if self.media.rungs[rung].mime_type != self._mime_type:
             raise StreamError(f"rung {rung} has another codec than was agreed on")
         assert self._video is not None
         self._video.wanted_rung = rung
@@ -286,8 +353,9 @@ class Viewer:
 
     def _on_fault(self, error: PackageError) -> None:
         """The video cannot be read any more: rather an end with a reason than silence."""
-        log.error("%s", error)
-        self._spawn(self.close(Bye(reason="error", message="the video is damaged on the server")))
+        self._log.error("%s", error)
+        goodbye = Bye(reason="error", message="the video is damaged on the server")
+        self._spawn(self.close("fault", goodbye))
 
     def _on_end(self, kind: str) -> None:
         """A track came to its end; the play is over when all have."""
@@ -301,5 +369,5 @@ class Viewer:
         self._after(self._settings.leave_timeout, lambda: self._spawn(self._leave_at_end()))
 
     async def _leave_at_end(self) -> None:
-        if self._playhead.frame >= self._media.package.manifest.source.frames:
-            await self.close()
+        if self._playhead.frame >= self.media.package.manifest.source.frames:
+            await self.close("end")

@@ -1,30 +1,39 @@
 """WHEP: a POST with an offer gives an answer and a session (draft-ietf-wish-whep-03, section 4).
 
-Trickle ICE is not done: PATCH gets 422 (section 4.3.2, "not supported"), since offer and answer
-carry all candidates.
+The answer has all candidates of ours; the client's may come later, by PATCH. ICE restarts are not
+done (422).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import secrets
+import time
 from urllib.parse import quote
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from starlette.requests import ClientDisconnect
 
 from client_sdk.contract import av1_codec
 from client_sdk.contract.control import EXTENSION_REL, Bye
 from kernels.errors import PackageError, StreamError
+from server.access import Access
 from server.catalogue import Catalogue
+from server.ice_servers import ice_links
 from server.media import PackageMedia
+from server.metrics import Live, Metrics
+from server.rates import Rates
 from server.settings import Settings
+from server.trickle import SDP_FRAGMENT, read_fragment
 from server.viewer import Viewer
 
 log = logging.getLogger("crispcast.server")
 
 SDP = "application/sdp"
 METHODS = "POST, OPTIONS, GET, HEAD"
+SESSION_METHODS = "DELETE, PATCH, OPTIONS"
 
 
 class Viewers:
@@ -34,10 +43,14 @@ class Viewers:
         av1_codec.register()
         self.catalogue = catalogue
         self.settings = settings
+        self.metrics = Metrics()
+        self.metrics.watch(self._live)
+        self.draining = False
         self._sessions: dict[str, Viewer] = {}
-        self._media: dict[str, PackageMedia] = {}
+        self._media: list[PackageMedia] = []
         self._opening = asyncio.Lock()
         self._joining = 0
+        self._past_frames = self._past_bytes = 0
         self.all_gone = asyncio.Event()
         self.all_gone.set()
 
@@ -60,12 +73,10 @@ class Viewers:
 
     async def join(self, name: str, offer: str) -> tuple[Viewer, str]:
         """A new viewer of the package and the answer's SDP; raises HTTPException."""
+        if self.draining:
+            raise self._busy("the server is about to stop and takes no new viewers")
         if self.count >= self.settings.max_viewers:
-            raise HTTPException(
-                503,
-                f"all {self.settings.max_viewers} places are taken",
-                {"Retry-After": str(self.settings.retry_after)},
-            )
+            raise self._busy(f"all {self.settings.max_viewers} places are taken")
         self._joining += 1
         try:
             try:
@@ -73,39 +84,79 @@ class Viewers:
             except PackageError as error:
                 log.error("%s", error)
                 raise HTTPException(500, f"package {name} is damaged on the server") from None
-            viewer = Viewer(media, self.settings, self._leave)
+            viewer = Viewer(media, self.settings, self._leave, self.metrics)
             try:
                 answer = await viewer.answer(offer)
             except BaseException as error:
-                await viewer.close()
+                await viewer.close("refused")
                 if isinstance(error, StreamError):
                     raise HTTPException(400, str(error)) from None
                 raise
             self._sessions[viewer.id] = viewer
             self.all_gone.clear()
+            self.metrics.sessions.inc()
             return viewer, answer
         finally:
             self._joining -= 1
 
+    def _busy(self, why: str) -> HTTPException:
+        return HTTPException(503, why, {"Retry-After": str(self.settings.retry_after)})
+
     async def _open(self, name: str) -> PackageMedia:
         async with self._opening:
-            media = self._media.get(name)
-            if media is None:
-                package = self.catalogue.packages[name]
-                media = await asyncio.to_thread(PackageMedia.open, package)
-                self._media[name] = media
+            package = self.catalogue.packages.get(name)
+            if package is None:
+                raise HTTPException(404, f"package {name} is gone")
+            for media in self._media:
+                if media.package is package:
+                    return media
+            media = await asyncio.to_thread(PackageMedia.open, package)
+            self._media.append(media)
             return media
 
+    def _release(self) -> None:
+        """Give back the files of packages that are gone or replaced, once nobody watches them."""
+        if self._joining:
+            return
+        used = {id(viewer.media) for viewer in self._sessions.values()}
+        for media in self._media[:]:
+            current = self.catalogue.packages.get(media.package.name)
+            if media.package is not current and id(media) not in used:
+                self._media.remove(media)
+                media.close()
+
     def _leave(self, viewer: Viewer) -> None:
-        self._sessions.pop(viewer.id, None)
+        if self._sessions.pop(viewer.id, None) is not None:
+            self._past_frames += viewer.frames_sent
+            self._past_bytes += viewer.asset_bytes_sent
+        self._release()
         if not self._sessions:
             self.all_gone.set()
+
+    def _live(self) -> Live:
+        sessions = list(self._sessions.values())
+        return Live(
+            viewers=self.count,
+            places=self.settings.max_viewers,
+            packages=len(self.catalogue.packages),
+            unavailable=len(self.catalogue.broken),
+            draining=self.draining,
+            frames=self._past_frames + sum(viewer.frames_sent for viewer in sessions),
+            asset_bytes=self._past_bytes + sum(viewer.asset_bytes_sent for viewer in sessions),
+        )
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new viewers, and wait until those that are here have gone, `seconds` at most."""
+        self.draining = True
+        log.info("draining: %d viewers have %g s to finish", self.count, seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.all_gone.wait(), seconds)
 
     async def close(self) -> None:
         """Say goodbye to all and give the files back."""
         goodbye = Bye(reason="shutdown", message="the server stops")
-        await asyncio.gather(*(v.close(goodbye) for v in list(self._sessions.values())))
-        for media in self._media.values():
+        await asyncio.gather(*(v.close("shutdown", goodbye) for v in list(self._sessions.values())))
+        for media in self._media:
             media.close()
         self._media.clear()
 
@@ -115,30 +166,42 @@ def manifest_path(name: str) -> str:
     return f"/packages/{quote(name)}/manifest.json"
 
 
-def whep_router(viewers: Viewers) -> APIRouter:
+def whep_router(viewers: Viewers, access: Access) -> APIRouter:
     """The routes under /whep."""
+    settings = viewers.settings
+    rates = Rates(settings.requests_per_minute, time.monotonic)
+
+    def limited(request: Request) -> None:
+        seconds = rates.wait(request.client.host if request.client else "")
+        if seconds:
+            raise HTTPException(429, "too many requests came", {"Retry-After": str(seconds)})
+
+    def known(name: str, request: Request) -> None:
+        # A token is asked for first: without one, nobody learns which packages there are.
+        access.require(request.headers.get("authorization"), name)
+        if name in viewers.catalogue.broken:
+            raise HTTPException(
+                409,
+                f"package {name} is damaged and cannot be played now",
+                {"Retry-After": str(settings.retry_after)},
+            )
+        if name not in viewers.catalogue.packages:
+            raise HTTPException(404, f"there is no package {name[:80]}")
+
+    def ice(response: Response, viewer: str) -> None:
+        shared = settings.turn_secret
+        secret = None if shared is None else shared.get_secret_value()
+        expiry = int(time.time()) + settings.turn_seconds
+        for link in ice_links(settings.ice_servers, secret, viewer, expiry):
+            response.headers.append("Link", link)
+
     router = APIRouter(prefix="/whep", tags=["WHEP"])
 
-    def known(name: str) -> str:
-        if name in viewers.catalogue.packages:
-            return name
-        if name in viewers.catalogue.broken:
-            raise HTTPException(404, f"package {name} is damaged and not available")
-        raise HTTPException(404, f"there is no package {name[:80]}")
-
-    @router.post("/{name}", status_code=201)
+    @router.post("/{name}", status_code=201, dependencies=[Depends(limited), Depends(known)])
     async def begin(name: str, request: Request) -> Response:
         """Take an SDP offer and answer it."""
-        known(name)
-        kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind != SDP:
-            raise HTTPException(415, f"the offer must come as {SDP}", {"Accept-Post": SDP})
-        settings = viewers.settings
-        body = await read_body(request, settings.max_offer_bytes, settings.offer_timeout)
-        try:
-            offer = body.decode()
-        except UnicodeDecodeError:
-            raise HTTPException(400, "the offer is not an SDP that can be read") from None
+        _expect(request, SDP, "offer", "Accept-Post")
+        offer = await _text(request, settings, "offer")
         viewer, answer = await viewers.join(name, offer)
         headers = {
             "Location": f"/whep/{quote(name)}/{viewer.id}",
@@ -147,47 +210,77 @@ def whep_router(viewers: Viewers) -> APIRouter:
             "Link": f'<{manifest_path(name)}>; rel="{EXTENSION_REL}"',
             "Cache-Control": "no-store",
         }
-        return Response(answer, 201, headers, SDP)
+        response = Response(answer, 201, headers, SDP)
+        ice(response, viewer.label)
+        return response
 
-    @router.get("/{name}")
+    @router.get("/{name}", status_code=204, dependencies=[Depends(known)])
     async def look(name: str) -> Response:
         """Section 4.2: a GET of the endpoint has an empty answer."""
-        known(name)
         return Response(status_code=204, headers={"Accept-Post": SDP})
 
-    @router.head("/{name}")
+    @router.head("/{name}", dependencies=[Depends(known)])
     async def look_head(name: str) -> Response:
         """HEAD answers 200."""
-        known(name)
         return Response(status_code=200, headers={"Accept-Post": SDP})
 
-    @router.options("/{name}")
+    @router.options("/{name}", status_code=204, dependencies=[Depends(known)])
     async def options(name: str) -> Response:
-        """What may be sent here."""
-        known(name)
-        return Response(status_code=204, headers={"Accept-Post": SDP, "Allow": METHODS})
+        """What may be sent here; and the ICE servers, for clients that need them first."""
+        response = Response(status_code=204, headers={"Accept-Post": SDP, "Allow": METHODS})
+        ice(response, secrets.token_hex(4))
+        return response
 
-    @router.options("/{name}/{session}")
+    @router.options("/{name}/{session}", status_code=204)
     async def session_options(name: str, session: str) -> Response:
         """What a session takes."""
-        return Response(status_code=204, headers={"Allow": "DELETE, PATCH, OPTIONS"})
+        headers = {"Allow": SESSION_METHODS, "Accept-Patch": SDP_FRAGMENT}
+        return Response(status_code=204, headers=headers)
 
-    @router.delete("/{name}/{session}")
+    @router.delete("/{name}/{session}", dependencies=[Depends(limited)])
     async def end(name: str, session: str) -> Response:
         """End the session, whatever ETag is sent (section 4.5)."""
         await viewers.find(name, session).close()
         return Response(status_code=200)
 
-    @router.patch("/{name}/{session}")
-    async def trickle(name: str, session: str) -> Response:
-        """Neither trickle ICE nor restarts."""
-        viewers.find(name, session)
-        raise HTTPException(422, "all candidates must be in the offer; PATCH is not supported")
+    @router.patch("/{name}/{session}", status_code=204, dependencies=[Depends(limited)])
+    async def trickle(name: str, session: str, request: Request) -> Response:
+        """Take candidates of the client's (section 4.3.2)."""
+        viewer = viewers.find(name, session)
+        match = request.headers.get("if-match")
+        if match is None:
+            raise HTTPException(428, "PATCH wants If-Match with the session's ETag")
+        if match.strip() not in ("*", viewer.etag):
+            raise HTTPException(412, "the ETag is not this session's")
+        _expect(request, SDP_FRAGMENT, "fragment", "Accept-Patch")
+        body = await _text(request, settings, "fragment")
+        try:
+            fragment = read_fragment(body)
+            if fragment.ufrag not in (None, viewer.remote_ufrag):
+                raise HTTPException(422, "ICE restarts are not supported; begin a new session")
+            viewer.trickle(fragment)
+        except StreamError as error:
+            raise HTTPException(400, str(error)) from None
+        return Response(status_code=204)
 
     return router
 
 
-async def read_body(request: Request, limit: int, seconds: float) -> bytes:
+def _expect(request: Request, kind: str, what: str, header: str) -> None:
+    sent = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if sent != kind:
+        raise HTTPException(415, f"the {what} must come as {kind}", {header: kind})
+
+
+async def _text(request: Request, settings: Settings, what: str) -> str:
+    body = await read_body(request, settings.max_offer_bytes, settings.offer_timeout, what)
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise HTTPException(400, f"the {what} is not an SDP that can be read") from None
+
+
+async def read_body(request: Request, limit: int, seconds: float, what: str) -> bytes:
     """The body, no more than `limit` bytes in `seconds`; raises HTTPException 400, 408, 413."""
     body = bytearray()
     try:
@@ -195,9 +288,9 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit:
-                    raise HTTPException(413, f"the offer is longer than {limit} bytes")
+                    raise HTTPException(413, f"the {what} is longer than {limit} bytes")
     except TimeoutError:
-        raise HTTPException(408, f"the offer did not come within {seconds:g} s") from None
+        raise HTTPException(408, f"the {what} did not come within {seconds:g} s") from None
     except ClientDisconnect:
-        raise HTTPException(400, "the offer broke off") from None
+        raise HTTPException(400, f"the {what} broke off") from None
     return bytes(body)

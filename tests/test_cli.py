@@ -77,11 +77,30 @@ def test_without_a_method_there_are_no_plans(run, small_video: Path, tmp_path: P
     assert manifest.method.name == "none"
 
 
-@pytest.mark.parametrize("command", ["encode", "serve", "play", "report", "doctor"])
+@pytest.mark.parametrize("command", ["encode", "serve", "settings", "play", "report", "doctor"])
 def test_every_command_explains_itself(run, command: str) -> None:
     done = run(command, "--help")
     assert done.code == 0
     assert "--" in done.out
+
+
+def test_the_settings_of_serve_are_flags_variables_and_a_file(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = run("settings")
+    assert printed.code == 0
+    file = tmp_path / "crispcast.toml"
+    file.write_text(printed.out)
+    missing = tmp_path / "none"
+    serving = run("serve", missing, "--settings", file, "--max-viewers", "3")
+    serving.assert_refused("no such folder")
+    run("serve", missing, "--max-viewers", "none").assert_refused("max_viewers", "--max-viewers")
+    monkeypatch.setenv("CRISPCAST_PORT", "http")
+    run("serve", missing).assert_refused("setting port", "CRISPCAST_PORT")
+    file.write_text("ports = 3")
+    run("serve", missing, "--settings", file).assert_refused("did you mean port")
+    assert run("serve", missing, "--no-such-flag").code == 2
+    assert "--max-viewers" in run("serve", "--help").out
 
 
 def test_version_and_doctor(run) -> None:

@@ -14,14 +14,18 @@ from kernels.errors import StreamError
 
 
 @contextlib.contextmanager
-def answering(location: str, seen: list[str]) -> Iterator[str]:
-    """A server that takes one POST and says that the session is at `location`."""
+def answering(
+    location: str, seen: list[str], status: int = 201, tokens: list[str | None] | None = None
+) -> Iterator[str]:
+    """A server that takes one POST and says that the session (or more) is at `location`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             seen.append(self.path)
+            if tokens is not None:
+                tokens.append(self.headers["Authorization"])
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(201)
+            self.send_response(status)
             self.send_header("Content-Type", "application/sdp")
             self.send_header("Location", location)
             self.end_headers()
@@ -71,3 +75,20 @@ def test_a_session_that_is_nowhere_is_refused(location: str) -> None:
         pytest.raises(StreamError, match="is not an http or https address"),
     ):
         post_offer(f"{server}/whep/x", "v=0")
+
+
+def test_a_token_is_sent_and_another_origin_does_not_get_it() -> None:
+    tokens: list[str | None] = []
+    with (
+        answering("/whep/s/1", [], tokens=tokens) as elsewhere,
+        answering(f"{elsewhere}/whep/x", [], 307, tokens) as server,
+    ):
+        session = post_offer(f"{server}/whep/x", "v=0", token="a-token").session
+    assert session == f"{elsewhere}/whep/s/1"
+    assert tokens == ["Bearer a-token", None]
+
+
+@pytest.mark.parametrize("token", ["", "two words", "a\r\nX-Evil: 1", "ünï"])
+def test_what_is_no_token_is_refused_before_it_is_sent(token: str) -> None:
+    with pytest.raises(StreamError, match="no bearer token"):
+        post_offer("http://127.0.0.1:1/whep/x", "v=0", token=token)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
+from typing import Any
 
 import uvicorn
 
-from server.app import create_app, listen
+from server.app import create_app
+from server.serving import configured, listen
 from server.settings import Settings
 from server.whep import Viewers
 
@@ -33,6 +36,7 @@ class Served:
 
     url: str
     viewers: Viewers
+    openapi: dict[str, Any]
 
     async def ask(
         self,
@@ -41,8 +45,20 @@ class Served:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """One HTTP request, whatever its status."""
-        return await asyncio.to_thread(_ask, method, self.url + path, body, headers or {})
+        """One HTTP request, whatever its status, which the OpenAPI document must know."""
+        reply = await asyncio.to_thread(_ask, method, self.url + path, body, headers or {})
+        declared = self.declared(method, path)
+        assert declared is None or str(reply.status) in declared, (method, path, reply.status)
+        return reply
+
+    def declared(self, method: str, path: str) -> dict[str, Any] | None:
+        """The answers that are told of a request; None where there is no such operation."""
+        bare = path.split("?")[0]
+        for template, methods in self.openapi["paths"].items():
+            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), bare):
+                operation = methods.get(method.lower())
+                return None if operation is None else operation["responses"]
+        return None
 
 
 def _ask(method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
@@ -61,10 +77,11 @@ async def serving(
     """Serve `path` on a free port until the block ends."""
     app = create_app(path, settings)
     with listen("127.0.0.1", 0) as opened:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+        server = uvicorn.Server(configured(app, settings or Settings()))
         running = asyncio.create_task(server.serve(sockets=[opened]))
         try:
-            yield Served(f"http://127.0.0.1:{opened.getsockname()[1]}", app.state.viewers)
+            url = f"http://127.0.0.1:{opened.getsockname()[1]}"
+            yield Served(url, app.state.viewers, app.openapi())
         finally:
             server.should_exit = True
             await running

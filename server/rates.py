@@ -1,0 +1,65 @@
+"""How often somebody may ask: token buckets, one for each address, in bounded memory."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+
+_MOST_ADDRESSES = 20_000
+
+
+class Bucket:
+    """`per_minute` requests a minute, and as many at once; 0 for no limit."""
+
+    __slots__ = ("_at", "_clock", "_left", "_size")
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        self._size = per_minute
+        self._clock = clock
+        self._left, self._at = float(per_minute), clock()
+
+    def wait(self) -> int:
+        """Count a request: 0 where it may pass, else the seconds until one would."""
+        if not self._size:
+            return 0
+        now, refill = self._clock(), self._size / 60
+        self._left = min(self._size, self._left + (now - self._at) * refill)
+        self._at = now
+        if self._left < 1:
+            return math.ceil((1 - self._left) / refill)
+        self._left -= 1
+        return 0
+
+
+class Rates:
+    """A bucket for each address.
+
+    Of IPv6 a /64 counts as one address, since that is what one customer has. When too many
+    addresses come, those that asked longest ago are forgotten.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        self._per_minute = per_minute
+        self._clock = clock
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+
+    def wait(self, address: str) -> int:
+        """Count a request of the address: 0 where it may pass, else the seconds until one would."""
+        key = _network(address)
+        bucket = self._buckets.pop(key, None) or Bucket(self._per_minute, self._clock)
+        self._buckets[key] = bucket
+        if len(self._buckets) > _MOST_ADDRESSES:
+            self._buckets.popitem(last=False)
+        return bucket.wait()
+
+
+def _network(address: str) -> str:
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if known.version == 6 and known.ipv4_mapped is None:
+        return str(ipaddress.ip_network((known, 64), strict=False))
+    return address
