@@ -14,12 +14,14 @@ from benchmarks.page import chromium
 
 ARGUMENTS = [
     "--no-sandbox",
+    "--disable-gpu",
     "--disable-dev-shm-usage",
     "--autoplay-policy=no-user-gesture-required",
-    "--disable-features=WebRtcHideLocalIpsWithMdns",  # names that only multicast resolves
+    # Names that only multicast resolves; and a site that a test makes up may ask this machine.
+    "--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks",
 ]
 SCREENSHOTS = Path(os.environ.get("CRISPCAST_SCREENSHOTS", "build/screenshots"))
-PATIENCE = 60_000  # milliseconds: the machine may be busy
+PATIENCE = 30_000  # milliseconds: the machine may be busy
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.page import chromium
-from client_sdk.contract import Package, open_package
+from client_sdk.contract import MANIFEST_FILE, Package, open_package, parse_manifest
 from client_sdk.picture import fill, planes_of
 from client_sdk.upscaler import Planes, Upscaler
 from tests.client_sdk.tiny import HEIGHT, LR_HEIGHT, LR_WIDTH, SCALE, SEGMENTS, WIDTH, write_tiny
@@ -52,16 +52,17 @@ CAPTURE = """async (count) => {
 Plane = npt.NDArray[np.uint8]
 
 
+def tiny(folder: Path, **options: Any) -> Path:
+    return write_tiny(folder, segments=SEGMENTS * 8, **options)
+
+
 def play(
-    folder: Path,
+    path: Path,
     scenario: Callable[[Page, str], Awaitable[None]],
-    *,
-    codec: Any = "h264",
     scripts: str = "",
     **context: Any,
 ) -> Package:
     """Serve a package and run `scenario(page, url)` in a browser; the page must throw nothing."""
-    path = write_tiny(folder, segments=SEGMENTS * 8, codec=codec)
 
     async def run() -> None:
         async with serving(path) as served, browsing(**context) as browser:
@@ -156,7 +157,7 @@ def check_frames(package: Package, frames: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("codec", ["h264", "av1"])
-def test_frames_are_those_of_the_reference_client(tmp_path: Path, codec: str) -> None:
+def test_frames_are_those_of_the_reference_client(tmp_path: Path, codec: Any) -> None:
     found: list[dict[str, Any]] = []
 
     async def scenario(page: Page, url: str) -> None:
@@ -168,7 +169,7 @@ def test_frames_are_those_of_the_reference_client(tmp_path: Path, codec: str) ->
         assert figures["refused"] == 0
         assert figures["planBytes"] > 0
 
-    package = play(tmp_path, scenario, codec=codec)
+    package = play(tiny(tmp_path, codec=codec), scenario)
     check_frames(package, found)
 
 
@@ -180,7 +181,7 @@ def test_without_track_processor_and_transform_anchors_number_the_frames(tmp_pat
         await until(page, "player.currentTime > 0.5")
         found.extend(await page.evaluate(CAPTURE, 24))
 
-    package = play(tmp_path, scenario, scripts=NO_TRACK_PROCESSOR + NO_TRANSFORM)
+    package = play(tiny(tmp_path), scenario, scripts=NO_TRACK_PROCESSOR + NO_TRANSFORM)
     known = [frame for frame in found if frame["frame"] is not None]
     assert len(known) >= 12  # the first ones of a segment may come before their anchor
     check_frames(package, known)
@@ -215,6 +216,12 @@ def test_people_find_play_compare_seek_and_pause(tmp_path: Path) -> None:
         assert await ask(page, "player.currentTime") > 4
         await until(page, "player.currentTime > 5 && player.figures.fps > 5")
 
+        await page.keyboard.press("Home")  # of the position
+        await until(page, "player.currentTime < 1")
+        again = await page.evaluate(CAPTURE, 12)
+        assert again[-1]["superResolved"]  # what was let go of was fetched again
+        assert again[-1]["frame"] < FRAMES / 2
+
         await page.get_by_role("button", name="Pause", exact=True).click()
         assert await ask(page, "player.state") == "paused"
         await asyncio.sleep(0.5)  # what was on its way
@@ -232,7 +239,7 @@ def test_people_find_play_compare_seek_and_pause(tmp_path: Path) -> None:
         await ask(page, f"player.setAttribute('style', '{place}')")
         shots.append(await page.locator("crispcast-player canvas").screenshot())
 
-    package = play(tmp_path, scenario, viewport={"width": 900, "height": 800})
+    package = play(tiny(tmp_path), scenario, viewport={"width": 900, "height": 800})
     upscaler = Upscaler.of_package(package, threads=1)
     middle = LR_WIDTH // 2 * SCALE
     for frame in halves:
@@ -250,6 +257,43 @@ def test_people_find_play_compare_seek_and_pause(tmp_path: Path) -> None:
     assert difference.mean() < 2
 
 
+def test_the_quality_menu_changes_the_rung(tmp_path: Path) -> None:
+    async def scenario(page: Page, url: str) -> None:
+        await watching(page, url)
+        menu = page.get_by_role("combobox", name="Quality")
+        assert await menu.inner_text() == "lr (96×62)\nother (96×62)"
+        await menu.select_option("1")
+        await until(page, "player.figures.rung === 'other'")
+        frames = await page.evaluate(CAPTURE, 6)
+        assert all(frame["superResolved"] for frame in frames)
+        assert await ask(page, "player.figures.refused") == 0
+
+    path = tiny(tmp_path)
+    manifest = parse_manifest((path / MANIFEST_FILE).read_bytes())
+    rung = manifest.rungs[0]
+    two = (rung, rung.model_copy(update={"name": "other"}))
+    (path / MANIFEST_FILE).write_bytes(manifest.model_copy(update={"rungs": two}).to_bytes())
+    play(path, scenario)
+
+
+def test_another_site_embeds_it_with_three_lines(tmp_path: Path) -> None:
+    async def scenario(page: Page, url: str) -> None:
+        lines = [
+            "<!doctype html><title>elsewhere</title>",
+            f'<script type="module" src="{url}/sdk/player/crispcast-player.js"></script>',
+            f'<crispcast-player src="{url}/whep/tiny" autoplay muted></crispcast-player>',
+        ]
+        site = "http://localhost/elsewhere.html"
+        body = "\n".join(lines)
+        await page.route(site, lambda route: route.fulfill(body=body, content_type="text/html"))
+        await page.goto(site)
+        await until(page, "player.figures?.superResolved > 3")
+        assert not await ask(page, "crossOriginIsolated")
+        assert (await ask(page, "player.figures.engine")).endswith("× 1")
+
+    play(tiny(tmp_path), scenario)
+
+
 def test_without_simd_plain_video_is_shown_and_says_so(tmp_path: Path) -> None:
     async def scenario(page: Page, url: str) -> None:
         await page.goto(f"{url}/watch/tiny")
@@ -262,7 +306,7 @@ def test_without_simd_plain_video_is_shown_and_says_so(tmp_path: Path) -> None:
         assert await page.get_by_role("button", name="Compare with interpolation").is_disabled()
         await keep(page, "plain")
 
-    play(tmp_path, scenario, scripts=NO_SIMD)
+    play(tiny(tmp_path), scenario, scripts=NO_SIMD)
 
 
 def test_it_fits_a_phone_and_obeys_a_finger(tmp_path: Path) -> None:
@@ -275,4 +319,10 @@ def test_it_fits_a_phone_and_obeys_a_finger(tmp_path: Path) -> None:
         await page.get_by_role("button", name="Pause", exact=True).tap()
         assert await ask(page, "player.state") == "paused"
 
-    play(tmp_path, scenario, viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    play(
+        tiny(tmp_path),
+        scenario,
+        viewport={"width": 360, "height": 640},
+        has_touch=True,
+        is_mobile=True,
+    )

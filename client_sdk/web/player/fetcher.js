@@ -67,6 +67,14 @@ export class Fetcher {
     return this.#assembler.expects(sha256);
   }
 
+  /** They were let go of: a seek back wants them again. @param {string[]} assets */
+  forget(assets) {
+    for (const sha256 of assets) {
+      this.#tries.delete(sha256);
+      this.#there.delete(sha256);
+    }
+  }
+
   /** @returns {Promise<Uint8Array | null>} an asset that is whole; throws on what is not believed */
   async piece(piece) {
     try {

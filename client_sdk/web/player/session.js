@@ -223,12 +223,14 @@ export class Session extends EventTarget {
       if (bytes) this.#begin(Manifest.parse(bytes));
       return;
     }
-    const found = [...this.#fetchers].find(([, fetcher]) => fetcher.expects(piece.sha256));
-    if (!found) throw new CrispcastError(`asset ${piece.sha256.slice(0, 16)} was not asked for`);
     this.figures.planBytes += piece.bytes.length;
-    const [rung, fetcher] = found;
-    const bytes = await fetcher.piece(piece);
-    if (bytes) this.#worker.postMessage({ type: 'asset', rung, sha256: piece.sha256, bytes });
+    // Rungs may share assets, which are then sent once.
+    const takers = [...this.#fetchers].filter(([, fetcher]) => fetcher.expects(piece.sha256));
+    if (!takers.length) throw new CrispcastError(`asset ${piece.sha256.slice(0, 16)} was not asked for`);
+    for (const [rung, fetcher] of takers) {
+      const bytes = await fetcher.piece(piece);
+      if (bytes) this.#worker.postMessage({ type: 'asset', rung, sha256: piece.sha256, bytes });
+    }
   }
 
   #begin(manifest) {
@@ -269,6 +271,7 @@ export class Session extends EventTarget {
   #answer(message) {
     if (message.type === 'shown') this.#shown(message);
     else if (message.type === 'captured') this.#tell('captured', message);
+    else if (message.type === 'dropped') this.#fetchers.get(message.rung)?.forget(message.assets);
     else if (message.type === 'skipped') this.figures.inFlight -= 1;
     else if (message.type === 'ready') this.figures.engine = `${message.isa} × ${message.threads}`;
     else if (message.type === 'failed' && message.fatal) this.#fallBack(message.message);

@@ -77,18 +77,24 @@ export class Upscaler {
     return assets.filter((sha256) => !there.some((kept) => kept.has(sha256))).length;
   }
 
-  /** Lets go of what only segments before this one need. @param {number} segment */
+  /**
+   * Lets go of what only segments before this one need.
+   * @param {number} segment @returns {string[]} hashes that must be fetched again after a seek back
+   */
   forgetBefore(segment) {
     const needed = new Set();
     for (let at = segment; at < this.#manifest.segments.length; ++at)
       for (const sha256 of this.#manifest.assetsOf(this.#rungIndex, at)) needed.add(sha256);
-    for (const kept of [this.#maps, this.#wires, this.#plates, this.#plans])
+    const dropped = new Set();
+    for (const kept of [this.#maps, this.#waiting, this.#wires, this.#plates, this.#plans])
       for (const sha256 of [...kept.keys()]) {
         if (needed.has(sha256)) continue;
         if (kept === this.#plans) kept.get(sha256).free();
         kept.delete(sha256);
+        dropped.add(sha256);
       }
     this.#recipe.segment = -1;
+    return [...dropped];
   }
 
   /**

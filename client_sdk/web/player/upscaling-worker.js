@@ -4,8 +4,8 @@
  * In:  start {manifest, rung, canvas, threads, code, bases, identities}, asset {rung, sha256, bytes},
  *      anchor {time, rung, frame}, forget, split {at}, capture {count}, and frames: a stream {frames},
  *      or one by one {frame, time}
- * Out: ready {isa, threads}, prepared {sha256}, refused {sha256, message}, shown {...}, captured {...},
- *      failed {message}
+ * Out: ready {isa, threads}, prepared {sha256}, refused {sha256, message}, dropped {rung, assets},
+ *      shown {...}, skipped, captured {...}, failed {message}
  *
  * @module
  */
@@ -122,7 +122,7 @@ class Show {
     if (this.#segment === `${rung}/${segment}`) return 0;
     this.#segment = `${rung}/${segment}`;
     this.rung = rung;
-    upscaler.forgetBefore(segment);
+    say({ type: 'dropped', rung, assets: upscaler.forgetBefore(segment) });
     return upscaler.missing(segment);
   }
 
