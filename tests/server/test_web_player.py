@@ -6,6 +6,7 @@ import asyncio
 import base64
 import importlib.util
 import io
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,17 @@ from benchmarks.page import chromium
 from client_sdk.contract import MANIFEST_FILE, Package, open_package, parse_manifest
 from client_sdk.picture import fill, planes_of
 from client_sdk.upscaler import Planes, Upscaler
-from tests.client_sdk.tiny import HEIGHT, LR_HEIGHT, LR_WIDTH, SCALE, SEGMENTS, WIDTH, write_tiny
+from tests.client_sdk.test_canvas import CANVAS, MOTION, PLATED, tree_of
+from tests.client_sdk.tiny import (
+    HEIGHT,
+    LR_HEIGHT,
+    LR_WIDTH,
+    SCALE,
+    SEGMENTS,
+    WIDTH,
+    sha,
+    write_tiny,
+)
 from tests.server.serving import serving
 
 pytestmark = [
@@ -255,6 +266,28 @@ def test_people_find_play_compare_seek_and_pause(tmp_path: Path) -> None:
     shown = np.asarray(Image.open(io.BytesIO(shots[0])).convert("RGB"))
     difference = np.abs(shown[:HEIGHT, :WIDTH].astype(np.int16) - expected)
     assert difference.mean() < 2
+
+
+def test_canvases_are_seen_through_each_frames_view(tmp_path: Path) -> None:
+    """The second segment's plate becomes a canvas, as in tests/client_sdk/test_canvas.py."""
+    found: list[dict[str, Any]] = []
+
+    async def scenario(page: Page, url: str) -> None:
+        await watching(page, url)
+        found.extend(await page.evaluate(CAPTURE, 24))
+        assert await ask(page, "player.figures.refused") == 0
+
+    path = tiny(tmp_path)
+    tree = tree_of(open_package(path))
+    records = path / "maps" / "lr.maps"
+    tree["rungs"][0]["segments"][PLATED]["motion"]["offset"] = len(records.read_bytes())
+    records.write_bytes(records.read_bytes() + MOTION)
+    (path / "plates" / f"{sha(CANVAS)}.avif").write_bytes(CANVAS)
+    (path / MANIFEST_FILE).write_text(json.dumps(tree))
+    package = play(path, scenario)
+    check_frames(package, found)
+    segment = package.manifest.segments[PLATED]
+    assert any(segment.start <= frame["frame"] < segment.end for frame in found)
 
 
 def test_the_quality_menu_changes_the_rung(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ const MAJOR = 1;
 const MAX = {
   frames: 0xffffffff, segments: 100000, rungs: 16, experts: 64, pieces: 64,
   plan: 4 << 20, plate: 32 << 20, record: 1 << 20,
+  canvas: 8,
 }; // prettier-ignore
 const SHA256 = /^[0-9a-f]{64}$/;
 
@@ -97,6 +98,8 @@ function read(tree) {
   const rungs = list(tree.rungs, 1, MAX.rungs, 'rungs').map((rung) =>
     readRung(rung, segments.length, sizes, [width, height]),
   );
+  const largest = MAX.canvas * Math.max(...rungs.map((at) => at.width * at.height * at.scale ** 2));
+  for (const [w, h] of Object.values(canvases)) whole(w * h, 1, largest, 'a canvas of so many samples:');
   const colour = { range: source.colour?.range ?? 'limited', matrix: source.colour?.matrix ?? 2 };
   const name = String(tree.name).slice(0, 200);
   return { id: tree.id, name, width, height, frames, fps, colour, segments, rungs, sizes, canvases };

@@ -247,8 +247,6 @@ export class Session extends EventTarget {
     this.#worker.postMessage(start, identities ? [canvas, identities] : [canvas]);
     this.#fetcher(this.rung).advance(0);
     this.#startFrames();
-    if (Object.keys(manifest.canvases).length)
-      this.#tell('notice', 'This browser engine has no canvases yet: their segments lack their plates.');
     return undefined;
   }
 

@@ -8,13 +8,19 @@
  */
 
 import { CrispcastError } from '../core.js';
+import { decodeMotion } from './motion.js';
 import { decodePatchMap, interpolatedLeftOf } from './patch-map.js';
 import { compose, decodePlate } from './plate.js';
 
-/** @typedef {{patches: Int32Array | null, plans: any[], plate: any, whole: boolean, networks: boolean}} Recipe */
+/**
+ * @typedef {{patches: Int32Array | null, plans: any[], plate: any, canvas: any,
+ *   views: Int32Array[] | null, whole: boolean, networks: boolean}} Recipe
+ */
 
 /** What a segment is upscaled with while nothing of it is known. @type {Recipe} */
-const NOTHING = { patches: null, plans: [], plate: null, whole: false, networks: false };
+const NOTHING = {
+  patches: null, plans: [], plate: null, canvas: null, views: null, whole: false, networks: false,
+}; // prettier-ignore
 
 /** Upscales the frames of one rung. Assets come with `add` in any order, their hashes checked. */
 export class Upscaler {
@@ -29,6 +35,8 @@ export class Upscaler {
   #wires = new Map(); // of plans, which others may be differences to
   #waiting = new Map(); // differences whose base is still to come
   #plates = new Map();
+  #canvases = new Map();
+  #motion = new Map();
   #composed = { key: '', plate: null };
   #recipe = { segment: -1, value: NOTHING };
   #cut = { patches: null, column: 0, value: null };
@@ -61,18 +69,25 @@ export class Upscaler {
     if (sha256 === map) {
       const { width, height } = this.#rung;
       this.#maps.set(sha256, decodePatchMap(bytes, width, height, experts.length));
-    } else if (piece && !this.#manifest.canvases[sha256]) {
+    } else if (sha256 === motion) {
+      this.#motion.set(sha256, decodeMotion(bytes, this.#manifest.segments[user].frames));
+    } else if (piece && this.#manifest.canvases[sha256]) {
+      const [width, height] = this.#manifest.canvases[sha256];
+      const luma = await decodePlate(bytes, width, height);
+      this.#canvases.get(sha256)?.free();
+      this.#canvases.set(sha256, this.#runtime.canvas(luma, width, height));
+    } else if (piece) {
       const [, , width, height] = piece.region ?? [0, 0, ...this.#size];
       this.#plates.set(sha256, await decodePlate(bytes, width, height));
-    } else if (!piece && sha256 !== motion) {
+    } else {
       await this.#addPlan(sha256, bytes);
     }
     this.#recipe.segment = -1;
   }
 
-  /** How many assets of the segment are not there; those of canvases are never. */
+  /** How many assets of the segment are not there. */
   missing(segment) {
-    const there = [this.#maps, this.#plans, this.#waiting, this.#plates];
+    const there = [this.#maps, this.#plans, this.#waiting, this.#plates, this.#canvases, this.#motion];
     const assets = this.#manifest.assetsOf(this.#rungIndex, segment);
     return assets.filter((sha256) => !there.some((kept) => kept.has(sha256))).length;
   }
@@ -86,10 +101,12 @@ export class Upscaler {
     for (let at = segment; at < this.#manifest.segments.length; ++at)
       for (const sha256 of this.#manifest.assetsOf(this.#rungIndex, at)) needed.add(sha256);
     const dropped = new Set();
-    for (const kept of [this.#maps, this.#waiting, this.#wires, this.#plates, this.#plans])
+    const owned = [this.#plans, this.#canvases];
+    const others = [this.#maps, this.#motion, this.#waiting, this.#wires, this.#plates];
+    for (const kept of [...owned, ...others])
       for (const sha256 of [...kept.keys()]) {
         if (needed.has(sha256)) continue;
-        if (kept === this.#plans) kept.get(sha256).free();
+        if (owned.includes(kept)) kept.get(sha256).free();
         kept.delete(sha256);
         dropped.add(sha256);
       }
@@ -105,7 +122,8 @@ export class Upscaler {
   upscale(frame, column = 0) {
     const { scale, width } = this.#rung;
     const segment = frame === null ? -1 : this.#manifest.segmentOf(frame);
-    const { patches, plans, plate, whole, networks } = this.#recipeOf(segment);
+    const { patches, plans, plate, canvas, views, whole, networks } = this.#recipeOf(segment);
+    const view = views && frame !== null ? views[frame - this.#manifest.segments[segment].start] : null;
     // Inside a segment only, and only if it is really the frame before.
     const follows =
       frame !== null && this.#last.frame === frame - 1 && frame !== this.#manifest.segments[segment].start;
@@ -116,6 +134,8 @@ export class Upscaler {
       patches: patches && this.#cutAt(patches, column),
       plans: patches ? plans : [],
       plate,
+      canvas,
+      view,
     });
     const before = follows && this.keepPrevious ? this.#last.luma.slice() : null;
     this.#last.luma.set(this.input.y);
@@ -161,18 +181,24 @@ export class Upscaler {
   #recipeOf(segment) {
     if (segment < 0) return NOTHING;
     if (this.#recipe.segment !== segment) {
-      const { experts, map, pieces } = this.#rung.segments[segment];
+      const { experts, map, motion, pieces } = this.#rung.segments[segment];
       const patches = this.#maps.get(map) ?? null;
       const plans = experts.map((sha256) => this.#plans.get(sha256) ?? null);
       const used = new Set(patches?.filter((_, at) => at % 5 === 4));
       // A map that segments share may be of one with more experts.
       const fits = Math.max(0, ...used) <= plans.length;
       const there = fits && patches && [...used].every((expert) => !expert || plans[expert - 1]);
-      const plated = pieces.every(({ sha256 }) => this.#plates.has(sha256));
+      // A record that segments share may be of one of another length.
+      const views = this.#motion.get(motion ?? '') ?? null;
+      const sees = views?.length === this.#manifest.segments[segment].frames;
+      const canvas = sees ? (this.#canvases.get(pieces[0]?.sha256) ?? null) : null;
+      const plated = canvas || pieces.every(({ sha256 }) => this.#plates.has(sha256));
       const value = {
         patches: fits ? patches : null,
         plans,
         plate: this.#plateOf(pieces),
+        canvas,
+        views: canvas && views,
         whole: Boolean(there && plated),
         networks: Boolean(there && [...used].some((expert) => expert > 0)),
       };

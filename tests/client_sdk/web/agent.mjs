@@ -28,6 +28,8 @@ function upscale(runtime, call) {
     const plate = call.plate
       ? own(runtime.plate(bytes(call.plate), call.scale * call.width, call.scale * call.height, call.scale))
       : null;
+    const canvas = call.canvas ? own(runtime.canvas(bytes(call.canvas), ...call.canvasSize)) : null;
+    const view = call.view ? Int32Array.from(call.view) : null;
     const { width, height, strideY, strideU, strideV } = call;
     const given = { y: bytes(call.y), u: bytes(call.u), v: bytes(call.v) };
     let picture = { ...given, width, height, strideY, strideU, strideV };
@@ -37,7 +39,7 @@ function upscale(runtime, call) {
     }
     const previous = call.previous ? { y: bytes(call.previous) } : null;
     const patches = call.patches ? Int32Array.from(call.patches) : null;
-    const out = runtime.upscale(picture, { scale: call.scale, previous, patches, plans, plate });
+    const out = runtime.upscale(picture, { scale: call.scale, previous, patches, plans, plate, canvas, view });
     return { y: text(out.y), u: text(out.u), v: text(out.v), width: out.width, height: out.height };
   } finally {
     for (const thing of owned) thing.free();

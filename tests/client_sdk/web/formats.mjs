@@ -8,6 +8,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 const [, , code, given, taken] = process.argv;
 const { CrispcastError } = await import(`${code}core.js`);
 const { decodePatchMap, interpolatedLeftOf } = await import(`${code}player/patch-map.js`);
+const { decodeMotion } = await import(`${code}player/motion.js`);
 const { identityIn } = await import(`${code}player/identity.js`);
 const { Manifest } = await import(`${code}player/manifest.js`);
 const { FrameClock } = await import(`${code}player/frame-clock.js`);
@@ -15,6 +16,7 @@ const { FrameClock } = await import(`${code}player/frame-clock.js`);
 const readers = {
   map: (bytes, { width, height, experts }) => [...decodePatchMap(bytes, width, height, experts)],
   cut: (_, { patches, column }) => [...interpolatedLeftOf(Int32Array.from(patches), column)],
+  motion: (bytes, { frames }) => decodeMotion(bytes, frames).map((view) => [...view]),
   identity: (bytes, { codec }) => identityIn(bytes, codec),
   manifest: (bytes) => {
     const manifest = Manifest.parse(bytes);

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from client_sdk.contract import MANIFEST_FILE, Cell, Grid, PatchMap, encode_record, parse_manifest
+from client_sdk.contract.motion import decode_motion, encode_motion
 from client_sdk.contract.obu import TEMPORAL_DELIMITER, Obu, build_identity
 from client_sdk.contract.patch_map import decode_record
 from client_sdk.contract.sei import FrameIdentity, build_nal
@@ -112,6 +113,23 @@ def test_a_cut_map_still_tiles_the_frame(read: Read) -> None:
             whole[y : y + h, x : x + w] = expert
         whole[:, :column] = 0
         assert np.array_equal(shown, whole)
+
+
+def test_motion_is_read_and_refused_alike(read: Read) -> None:
+    corners = np.array([0, 0, 3000, 0, 3000, 2000, 0, 2000])
+    moves = np.cumsum(RNG.integers(-40, 90, (20, 8)), 0) + np.arange(20)[:, None] * 300
+    record = encode_motion((corners + moves).astype(np.int32))
+    cases = [{"kind": "motion", "bytes": text(record), "frames": frames} for frames in (20, 19)]
+    expected: list[list[list[int]] | None] = [(corners + moves).tolist(), None]
+    for _ in range(150):
+        damaged = bytearray(record)
+        damaged[RNG.integers(0, len(record))] ^= int(RNG.integers(1, 256))
+        try:
+            expected.append(decode_motion(bytes(damaged), 20).tolist())
+        except PackageError:
+            expected.append(None)
+        cases.append({"kind": "motion", "bytes": text(bytes(damaged)), "frames": 20})
+    assert [answer.get("value") for answer in read(cases)] == expected
 
 
 def test_identities_are_found_in_coded_frames(read: Read) -> None:
