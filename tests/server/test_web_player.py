@@ -175,6 +175,9 @@ def test_frames_are_those_of_the_reference_client(tmp_path: Path, codec: Any) ->
         await watching(page, url)
         found.extend(await page.evaluate(CAPTURE, 24))
         assert await ask(page, "crossOriginIsolated")
+        controls = await page.get_by_role("group", name="Controls").bounding_box()
+        assert controls is not None
+        assert controls["y"] + controls["height"] <= 720  # all of it in a window of usual size
         figures = await ask(page, "player.figures")
         assert figures["latePlans"] == 0
         assert figures["refused"] == 0
@@ -327,19 +330,28 @@ def test_another_site_embeds_it_with_three_lines(tmp_path: Path) -> None:
     play(tiny(tmp_path), scenario)
 
 
-def test_without_simd_plain_video_is_shown_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("scripts", "reason"), [(NO_SIMD, "no WebAssembly SIMD"), ("", "cannot load")]
+)
+def test_where_the_engine_does_not_run_plain_video_is_shown_and_says_so(
+    tmp_path: Path, scripts: str, reason: str
+) -> None:
     async def scenario(page: Page, url: str) -> None:
+        await page.route("**/*.wasm", lambda route: route.fulfill(status=404))
         await page.goto(f"{url}/watch/tiny")
         await page.get_by_role("button", name="Play", exact=True).first.click()
+        await until(page, "player.figures.plain")
         await until(page, "player.shadowRoot.querySelector('video').currentTime > 0.5")
+        assert await page.locator("crispcast-player video").is_visible()
+        assert await page.locator("crispcast-player canvas").is_hidden()
         notice = await page.get_by_role("status").inner_text()
-        assert "SIMD" in notice
+        assert reason in notice
         assert "plain video" in notice
         assert await ask(page, "player.figures.superResolved") == 0
         assert await page.get_by_role("button", name="Compare with interpolation").is_disabled()
         await keep(page, "plain")
 
-    play(tiny(tmp_path), scenario, scripts=NO_SIMD)
+    play(tiny(tmp_path), scenario, scripts=scripts)
 
 
 def test_it_fits_a_phone_and_obeys_a_finger(tmp_path: Path) -> None:

@@ -21,11 +21,13 @@ const STEP = 5; // seconds that an arrow key goes
 const MARKUP = `<style>${STYLE}</style>
 <div class="frame" role="group" aria-label="Video player">
   <div class="stage">
+    <div class="picture">
     <video playsinline aria-hidden="true" tabindex="-1"></video>
     <canvas role="img" aria-label="Video"></canvas>
     <input class="split" type="range" min="0" max="100" step="0.5" value="50"
       aria-label="Before and after: part of the picture that is interpolated">
     <div class="line" aria-hidden="true"></div>
+    </div>
     <button class="big" type="button" aria-label="Play">${ICONS.play}</button>
     <div class="notice" role="status"></div>
     <dl class="figures" aria-label="Live figures" hidden></dl>
@@ -113,7 +115,7 @@ export class Controls {
 
   /** What a manifest says: the length, where segments begin, the rungs, the shape. */
   describe({ name, width, height, seconds, frames, segments, rungs }, rung) {
-    this.#find('.frame').style.setProperty('--shape', `${width} / ${height}`);
+    this.#find('.frame').style.setProperty('--shape', String(width / height));
     this.#find('canvas').setAttribute('aria-label', `Video: ${name}`);
     const seek = this.#input('seek');
     seek.max = String(seconds);

@@ -20,6 +20,7 @@ import { whyNothing, whyPlain } from './support.js';
 import { connect, leave } from './whep.js';
 
 const REPORT = 1000; // milliseconds between `stats`
+const LANDING = 5; // seconds after the place that was sought
 const DRAIN = 800; // milliseconds for the last frames once the server said that it is over
 const BUFFERED = 4; // decoded frames that may wait; a slow machine skips the others
 const IN_FLIGHT = 2; // likewise where frames are taken one by one
@@ -51,6 +52,7 @@ export class Session extends EventTarget {
   #prepared = new Set();
   #resumed = false;
   #sought = -1; // frame of the anchor that is waited for after a seek
+  #landing = -1; // frame that a seek goes to, until it is shown
   #segment = -1;
   #timers = [];
 
@@ -80,7 +82,7 @@ export class Session extends EventTarget {
     if (!this.plain) this.#startWorkers(picture);
     const tracks = this.#takesTrack ? [sound.track] : [picture.track, sound.track];
     video.srcObject = new MediaStream(tracks);
-    video.play().catch(() => {}); // where sound needs a gesture, the controls offer it
+    this.#startSound();
     this.#url = await connect(this.#peer, url, token);
     if (this.state === 'closed') leave(this.#url, token);
     this.#timers.push(setInterval(() => this.#report(), REPORT));
@@ -106,7 +108,7 @@ export class Session extends EventTarget {
     this.#worker?.postMessage({ type: 'forget' });
     this.#fetchers.get(this.rung)?.advance(segment);
     this.#send({ type: 'seek', frame: this.#sought });
-    this.frame = this.#sought;
+    this.frame = this.#landing = this.#sought;
     if (this.state !== 'paused') this.#enter('playing');
   }
 
@@ -161,6 +163,16 @@ export class Session extends EventTarget {
     receiver.transform = new RTCRtpScriptTransform(reader, { port: port1 }, [port1]);
     this.#identities = port2;
     this.#reader = reader;
+  }
+
+  /** Where sound needs a gesture it is off at first, and the mute button gives it. */
+  #startSound() {
+    const { video } = this.#options;
+    video.play().catch((error) => {
+      if (error.name !== 'NotAllowedError') return;
+      video.muted = true;
+      video.play().catch(() => {});
+    });
   }
 
   #startFrames() {
@@ -287,7 +299,7 @@ export class Session extends EventTarget {
 
   #shown(shown) {
     this.figures.shown(shown);
-    if (shown.frame !== null) {
+    if (shown.frame !== null && this.#landed(shown.frame)) {
       this.frame = shown.frame;
       this.rung = shown.rung;
       const segment = this.manifest.segmentOf(shown.frame);
@@ -300,6 +312,15 @@ export class Session extends EventTarget {
     this.#tell('shown', shown);
   }
 
+  /** Whether a frame is none of those that were on their way when a seek was asked for. */
+  #landed(frame) {
+    const [rate, per] = this.manifest.fps;
+    const past = frame - this.#landing;
+    if (this.#landing >= 0 && (past < 0 || past * per >= LANDING * rate)) return false;
+    this.#landing = -1;
+    return true;
+  }
+
   /** The engine does not run here after all: plain video from now on. */
   #fallBack(why) {
     if (this.plain) return;
@@ -308,7 +329,7 @@ export class Session extends EventTarget {
     this.#worker.terminate();
     const tracks = this.#peer.getReceivers().map(({ track }) => track);
     this.#options.video.srcObject = new MediaStream(tracks);
-    this.#options.video.play().catch(() => {});
+    this.#startSound();
     this.#tell('state');
     this.#ready();
   }

@@ -1,12 +1,15 @@
 /** The look of the player, within its shadow. @module */
 
 export const STYLE = `
-:host { display: block; position: relative; background: #101214; color: #eceff1; line-height: 1.3;
+:host { display: flex; flex-direction: column; position: relative; background: #101214; color: #eceff1; line-height: 1.3;
   font: 14px system-ui, sans-serif; border-radius: 8px; overflow: hidden; --accent: #4fc3f7; }
 :host([hidden]), [hidden] { display: none !important; }
-.frame { display: flex; flex-direction: column; height: 100%; }
-.stage { position: relative; flex: 1; min-height: 0; display: grid; place-items: center;
-  background: #000; aspect-ratio: var(--shape, 16 / 9); }
+.frame { display: flex; flex-direction: column; flex: 1 1 auto; min-height: 0; }
+.stage { position: relative; flex: 1 1 auto; min-height: 0; display: grid; place-items: center;
+  background: #000; aspect-ratio: var(--shape, 1.778); container-type: size; }
+/* As large as it fits: full screens and low windows have other shapes. */
+.picture { grid-area: 1 / 1; position: relative; aspect-ratio: var(--shape, 1.778);
+  width: min(100cqw, 100cqh * var(--shape, 1.778)); }
 :host(:fullscreen) .stage { aspect-ratio: auto; }
 video, canvas { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; display: block; }
 .super video, .frame:not(.super) canvas { visibility: hidden; }
@@ -35,6 +38,7 @@ video, canvas { position: absolute; inset: 0; width: 100%; height: 100%; object-
 button, select { color: inherit; background: none; border: 0; border-radius: 6px; padding: 0 8px;
   min-width: 40px; height: 40px; font: inherit; cursor: pointer; display: inline-grid;
   place-items: center; }
+button:disabled { opacity: 0.4; cursor: default; }
 button:hover, select:hover { background: #fff2; }
 button[aria-pressed='true'] { color: var(--accent); }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: -2px; }
