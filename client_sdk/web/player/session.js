@@ -187,8 +187,13 @@ export class Session extends EventTarget {
       if (this.#over) return;
       video.requestVideoFrameCallback(take);
       if (this.figures.inFlight >= IN_FLIGHT) return;
+      let frame;
+      try {
+        frame = new VideoFrame(video);
+      } catch {
+        return; // the element holds no picture just now
+      }
       this.figures.inFlight += 1;
-      const frame = new VideoFrame(video);
       this.#worker.postMessage({ type: 'frame', frame, time: rtpTimestamp }, [frame]);
     };
     video.requestVideoFrameCallback(take);
@@ -285,8 +290,10 @@ export class Session extends EventTarget {
     else if (message.type === 'skipped') this.figures.inFlight -= 1;
     else if (message.type === 'ready') this.figures.engine = `${message.isa} × ${message.threads}`;
     else if (message.type === 'failed' && message.fatal) this.#fallBack(message.message);
-    else if (message.type === 'failed') this.#tell('notice', message.message);
-    else {
+    else if (message.type === 'failed') {
+      this.figures.inFlight -= 1;
+      this.#tell('notice', message.message);
+    } else {
       if (message.type === 'refused') {
         this.figures.refused += 1;
         this.#tell('notice', message.message);
