@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import html
 import logging
 import os
 import re
@@ -13,7 +12,6 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import HTMLResponse
 
 from client_sdk.contract import Package
 from client_sdk.contract.control import PROTOCOL
@@ -24,6 +22,7 @@ from server.catalogue import Catalogue, open_catalogue
 from server.health import health_router
 from server.metrics import Counted
 from server.openapi import describe
+from server.pages import pages_router, player_files, poster_path
 from server.settings import Settings
 from server.whep import SDP, Viewers, manifest_path, whep_router
 
@@ -69,6 +68,8 @@ def create_app(
     app.state.viewers = viewers
     app.state.catalogue = catalogue
     app.include_router(whep_router(viewers, access))
+    app.include_router(pages_router(catalogue, access))
+    app.mount("/sdk", player_files())
     _add_catalogue(app, catalogue, access)
     app.include_router(health_router(viewers, access))
     describe(app)
@@ -151,42 +152,26 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue, access: Access) -> None:
             raise HTTPException(404, f"there is no base {identity[:32]}")
         return _ranged(request, data, "application/octet-stream", f'"{identity}"', _FOREVER)
 
-    @app.get("/", response_class=HTMLResponse)
-    async def index(request: Request) -> str:
-        """The catalogue, for people."""
-        rows = "".join(
-            f"<li><b>{html.escape(package.name)}</b> {html.escape(_summary(package))}: "
-            f"<code>/whep/{html.escape(quote(package.name))}</code></li>"
-            for package in seen(request)
-        )
-        return (
-            "<!doctype html><html lang=en><meta charset=utf-8><title>Crispcast</title>"
-            f"<h1>Crispcast</h1><ul>{rows}</ul>"
-            "<p>Watch with <code>crispcast play http://HOST:PORT/whep/NAME</code>.</p></html>"
-        )
-
 
 def _facts(package: Package) -> dict[str, object]:
-    source = package.manifest.source
+    source, rung = package.manifest.source, package.manifest.rungs[0]
+    seconds = float(source.frames / source.rate)
     return {
         "name": package.name,
         "title": package.manifest.name,
         "id": package.manifest.id,
         "width": source.width,
         "height": source.height,
-        "seconds": round(float(source.frames / source.rate), 3),
+        "seconds": round(seconds, 3),
         "fps": round(float(source.rate), 3),
         "audio": package.manifest.audio is not None,
         "rungs": [rung.name for rung in package.manifest.rungs],
+        "video_kbps": round(rung.bytes * 8 / 1000 / seconds, 1),
+        "sr_kbps": round(sum(package.manifest.size_of(0).values()) * 8 / 1000 / seconds, 1),
+        "poster": poster_path(package.name),
         "whep": f"/whep/{quote(package.name)}",
         "manifest": manifest_path(package.name),
     }
-
-
-def _summary(package: Package) -> str:
-    source = package.manifest.source
-    seconds = float(source.frames / source.rate)
-    return f"{source.width}×{source.height}, {float(source.rate):.5g} fps, {seconds:.0f} s"
 
 
 def _ranged(request: Request, data: bytes, kind: str, etag: str, cache: str) -> Response:

@@ -69,6 +69,14 @@ export class ChromaPlate {
   free(): void;
 }
 
+/** A plate larger than the frame (docs/canvas.md). */
+export class Canvas {
+  private constructor();
+  readonly width: number;
+  readonly height: number;
+  free(): void;
+}
+
 /** An LR picture in the runtime's memory: planes written here are upscaled without a copy. */
 export class Frame implements Picture {
   private constructor();
@@ -114,6 +122,9 @@ export interface UpscaleOptions {
   plate?: Plate | null;
   /** Of the same LR size and scale; left out: chroma is interpolated. */
   chroma?: ChromaPlate | null;
+  /** Instead of a plate, and the frame's view of it: eight numbers, in 1/16 of its samples. */
+  canvas?: Canvas | null;
+  view?: Int32Array | null;
 }
 
 export class Runtime {
@@ -139,6 +150,8 @@ export class Runtime {
     tolerance: number,
     stride?: number,
   ): ChromaPlate;
+  /** From luma of width × height samples, 1 to 16384 a side; it is copied. */
+  canvas(luma: Uint8Array, width: number, height: number): Canvas;
   /** Room for an LR picture within the runtime. */
   frame(width: number, height: number): Frame;
   /** Upscales one picture; synchronous. */

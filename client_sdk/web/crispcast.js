@@ -19,7 +19,9 @@ import { bytesAt, cores, inNode, maySleep, relaxedSimd, startWorker, waitIn } fr
 export { CrispcastError };
 
 /** Words of crispcast_frame_job and crispcast_plan_info (kernels/runtime/wasm/module.cpp). */
-const JOB = { words: 32, in: 3, out: 9, previous: 15, plate: 17, patches: 18, plans: 20, chroma: 31 };
+const JOB = {
+  words: 32, in: 3, out: 9, previous: 15, plate: 17, patches: 18, plans: 20, canvas: 22, view: 23, chroma: 31,
+};
 const INFO_WORDS = 14;
 const MAX_THREADS = 256;
 const WORKER_STACK = 131072;
@@ -96,6 +98,33 @@ export class Plate extends Still {}
 
 /** The chroma of a plate, in the runtime's memory until `free`. */
 export class ChromaPlate extends Still {}
+
+/** A plate larger than the frame, in the runtime's memory until `free`. */
+export class Canvas {
+  #core;
+  #pointer;
+
+  /** @param {Core} core @param {number} pointer @param {number} width @param {number} height */
+  constructor(core, pointer, width, height) {
+    this.#core = core;
+    this.#pointer = pointer;
+    this.width = width;
+    this.height = height;
+    Object.freeze(this);
+  }
+
+  /** @param {Core} core */
+  pointerIn(core) {
+    if (core !== this.#core) throw new CrispcastError('the canvas belongs to another runtime');
+    if (!this.#pointer) throw new CrispcastError('the canvas was freed; make it again');
+    return this.#pointer;
+  }
+
+  free() {
+    if (this.#pointer && this.#core.open) this.#core.call.crispcast_canvas_destroy(this.#pointer);
+    this.#pointer = 0;
+  }
+}
 
 /** An LR picture in the runtime's memory: what is written into its planes is not copied again. */
 export class Frame {
@@ -267,16 +296,33 @@ export class Runtime {
     }
   }
 
+  /**
+   * @param {Uint8Array} luma @param {number} width @param {number} height of it
+   * @returns {Canvas}
+   */
+  canvas(luma, width, height) {
+    const core = this.#core;
+    core.checkSize(width, height);
+    try {
+      const [data, row] = core.plane('canvas', luma, width, height, width);
+      const pointer = core.create((slot) =>
+        core.call.crispcast_canvas_create(data, row, width, height, slot),
+      );
+      return new Canvas(core, pointer, width, height);
+    } finally {
+      core.release('canvas');
+    }
+  }
+
   /** Room for an LR picture within the runtime. @returns {Frame} */
   frame(width, height) {
     return new Frame(this.#core, width, height);
   }
 
   /** See crispcast.d.ts. The planes it gives are views that hold until the next call of the runtime. */
-  upscale(
-    picture,
-    { scale, previous = null, patches = null, plans = [], plate = null, chroma = null },
-  ) {
+  upscale(picture, options) {
+    const { scale, previous = null, patches = null, plans = [], plate = null } = options;
+    const { chroma = null, canvas = null, view = null } = options;
     const core = this.#core;
     if (!core.open) throw new CrispcastError('the runtime is closed; load another');
     const { width, height } = picture;
@@ -294,6 +340,12 @@ export class Runtime {
     }
     if (plate) job[JOB.plate] = plate.pointerIn(core);
     if (chroma) job[JOB.chroma] = chroma.pointerIn(core);
+    if (canvas) {
+      if (!(view instanceof Int32Array) || view.length !== 8)
+        throw core.error(STATUS.ARGUMENT, 'a view of a canvas is an Int32Array of eight numbers');
+      job[JOB.canvas] = canvas.pointerIn(core);
+      job.set(view, JOB.view);
+    }
     if (patches) {
       if (!(patches instanceof Int32Array) || patches.length % 5)
         throw core.error(STATUS.ARGUMENT, 'patches are an Int32Array, five words each');

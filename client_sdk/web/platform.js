@@ -41,6 +41,33 @@ export function relaxedSimd() {
   );
 }
 
+/** Whether the browser has SIMD128, which all modules need: a module of one function that uses it. */
+export function simd() {
+  return (
+    typeof WebAssembly === 'object' &&
+    WebAssembly.validate(
+      // prettier-ignore
+      new Uint8Array([
+        0, 97, 115, 109, 1, 0, 0, 0, // magic, version
+        1, 5, 1, 96, 0, 1, 123, // type: () -> v128
+        3, 2, 1, 0, // one function
+        10, 8, 1, 6, 0, 65, 0, 253, 15, 11, // i8x16.splat of 0, end
+      ]),
+    )
+  );
+}
+
+/**
+ * A worker of a module that may lie on another origin than the page, as where a site embeds a player:
+ * a worker's own script must be of the page's origin, what that imports need not.
+ * @param {URL} address @returns {Worker}
+ */
+export function moduleWorker(address) {
+  if (address.origin === globalThis.location.origin) return new Worker(address, { type: 'module' });
+  const script = new Blob([`import ${JSON.stringify(address.href)};`], { type: 'text/javascript' });
+  return new Worker(URL.createObjectURL(script), { type: 'module' });
+}
+
 /**
  * The module's import `crispcast.wait` for a thread: sleeps, or watches, while the word is `value`.
  * @param {WebAssembly.Memory} memory @param {boolean} sleeps
@@ -78,7 +105,7 @@ export function startWorker(start) {
       }, reject);
       return;
     }
-    const worker = new Worker(new URL('./crispcast-worker.js', import.meta.url), { type: 'module' });
+    const worker = moduleWorker(new URL('./crispcast-worker.js', import.meta.url));
     end = () => worker.terminate();
     worker.onmessage = ({ data }) => told(data);
     worker.onerror = (event) => reject(new Error(event.message || 'its script did not load'));

@@ -12,6 +12,8 @@ static_assert(offsetof(crispcast_frame_job, previous) == 15 * 4, "after three pl
 static_assert(offsetof(crispcast_frame_job, plate) == 17 * 4, "after a plane");
 static_assert(offsetof(crispcast_frame_job, patch_count) == 19 * 4, "after the patches");
 static_assert(offsetof(crispcast_frame_job, plan_count) == 21 * 4, "after the plans");
+static_assert(offsetof(crispcast_frame_job, canvas) == 22 * 4, "after the plans");
+static_assert(offsetof(crispcast_frame_job, view) == 23 * 4, "after the canvas");
 static_assert(offsetof(crispcast_frame_job, chroma) == 31 * 4, "after the view");
 static_assert(sizeof(crispcast_patch) == 5 * 4, "x, y, width, height, expert");
 static_assert(sizeof(crispcast_plan_info) == 14 * 4, "14 words");

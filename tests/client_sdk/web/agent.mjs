@@ -29,6 +29,8 @@ function upscale(runtime, call) {
       ? own(runtime.plate(bytes(call.plate), call.scale * call.width, call.scale * call.height, call.scale))
       : null;
     const chroma = call.chroma ? own(chromaPlate(runtime, call)) : null;
+    const canvas = call.canvas ? own(runtime.canvas(bytes(call.canvas), ...call.canvasSize)) : null;
+    const view = call.view ? Int32Array.from(call.view) : null;
     const { width, height, strideY, strideU, strideV } = call;
     const given = { y: bytes(call.y), u: bytes(call.u), v: bytes(call.v) };
     let picture = { ...given, width, height, strideY, strideU, strideV };
@@ -38,7 +40,8 @@ function upscale(runtime, call) {
     }
     const previous = call.previous ? { y: bytes(call.previous) } : null;
     const patches = call.patches ? Int32Array.from(call.patches) : null;
-    const out = runtime.upscale(picture, { scale: call.scale, previous, patches, plans, plate, chroma });
+    const options = { scale: call.scale, previous, patches, plans, plate, chroma, canvas, view };
+    const out = runtime.upscale(picture, options);
     return { y: text(out.y), u: text(out.u), v: text(out.v), width: out.width, height: out.height };
   } finally {
     for (const thing of owned) thing.free();

@@ -108,6 +108,26 @@ def test_the_same_picture_as_the_native_portable_engine(host: Run) -> None:
         assert answer["isa"].startswith("wasm")
 
 
+def test_canvases_are_seen_through_views_as_by_the_native_engine(host: Run) -> None:
+    lr, luma = planes(67, 41), planes(211, 130, 3)[0]
+    wire = network(2)
+    plan, engine = runtime.Plan(wire), runtime.Engine(1, "portable")
+    corners = np.array([(3, 5), (150, 9), (160, 101), (-20, 90)])
+    views = [(corners * 16).ravel(), (corners * 16 + 2000).ravel()]
+    given = {"plans": [text(wire)], "canvas": text(luma), "canvasSize": (211, 130)}
+    calls = [call(lr, 2, **given, view=view.tolist()) for view in views]
+    wanted = [
+        engine.upscale(lr, 2, plans=[plan], canvas=runtime.Canvas(luma), view=view.astype(np.int32))
+        for view in views
+    ]
+    calls += [call(lr, 2, **given), call(lr, 2, **given, view=[0] * 8)]
+    [answer] = host([{"threads": 1, "relaxed": False, "calls": calls}])
+    *right, without, flat = answer["results"]
+    assert [largest_difference(a, w) for a, w in zip(right, wanted, strict=True)] == [0, 0]
+    assert "eight numbers" in without["error"]["message"]
+    assert "view" in flat["error"]["message"]
+
+
 def test_codes_give_the_bits_of_the_native_engine(host: Run) -> None:
     # Without a base to interpolate, whose multiply-adds may be fused, nothing may differ at all.
     coded = codes_everywhere()

@@ -1,0 +1,22 @@
+/**
+ * What this browser can do, in sentences for those who watch.
+ *
+ * @module
+ */
+
+import { simd } from '../platform.js';
+
+/** Why there can be no super-resolution here, or null where there can. @returns {string | null} */
+export function whyPlain() {
+  if (!simd()) return 'This browser has no WebAssembly SIMD: plain video is shown.';
+  if (!globalThis.crypto?.subtle)
+    return 'Pages that do not come by https cannot check what they are sent: plain video is shown.';
+  if (!('VideoFrame' in globalThis) || !('OffscreenCanvas' in globalThis))
+    return 'This browser gives pages no access to video frames: plain video is shown.';
+  return null;
+}
+
+/** Why no video can come at all, or null. @returns {string | null} */
+export function whyNothing() {
+  return 'RTCPeerConnection' in globalThis ? null : 'This browser has no WebRTC: nothing can be played.';
+}

@@ -1,0 +1,169 @@
+/**
+ * The thread that touches pixels: decoded LR frames in, HR pictures on the canvas.
+ *
+ * In:  start {manifest, rung, canvas, threads, code, bases, identities}, asset {rung, sha256, bytes},
+ *      anchor {time, rung, frame}, forget, split {at}, capture {count}, and frames: a stream {frames},
+ *      or one by one {frame, time}
+ * Out: ready {isa, threads}, prepared {sha256}, refused {sha256, message}, dropped {rung, assets},
+ *      shown {...}, skipped, captured {...}, failed {message}
+ *
+ * @module
+ */
+
+import { Runtime } from '../crispcast.js';
+import { sha256Of } from './channel.js';
+import { FrameClock } from './frame-clock.js';
+import { Manifest } from './manifest.js';
+import { Screen, colourSpace, readPlanes } from './picture.js';
+import { Upscaler } from './upscaler.js';
+
+const say = (message, transfer = []) => postMessage(message, { transfer });
+
+/** What the play of one stream holds. */
+class Show {
+  #upscalers = new Map();
+  #segment = '';
+  #split = 0; // part of the width, from the left, that is interpolated
+  #captures = 0;
+  #busy = Promise.resolve(); // assets and frames one after the other
+
+  constructor(runtime, { manifest, rung, canvas, bases }) {
+    this.runtime = runtime;
+    this.manifest = Manifest.of(manifest);
+    this.rung = rung;
+    this.bases = bases;
+    this.clock = new FrameClock(this.manifest);
+    this.space = colourSpace(this.manifest.colour);
+    this.screen = new Screen(canvas, this.manifest, this.space);
+  }
+
+  split({ at }) {
+    this.#split = Math.min(Math.max(Number(at) || 0, 0), 1);
+  }
+
+  capture({ count }) {
+    this.#captures = count;
+  }
+
+  anchor({ time, rung, frame }) {
+    this.clock.anchor(time, { package: this.manifest.id, rung, frame });
+  }
+
+  forget() {
+    this.clock.forget();
+  }
+
+  asset({ rung, sha256, bytes }) {
+    this.#busy = this.#busy.then(async () => {
+      try {
+        await this.#upscaler(rung).add(sha256, bytes);
+        say({ type: 'prepared', sha256 });
+      } catch (error) {
+        // A refused plan is a missing plan: its patches are interpolated.
+        say({ type: 'refused', sha256, message: error.message });
+      }
+    });
+  }
+
+  /** Shows all frames of a stream, as fast as it can: what the stream drops meanwhile is skipped. */
+  async frames({ frames }) {
+    const reader = frames.getReader();
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      await this.frame({ frame: value, time: value.metadata?.().rtpTimestamp });
+    }
+  }
+
+  /** @param {{frame: VideoFrame, time: number | undefined}} decoded */
+  frame({ frame, time }) {
+    this.#busy = this.#busy.then(async () => {
+      try {
+        await this.#show(frame, time);
+      } catch (error) {
+        say({ type: 'failed', message: error.message });
+      } finally {
+        frame.close();
+      }
+    });
+    return this.#busy;
+  }
+
+  async #show(frame, time) {
+    const began = performance.now();
+    const known = time === undefined ? null : this.clock.identify(time);
+    const rung = known?.rung ?? this.rung;
+    const upscaler = this.#upscaler(rung);
+    if (!(await readPlanes(frame, upscaler.input, this.space)))
+      return say({ type: 'skipped' }); // of the rung before, or not decoded whole
+    const late = known ? this.#enter(upscaler, known) : 0;
+    const { width } = this.manifest.rungs[rung];
+    upscaler.keepPrevious = this.#captures > 0;
+    const number = known?.frame ?? null;
+    const shown = upscaler.upscale(number, Math.round(this.#split * width));
+    const upscaled = performance.now();
+    this.screen.draw(shown.picture, frame.timestamp);
+    if (this.#captures > 0) this.#capture(upscaler.input, number, shown);
+    return say({
+      type: 'shown',
+      frame: number,
+      rung,
+      time,
+      superResolved: shown.superResolved,
+      late,
+      upscaleMs: upscaled - began,
+      totalMs: performance.now() - began,
+    });
+  }
+
+  /** At a segment's first frame: how many of its assets are late. */
+  #enter(upscaler, { frame, rung }) {
+    const segment = this.manifest.segmentOf(frame);
+    if (this.#segment === `${rung}/${segment}`) return 0;
+    this.#segment = `${rung}/${segment}`;
+    this.rung = rung;
+    say({ type: 'dropped', rung, assets: upscaler.forgetBefore(segment) });
+    return upscaler.missing(segment);
+  }
+
+  #capture(input, frame, { picture, previous, superResolved }) {
+    this.#captures -= 1;
+    const copy = ({ y, u, v, width, height }) => ({ y: y.slice(), u: u.slice(), v: v.slice(), width, height });
+    const [lr, hr] = [copy(input), copy(picture)];
+    say({ type: 'captured', frame, lr, hr, previous, superResolved });
+  }
+
+  #upscaler(rung) {
+    if (!this.#upscalers.has(rung))
+      this.#upscalers.set(
+        rung,
+        new Upscaler(this.runtime, this.manifest, rung, (id) => this.#base(id)),
+      );
+    return this.#upscalers.get(rung);
+  }
+
+  async #base(id) {
+    const reply = await fetch(new URL(id, this.bases));
+    if (!reply.ok) return null;
+    const bytes = new Uint8Array(await reply.arrayBuffer());
+    return (await sha256Of(bytes)).startsWith(id) ? bytes : null;
+  }
+}
+
+/** @type {Show | null} */
+let show = null;
+
+async function start(data) {
+  const runtime = await Runtime.load(undefined, { threads: data.threads });
+  show = new Show(runtime, data);
+  const { clock } = show;
+  if (data.identities) data.identities.onmessage = (event) => clock.anchor(event.data.time, event.data);
+  say({ type: 'ready', isa: runtime.isa, threads: runtime.threads });
+}
+
+let begun = Promise.resolve();
+addEventListener('message', ({ data }) => {
+  if (data.type === 'start')
+    begun = start(data).catch((error) => say({ type: 'failed', message: error.message, fatal: true }));
+  else begun.then(() => void show?.[data.type]?.(data));
+});

@@ -1,0 +1,50 @@
+/**
+ * The HTTP half of WHEP (draft-ietf-wish-whep-03, sections 4.2 to 4.5): a POST, an answer, a DELETE.
+ *
+ * @module
+ */
+
+import { CrispcastError } from '../core.js';
+
+const SDP = 'application/sdp';
+const GATHERING = 1000; // milliseconds: the server takes no trickle, so candidates must be in the offer
+
+/**
+ * Offers what the peer holds and sets the answer.
+ * @param {RTCPeerConnection} peer @param {string} url of the WHEP endpoint
+ * @param {string} [token] a bearer token @returns {Promise<string>} the session's own URL
+ */
+export async function connect(peer, url, token) {
+  await peer.setLocalDescription(await peer.createOffer());
+  await gathered(peer);
+  const headers = { 'Content-Type': SDP, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  const body = peer.localDescription?.sdp;
+  let reply;
+  try {
+    reply = await fetch(url, { method: 'POST', headers, body });
+  } catch {
+    throw new CrispcastError(`${url} does not answer: is the server there, and may this page ask it?`);
+  }
+  if (reply.status !== 201) {
+    const said = await reply.json().catch(() => ({}));
+    throw new CrispcastError(said.detail ? `${said.detail}` : `the server says ${reply.status}`);
+  }
+  const session = new URL(reply.headers.get('Location') ?? '', reply.url).href;
+  await peer.setRemoteDescription({ type: 'answer', sdp: await reply.text() });
+  return session;
+}
+
+/** Ends the session, even while the page goes away. @param {string} session @param {string} [token] */
+export function leave(session, token) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  fetch(session, { method: 'DELETE', headers, keepalive: true }).catch(() => {});
+}
+
+function gathered(peer) {
+  return new Promise((resolve) => {
+    const look = () => peer.iceGatheringState === 'complete' && resolve(undefined);
+    peer.addEventListener('icegatheringstatechange', look);
+    setTimeout(resolve, GATHERING);
+    look();
+  });
+}

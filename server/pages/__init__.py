@@ -1,0 +1,141 @@
+"""What people see: a page with the packages, a player page for each, posters, the player's files.
+
+Pages and modules come with the headers of cross-origin isolation, without which a browser gives no
+shared memory and the runtime no threads (docs/wasm.md).
+"""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import os
+from functools import cache
+from pathlib import Path
+from string import Template
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from client_sdk.contract import Package
+from kernels.errors import PackageError
+from server.access import Access
+from server.catalogue import Catalogue
+from server.pages.poster import make_poster
+
+_ISOLATED = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    # Other sites' pages embed the player, isolated ones too.
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+_HERE = Path(__file__).parent
+
+
+def poster_path(name: str) -> str:
+    """Where a package's poster is."""
+    return f"/packages/{quote(name)}/poster.jpg"
+
+
+def pages_router(catalogue: Catalogue, access: Access) -> APIRouter:
+    """`GET /`, `GET /watch/NAME` and the posters, of what the request's token opens."""
+    router = APIRouter()
+    posters: dict[str, tuple[str, bytes]] = {}
+
+    def package_of(name: str, request: Request) -> Package:
+        access.require(request.headers.get("authorization"), name)
+        package = catalogue.packages.get(name)
+        if package is None:
+            raise HTTPException(404, f"there is no package {name[:80]}")
+        return package
+
+    @router.get("/", response_class=HTMLResponse)
+    def index(request: Request) -> Response:
+        """The packages, for people."""
+        token = request.headers.get("authorization")
+        seen = [p for name, p in catalogue.packages.items() if access.may(token, name)]
+        cards = "".join(_card(package) for package in seen)
+        return _page("index", cards=cards or "<p>There is nothing to watch.</p>")
+
+    @router.get("/watch/{name}", response_class=HTMLResponse, include_in_schema=False)
+    def watch(name: str, request: Request) -> Response:
+        """The player page of a package."""
+        package = package_of(name, request)
+        values = {
+            "title": package.manifest.name,
+            "facts": _facts(package),
+            "poster": poster_path(name),
+            "whep": f"/whep/{quote(name)}",
+        }
+        return _page("watch", **{key: html.escape(value) for key, value in values.items()})
+
+    @router.get("/packages/{name}/poster.jpg", include_in_schema=False)
+    def poster(name: str, request: Request) -> Response:
+        """A frame of the video as a JPEG, made once for as long as the package stays the same."""
+        package = package_of(name, request)
+        identity = package.manifest.id
+        if name not in posters or posters[name][0] != identity:
+            try:
+                posters[name] = identity, make_poster(package)
+            except PackageError as error:
+                raise HTTPException(500, f"package {name} has no poster: {error}") from None
+        # A shared cache must not hand on what wants a token.
+        kept = "public" if access.is_open(name) else "private"
+        headers = {**_ISOLATED, "Cache-Control": f"{kept}, max-age=3600"}
+        return Response(posters[name][1], media_type="image/jpeg", headers=headers)
+
+    return router
+
+
+class _PlayerFiles(StaticFiles):
+    """`client_sdk/web`, wherever it is: an editable install has the built modules elsewhere."""
+
+    def get_directories(self, *_: object) -> list[str | os.PathLike[str]]:
+        found = importlib.util.find_spec("client_sdk")
+        folders = found.submodule_search_locations if found else None
+        return [Path(folder) / "web" for folder in folders or ()]
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update({**_ISOLATED, "Cache-Control": "no-cache"})
+        return response
+
+
+def player_files() -> StaticFiles:
+    """The player's modules and the runtime's, for `/sdk`."""
+    return _PlayerFiles()
+
+
+@cache
+def _template(name: str) -> Template:
+    return Template((_HERE / f"{name}.html").read_text("utf-8"))
+
+
+def _page(name: str, **values: str) -> Response:
+    style = (_HERE / "pages.css").read_text("utf-8")
+    return HTMLResponse(_template(name).substitute(values, style=style), headers=_ISOLATED)
+
+
+def _card(package: Package) -> str:
+    name, title = quote(package.name), html.escape(package.manifest.name)
+    return (
+        f'<li><a href="/watch/{html.escape(name)}">'
+        f'<img src="{html.escape(poster_path(package.name))}" alt="" loading="lazy">'
+        f"<b>{title}</b><span>{html.escape(_facts(package))}</span></a></li>"
+    )
+
+
+def _facts(package: Package) -> str:
+    """Size, length and bit rates in one line."""
+    source, rung = package.manifest.source, package.manifest.rungs[0]
+    seconds = float(source.frames / source.rate)
+    minutes, rest = divmod(int(seconds), 60)
+    video = rung.bytes * 8 / 1000 / seconds
+    beside = sum(package.manifest.size_of(0).values()) * 8 / 1000 / seconds
+    return (
+        f"{minutes}:{rest:02} · {rung.width}×{rung.height} → {source.width}×{source.height}, "
+        f"{float(source.rate):.5g} fps · {video:.0f} kb/s video, "
+        f"{beside:.0f} kb/s networks and plates"
+    )
