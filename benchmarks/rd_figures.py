@@ -175,7 +175,7 @@ _REASONS = {
     "vmaf_agrees": "no VMAF-NEG, or no curves that share a range",
     "plan_share": "no encode has a plan",
     "plan_ratio": "no encode has a plan",
-    "quant_loss": "fp32 was not encoded (--quick)",
+    "quant_loss": "no experts at the middle point, or fp32 was not encoded (--quick)",
     "base_speedup": "measured by python -m benchmarks.base_speedup",
     "seam_gap": "no encode has patches",
     "encode_minutes_per_minute": "every encode was found in the store; another --store times them",

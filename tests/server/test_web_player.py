@@ -29,6 +29,7 @@ from tests.client_sdk.tiny import (
     SCALE,
     SEGMENTS,
     WIDTH,
+    add_chroma,
     sha,
     write_tiny,
 )
@@ -291,6 +292,26 @@ def test_canvases_are_seen_through_each_frames_view(tmp_path: Path) -> None:
     check_frames(package, found)
     segment = package.manifest.segments[PLATED]
     assert any(segment.start <= frame["frame"] < segment.end for frame in found)
+
+
+def test_chroma_of_plates_is_shown(tmp_path: Path) -> None:
+    found: list[dict[str, Any]] = []
+
+    async def scenario(page: Page, url: str) -> None:
+        await watching(page, url)
+        found.extend(await page.evaluate(CAPTURE, 24))
+        assert await ask(page, "player.figures.refused") == 0
+
+    path = tiny(tmp_path)
+    plain = open_package(path)
+    add_chroma(path)
+    package = play(path, scenario)
+    check_frames(package, found)
+    # It is not what interpolation shows.
+    segment = package.manifest.segments[PLATED]
+    shown = next(f for f in found if segment.start < f["frame"] < segment.end)
+    grey = reference(Upscaler.of_package(plain, threads=1), shown)
+    assert furthest(hr_of(shown), grey) > 10 * CODE_VALUES
 
 
 def test_the_quality_menu_changes_the_rung(tmp_path: Path) -> None:

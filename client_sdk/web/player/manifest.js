@@ -11,7 +11,7 @@ export const MAX_MANIFEST_BYTES = 32 << 20;
 const MAJOR = 1;
 const MAX = {
   frames: 0xffffffff, segments: 100000, rungs: 16, experts: 64, pieces: 64,
-  plan: 4 << 20, plate: 32 << 20, record: 1 << 20,
+  plan: 4 << 20, plate: 32 << 20, record: 1 << 20, tolerance: 2295,
   canvas: 8,
 }; // prettier-ignore
 const SHA256 = /^[0-9a-f]{64}$/;
@@ -60,7 +60,8 @@ export class Manifest {
   assetsOf(rung, segment) {
     const { map, motion, experts, pieces } = this.rungs[rung].segments[segment];
     const records = motion === null ? [map] : [map, motion];
-    return [...new Set([...records, ...experts, ...pieces.map((piece) => piece.sha256)])];
+    const pictures = pieces.flatMap(({ sha256, chroma }) => (chroma ? [sha256, chroma] : [sha256]));
+    return [...new Set([...records, ...experts, ...pictures])];
   }
 
   get seconds() {
@@ -111,15 +112,22 @@ function readRung(rung, count, sizes, source) {
   const [width, height] = source.map((side) => 2 * Math.ceil(side / (2 * scale)));
   if (rung.width !== width || rung.height !== height)
     throw new CrispcastError(`a rung of ${rung.width}×${rung.height}, not ${width}×${height}`);
+  const tolerance =
+    rung.chroma_tolerance == null ? null : whole(rung.chroma_tolerance, 1, MAX.tolerance, 'tolerance');
   const plates = list(rung.plates ?? [], 0, MAX.segments, 'plates').map((pieces) =>
-    list(pieces, 1, MAX.pieces, 'pieces').map(({ sha256, region = null }) => {
+    list(pieces, 1, MAX.pieces, 'pieces').map(({ sha256, region = null, chroma = null }) => {
       known(sha256, sizes);
+      if (chroma !== null) known(chroma, sizes);
+      if (chroma !== null && tolerance === null)
+        throw new CrispcastError('the manifest has chroma of plates and no tolerance for it');
       if (region !== null) {
         const [x, y] = [whole(region[0], 0, MAX_SIDE, 'x'), whole(region[1], 0, MAX_SIDE, 'y')];
         whole(region[2], 1, width * scale - x, 'width of a piece');
         whole(region[3], 1, height * scale - y, 'height of a piece');
+        if (chroma !== null && region.some((side) => side % 2))
+          throw new CrispcastError('the manifest has chroma of a piece with odd sides');
       }
-      return { sha256, region };
+      return { sha256, region, chroma };
     }),
   );
   const record = (at) => {
@@ -135,7 +143,8 @@ function readRung(rung, count, sizes, source) {
   }));
   const bytes = whole(rung.bytes, 1, 2 ** 50, 'bytes');
   const codec = rung.codec ?? 'h264';
-  return { name: String(rung.name).slice(0, 32), width, height, scale, codec, bytes, segments };
+  const facts = { width, height, scale, codec, bytes, segments, tolerance };
+  return { name: String(rung.name).slice(0, 32), ...facts };
 }
 
 function whole(value, low, high, what) {

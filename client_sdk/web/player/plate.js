@@ -7,6 +7,7 @@
 import { CrispcastError } from '../core.js';
 
 const ABSENT = 128; // the code of a plate where there is none (docs/plan-format.md)
+const NO_COLOUR = 0; // the code of U where a plate has no chroma (docs/chroma.md)
 
 /**
  * The luma of a plate, or of a piece of one, of exactly this size. Throws a CrispcastError otherwise.
@@ -49,4 +50,24 @@ export function compose(pieces, width, height) {
       plate.set(luma.subarray(row * w, row * w + w), (y + row) * width + x);
   }
   return plate;
+}
+
+/**
+ * The chroma of a plate of its pieces: U and V of half the size. A piece's are one picture, U above V.
+ * @param {{region: number[] | null, chroma: Uint8Array}[]} pieces
+ * @returns {[Uint8Array, Uint8Array]}
+ */
+export function composeChroma(pieces, width, height) {
+  const [wide, high] = [width / 2, height / 2];
+  const planes = [0, 1].map(() => new Uint8Array(wide * high).fill(NO_COLOUR));
+  for (const { region, chroma } of pieces) {
+    const [x, y, w, h] = (region ?? [0, 0, width, height]).map((side) => side / 2);
+    planes.forEach((plane, half) => {
+      for (let row = 0; row < h; ++row) {
+        const from = (half * h + row) * w;
+        plane.set(chroma.subarray(from, from + w), (y + row) * wide + x);
+      }
+    });
+  }
+  return [planes[0], planes[1]];
 }

@@ -10,16 +10,16 @@
 import { CrispcastError } from '../core.js';
 import { decodeMotion } from './motion.js';
 import { decodePatchMap, interpolatedLeftOf } from './patch-map.js';
-import { compose, decodePlate } from './plate.js';
+import { compose, composeChroma, decodePlate } from './plate.js';
 
 /**
- * @typedef {{patches: Int32Array | null, plans: any[], plate: any, canvas: any,
+ * @typedef {{patches: Int32Array | null, plans: any[], plate: any, chroma: any, canvas: any,
  *   views: Int32Array[] | null, whole: boolean, networks: boolean}} Recipe
  */
 
 /** What a segment is upscaled with while nothing of it is known. @type {Recipe} */
 const NOTHING = {
-  patches: null, plans: [], plate: null, canvas: null, views: null, whole: false, networks: false,
+  patches: null, plans: [], plate: null, chroma: null, canvas: null, views: null, whole: false, networks: false,
 }; // prettier-ignore
 
 /** Upscales the frames of one rung. Assets come with `add` in any order, their hashes checked. */
@@ -35,9 +35,10 @@ export class Upscaler {
   #wires = new Map(); // of plans, which others may be differences to
   #waiting = new Map(); // differences whose base is still to come
   #plates = new Map();
+  #chromas = new Map(); // U above V
   #canvases = new Map();
   #motion = new Map();
-  #composed = { key: '', plate: null };
+  #composed = { key: '', plate: null, chroma: null };
   #recipe = { segment: -1, value: NOTHING };
   #cut = { patches: null, column: 0, value: null };
   #last = { frame: -2, luma: new Uint8Array(0), has: false };
@@ -65,7 +66,7 @@ export class Upscaler {
     const user = this.#users.get(sha256);
     if (user === undefined) throw new CrispcastError(`asset ${sha256.slice(0, 16)} is not wanted`);
     const { map, motion, experts, pieces } = this.#rung.segments[user];
-    const piece = pieces.find((at) => at.sha256 === sha256);
+    const piece = pieces.find((at) => at.sha256 === sha256 || at.chroma === sha256);
     if (sha256 === map) {
       const { width, height } = this.#rung;
       this.#maps.set(sha256, decodePatchMap(bytes, width, height, experts.length));
@@ -78,7 +79,8 @@ export class Upscaler {
       this.#canvases.set(sha256, this.#runtime.canvas(luma, width, height));
     } else if (piece) {
       const [, , width, height] = piece.region ?? [0, 0, ...this.#size];
-      this.#plates.set(sha256, await decodePlate(bytes, width, height));
+      if (piece.sha256 === sha256) this.#plates.set(sha256, await decodePlate(bytes, width, height));
+      else this.#chromas.set(sha256, await decodePlate(bytes, width / 2, height));
     } else {
       await this.#addPlan(sha256, bytes);
     }
@@ -87,7 +89,8 @@ export class Upscaler {
 
   /** How many assets of the segment are not there. */
   missing(segment) {
-    const there = [this.#maps, this.#plans, this.#waiting, this.#plates, this.#canvases, this.#motion];
+    const pictures = [this.#plates, this.#chromas, this.#canvases];
+    const there = [this.#maps, this.#plans, this.#waiting, ...pictures, this.#motion];
     const assets = this.#manifest.assetsOf(this.#rungIndex, segment);
     return assets.filter((sha256) => !there.some((kept) => kept.has(sha256))).length;
   }
@@ -102,7 +105,7 @@ export class Upscaler {
       for (const sha256 of this.#manifest.assetsOf(this.#rungIndex, at)) needed.add(sha256);
     const dropped = new Set();
     const owned = [this.#plans, this.#canvases];
-    const others = [this.#maps, this.#motion, this.#waiting, this.#wires, this.#plates];
+    const others = [this.#maps, this.#motion, this.#waiting, this.#wires, this.#plates, this.#chromas];
     for (const kept of [...owned, ...others])
       for (const sha256 of [...kept.keys()]) {
         if (needed.has(sha256)) continue;
@@ -122,7 +125,8 @@ export class Upscaler {
   upscale(frame, column = 0) {
     const { scale, width } = this.#rung;
     const segment = frame === null ? -1 : this.#manifest.segmentOf(frame);
-    const { patches, plans, plate, canvas, views, whole, networks } = this.#recipeOf(segment);
+    const recipe = this.#recipeOf(segment);
+    const { patches, plans, plate, chroma, canvas, views, whole, networks } = recipe;
     const view = views && frame !== null ? views[frame - this.#manifest.segments[segment].start] : null;
     // Inside a segment only, and only if it is really the frame before.
     const follows =
@@ -134,6 +138,7 @@ export class Upscaler {
       patches: patches && this.#cutAt(patches, column),
       plans: patches ? plans : [],
       plate,
+      chroma,
       canvas,
       view,
     });
@@ -192,11 +197,12 @@ export class Upscaler {
       const views = this.#motion.get(motion ?? '') ?? null;
       const sees = views?.length === this.#manifest.segments[segment].frames;
       const canvas = sees ? (this.#canvases.get(pieces[0]?.sha256) ?? null) : null;
-      const plated = canvas || pieces.every(({ sha256 }) => this.#plates.has(sha256));
+      const coloured = pieces.every((piece) => !piece.chroma || this.#chromas.has(piece.chroma));
+      const plated = canvas || (coloured && pieces.every(({ sha256 }) => this.#plates.has(sha256)));
       const value = {
         patches: fits ? patches : null,
         plans,
-        plate: this.#plateOf(pieces),
+        ...this.#platesOf(pieces),
         canvas,
         views: canvas && views,
         whole: Boolean(there && plated),
@@ -207,19 +213,31 @@ export class Upscaler {
     return this.#recipe.value;
   }
 
-  #plateOf(pieces) {
+  /** The plate and its chroma, of the pieces that are there. */
+  #platesOf(pieces) {
     const there = pieces.filter(({ sha256 }) => this.#plates.has(sha256));
-    const key = there.map(({ sha256, region }) => `${sha256}@${region}`).join();
+    const colours = pieces.filter(({ chroma }) => chroma && this.#chromas.has(chroma));
+    const key = [...there, null, ...colours].map((at) => `${at?.sha256}@${at?.region}`).join();
     if (key !== this.#composed.key) {
       this.#composed.plate?.free();
+      this.#composed.chroma?.free();
       const [width, height] = this.#size;
       const lumas = there.map(({ sha256, region }) => ({ region, luma: this.#plates.get(sha256) }));
       const plate = there.length
         ? this.#runtime.plate(compose(lumas, width, height), width, height, this.#rung.scale)
         : null;
-      this.#composed = { key, plate };
+      this.#composed = { key, plate, chroma: this.#chromaOf(colours) };
     }
-    return this.#composed.plate;
+    return { plate: this.#composed.plate, chroma: this.#composed.chroma };
+  }
+
+  #chromaOf(colours) {
+    if (!colours.length) return null;
+    const [width, height] = this.#size;
+    const { scale, tolerance } = this.#rung;
+    const parts = colours.map(({ region, chroma }) => ({ region, chroma: this.#chromas.get(chroma) }));
+    const [u, v] = composeChroma(parts, width, height);
+    return this.#runtime.chromaPlate(u, v, width / 2, height / 2, scale, tolerance);
   }
 
   #cutAt(patches, column) {
