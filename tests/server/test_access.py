@@ -177,7 +177,14 @@ def test_whep_manifest_and_catalogue_want_the_token(tiny_path: Path, tmp_path: P
             assert (await served.ask("POST", "/whep/nothing", b"", SDP_HEADERS)).status == 401
             assert await listed(served, {}) == ["free"]
             assert await listed(served, bearer(TOKEN)) == ["free", "tiny"]
-            assert b"tiny" not in (await served.ask("GET", "/")).body
+            page = (await served.ask("GET", "/")).body  # its titles are those of copies
+            assert b"/watch/free" in page
+            assert b"/watch/tiny" not in page
+            assert b"/watch/tiny" in (await served.ask("GET", "/", headers=bearer(TOKEN))).body
+            for path in ("/watch/tiny", "/packages/tiny/poster.jpg"):
+                assert (await served.ask("GET", path)).status == 401
+                assert (await served.ask("GET", path, headers=bearer(OTHER))).status == 403
+                assert (await served.ask("GET", path, headers=bearer(TOKEN))).status == 200
 
     asyncio.run(run())
 
