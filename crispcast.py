@@ -264,49 +264,9 @@ class _ServeCommand(TyperCommand):
     """`serve`: a flag for each of the server's settings, made when the command is asked for."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return super().get_params(ctx) + _setting_flags()
+        from server.settings_flags import setting_flags
 
-
-def _setting_flags() -> list[Any]:
-    """A text option for each setting; what is given stands in the context's `meta`."""
-    import inspect
-
-    from server.settings import Settings
-    from server.settings_sources import flag, flag_value
-
-    def keep(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
-        if value is not None:
-            ctx.meta[param.name or ""] = value
-
-    hints: dict[str, Any] = {
-        name: Annotated[
-            str | None,
-            typer.Option(
-                flag(name),
-                help=field.description,
-                show_default=flag_value(field.get_default()),
-                metavar="VALUE",
-                callback=keep,
-                expose_value=False,
-                rich_help_panel="Settings",
-            ),
-        ]
-        for name, field in Settings.model_fields.items()
-    }
-
-    def flags() -> None: ...
-
-    # Typer makes options of a function's parameters, so here is one that has them.
-    flags.__annotations__ = hints
-    vars(flags)["__signature__"] = inspect.Signature(
-        [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
-            for name, hint in hints.items()
-        ]
-    )
-    made = typer.Typer(add_completion=False)
-    made.command()(flags)
-    return [option for option in typer.main.get_command(made).params if option.name in hints]
+        return super().get_params(ctx) + setting_flags()
 
 
 @app.command("serve", cls=_ServeCommand)

@@ -11,16 +11,15 @@ error of luma and chroma together, for both gain where the video has more bytes.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from client_sdk.contract.plate import Region, compose_chroma, decode_chroma
 from kernels.runtime import ChromaPlate, Engine
+from overfit.avif import encode_avif
 from overfit.plate_pieces import F64, Market
 from overfit.plates import temporal_median
 from overfit.video.frames import U8
@@ -135,24 +134,13 @@ class _Offers:
         x, y, width, height = (side // 2 for side in region)
         part = samples[:, :, y : y + height, x : x + width]
         numbers = range(len(part))
+        # U above V.
         stacked = np.concatenate([temporal_median(part[:, c], numbers) for c in range(2)])
-        coded = [self._encode(stacked, quality) for quality in self.config.qualities]
+        speed = self.config.speed
+        coded = [encode_avif(stacked, quality, speed) for quality in self.config.qualities]
         planes = [decode_chroma(data, *region[2:]) for data in coded]
         shape = len(self.config.tolerances), len(self.config.qualities)
         return _Offer(coded, planes, np.zeros(shape))
-
-    def _encode(self, stacked: U8, quality: int) -> bytes:
-        """U above V as monochrome full-range AVIF."""
-        buffer = io.BytesIO()
-        Image.fromarray(stacked).save(
-            buffer,
-            "AVIF",
-            quality=quality,
-            speed=self.config.speed,
-            subsampling="4:0:0",
-            range="full",
-        )
-        return buffer.getvalue()
 
     def _errors(self, plate: Coloured, chroma: ChromaPlate | None) -> NDArray[np.int64]:
         """Squared errors of all tried frames, int64 [H / 2, W / 2], mended or as interpolated."""

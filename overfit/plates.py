@@ -15,7 +15,6 @@ time. Plates are monochrome full-range AVIF: every browser and phone decodes it.
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
 from collections.abc import Sequence
@@ -24,10 +23,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from client_sdk.contract.plate import Region, decode_plate
 from kernels.errors import CrispcastError
+from overfit.avif import encode_avif
 from overfit.inference import interpolate
 from overfit.plate_pieces import F64, Market, Piece, composed, regions, sum_over
 from overfit.training_data import Int
@@ -348,20 +347,10 @@ def encode_pieces(luma: U8, parts: Sequence[Region], config: PlateConfig) -> Pla
 
 
 def _encode_piece(luma: U8, region: Region, config: PlateConfig) -> Piece:
-    """A region of a plate as monochrome full-range AVIF."""
+    """A region of a plate, coded."""
     x, y, width, height = region
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(luma[y : y + height, x : x + width])).save(
-        buffer,
-        "AVIF",
-        quality=config.quality,
-        speed=config.speed,
-        subsampling="4:0:0",
-        range="full",
-        codec="aom",
-        advanced={"tune": "psnr"},  # what networks are trained to; its own is for eyes
-    )
-    data = buffer.getvalue()
+    part = luma[y : y + height, x : x + width]
+    data = encode_avif(part, config.quality, config.speed)
     return Piece.of(region, data, decode_plate(data, width, height))
 
 

@@ -8,6 +8,7 @@ is its own permission to end it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from fastapi import HTTPException
 
+from client_sdk.contract import Package
 from kernels.errors import CrispcastError
 from server.settings import Settings
 
@@ -62,6 +64,10 @@ class Access:
     def may(self, authorization: str | None, package: str) -> bool:
         """Whether the header opens the package; raises HTTPException 401 on a bad token."""
         return self.is_open(package) or self._opens(self._granted(authorization), package)
+
+    def seen(self, authorization: str | None, packages: Mapping[str, Package]) -> list[Package]:
+        """Those of `packages`, by name, that the header opens; raises as `may`."""
+        return [package for name, package in packages.items() if self.may(authorization, name)]
 
     def require(self, authorization: str | None, *packages: str) -> None:
         """Raise HTTPException unless the header opens one of `packages`.

@@ -105,14 +105,11 @@ def create_app(
 
 
 def _add_catalogue(app: FastAPI, catalogue: Catalogue, access: Access) -> None:
-    def seen(request: Request) -> list[Package]:
-        token = request.headers.get("authorization")
-        return [p for name, p in catalogue.packages.items() if access.may(token, name)]
-
     @app.get("/packages")
     async def packages(request: Request) -> list[dict[str, object]]:
         """What can be watched, with the token that is sent."""
-        return [_facts(package) for package in seen(request)]
+        seen = access.seen(request.headers.get("authorization"), catalogue.packages)
+        return [_facts(package) for package in seen]
 
     @app.get("/packages/{name}/manifest.json")
     async def manifest(name: str, request: Request) -> Response:

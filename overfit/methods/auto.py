@@ -24,7 +24,6 @@ from overfit.methods.run import Run, run_method
 from overfit.methods.scene import Scene
 from overfit.methods.stdo import Stdo
 from overfit.networks import NetworkConfig
-from overfit.training import DivergedError
 from overfit.training_config import TrainingConfig
 
 RATE_GAIN = 1.5
@@ -72,10 +71,8 @@ def choose_method(
         ranks = difficulty if method.fine else patch_means(difficulty)
         try:
             run = run_method(method, scene, network, training, chunks, difficulty=ranks)
-        except DivergedError:
-            continue
         except CrispcastError:
-            continue  # too few patches, or no blocks to leave out
+            continue  # it diverged, there are too few patches, or no blocks to leave out
         tried.append(_tried(method, chunks, run, other_bytes))
         if on_progress is not None:
             on_progress((done + 1) / len(candidates), run.psnr_y)

@@ -27,10 +27,12 @@ _TRIED = 5
     "overfit.chroma",
     "overfit.inference",
     "overfit.plates",
+    "overfit.avif",
     "overfit.plate_pieces",
     "overfit.video",
     "kernels",
     "client_sdk.contract.plate",
+    "server.encoding.plate_files",
 )
 def find_chroma(task: Task) -> None:
     """→ 0.avif … and chroma.json: the tolerance, and which piece of a plate has which."""

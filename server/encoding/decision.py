@@ -68,6 +68,7 @@ def _qualities(config: EncodeConfig) -> list[int]:
     "overfit.metrics",
     "overfit.networks",
     "overfit.plates",
+    "overfit.avif",
     "overfit.plate_pieces",
     "overfit.pruning",
     "overfit.training",

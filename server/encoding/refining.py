@@ -20,7 +20,15 @@ from server.encoding.learning_jobs import COMPILES, LEARNS, subject
 from server.encoding.plate_files import read_plate, write_plate
 
 
-@job_function(*LEARNS, *COMPILES, "overfit.refinement", "overfit.plates", "overfit.plate_pieces")
+@job_function(
+    *LEARNS,
+    *COMPILES,
+    "overfit.avif",
+    "overfit.plate_pieces",
+    "overfit.plates",
+    "overfit.refinement",
+    "server.encoding.plate_files",
+)
 def refine_plates(task: Task) -> None:
     """→ plates.json and SHA256.avif, as the `plates` job leaves them."""
     config = task.config

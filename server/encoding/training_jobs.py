@@ -109,7 +109,7 @@ def shots_of(task: Task) -> list[tuple[int, int]]:
     return list(itertools.pairwise([*(edges[n] for n in begun), edges[-1]]))
 
 
-@job_function("overfit.plates", "overfit.plate_pieces", "overfit.inference")
+@job_function("overfit.avif", "overfit.plates", "overfit.plate_pieces", "overfit.inference")
 def find_still(task: Task) -> None:
     """→ still.json: of each shot its frames, its camera's motion, and if plates suit it.
 
@@ -131,11 +131,13 @@ def find_still(task: Task) -> None:
 
 @job_function(
     "overfit.plates",
+    "overfit.avif",
     "overfit.plate_pieces",
     "overfit.canvas",
     "overfit.video",
     "kernels",
     "client_sdk.contract.plate",
+    "server.encoding.plate_files",
 )
 def find_plates(task: Task) -> None:
     """→ SHA256.avif and plates.json: plates in pieces, which segment has which, canvases, views."""

@@ -54,8 +54,7 @@ def pages_router(catalogue: Catalogue, access: Access) -> APIRouter:
     @router.get("/", response_class=HTMLResponse)
     def index(request: Request) -> Response:
         """The packages, for people."""
-        token = request.headers.get("authorization")
-        seen = [p for name, p in catalogue.packages.items() if access.may(token, name)]
+        seen = access.seen(request.headers.get("authorization"), catalogue.packages)
         cards = "".join(_card(package) for package in seen)
         return _page("index", cards=cards or "<p>There is nothing to watch.</p>")
 

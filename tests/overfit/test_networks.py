@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from kernels.compiler import compile_module, decode_plan
 from kernels.errors import CrispcastError
-from overfit.networks import Interpolation, NetworkConfig, build
+from overfit.networks import Interpolation, NetworkConfig, build, expert_of
 from overfit.networks.interpolation import keys
 
 
@@ -57,3 +58,33 @@ def test_the_radius_is_how_far_an_output_sees() -> None:
 def test_impossible_shapes_are_refused(wrong: dict) -> None:
     with pytest.raises(CrispcastError):
         NetworkConfig(**wrong)
+
+
+def test_a_plan_that_lost_channels_computes_as_its_expert_did() -> None:
+    torch.manual_seed(0)
+    config = NetworkConfig(scale=2, units=8, blocks=2, inputs=("luma", "previous", "plate"))
+    expert = build(config).eval().requires_grad_(False)
+    name = "body.1.widen.weight"
+    widen = expert.get_parameter(name)
+    widen[3:6] = 0.0  # as pruning leaves three channels
+    expert.get_parameter("body.1.widen.bias")[3:6] = 0.0
+    plan = decode_plan(compile_module(expert, 2))
+    found = expert_of(plan, config)
+    assert len(found.get_parameter(name)) == len(widen) - 3
+    planes = {each: torch.rand(1, 4 if each == "plate" else 1, 12, 20) for each in config.inputs}
+    made, expected = found(**planes), expert(**planes)
+    # The plan's weights have 8 bits.
+    assert (made - expected).abs().max() < 0.02
+    assert (expected - expert(**{**planes, "plate": 0 * planes["plate"]})).abs().max() > 0.02
+
+
+def test_a_plan_of_another_shape_is_refused() -> None:
+    config = NetworkConfig(scale=2, units=4, blocks=1, inputs=("luma",))
+    plan = decode_plan(compile_module(build(config), 2))
+    for other in (
+        NetworkConfig(scale=3, units=4, blocks=1, inputs=("luma",)),
+        NetworkConfig(scale=2, units=4, blocks=2, inputs=("luma",)),
+        NetworkConfig(scale=2, units=4, blocks=1, inputs=("luma", "previous")),
+    ):
+        with pytest.raises(CrispcastError, match="a plan for scale 2"):
+            expert_of(plan, other)

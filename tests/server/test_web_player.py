@@ -168,6 +168,20 @@ def check_frames(package: Package, frames: list[dict[str, Any]]) -> None:
     assert any(frame["previous"] is not None for frame in frames)
 
 
+def captured(path: Path) -> tuple[Package, list[dict[str, Any]]]:
+    """A package as the player shows it: frames that are those of the reference client."""
+    found: list[dict[str, Any]] = []
+
+    async def scenario(page: Page, url: str) -> None:
+        await watching(page, url)
+        found.extend(await page.evaluate(CAPTURE, 24))
+        assert await ask(page, "player.figures.refused") == 0
+
+    package = play(path, scenario)
+    check_frames(package, found)
+    return package, found
+
+
 @pytest.mark.parametrize("codec", ["h264", "av1"])
 def test_frames_are_those_of_the_reference_client(tmp_path: Path, codec: Any) -> None:
     found: list[dict[str, Any]] = []
@@ -274,13 +288,6 @@ def test_people_find_play_compare_seek_and_pause(tmp_path: Path) -> None:
 
 def test_canvases_are_seen_through_each_frames_view(tmp_path: Path) -> None:
     """The second segment's plate becomes a canvas, as in tests/client_sdk/test_canvas.py."""
-    found: list[dict[str, Any]] = []
-
-    async def scenario(page: Page, url: str) -> None:
-        await watching(page, url)
-        found.extend(await page.evaluate(CAPTURE, 24))
-        assert await ask(page, "player.figures.refused") == 0
-
     path = tiny(tmp_path)
     tree = tree_of(open_package(path))
     records = path / "maps" / "lr.maps"
@@ -288,25 +295,16 @@ def test_canvases_are_seen_through_each_frames_view(tmp_path: Path) -> None:
     records.write_bytes(records.read_bytes() + MOTION)
     (path / "plates" / f"{sha(CANVAS)}.avif").write_bytes(CANVAS)
     (path / MANIFEST_FILE).write_text(json.dumps(tree))
-    package = play(path, scenario)
-    check_frames(package, found)
+    package, found = captured(path)
     segment = package.manifest.segments[PLATED]
     assert any(segment.start <= frame["frame"] < segment.end for frame in found)
 
 
 def test_chroma_of_plates_is_shown(tmp_path: Path) -> None:
-    found: list[dict[str, Any]] = []
-
-    async def scenario(page: Page, url: str) -> None:
-        await watching(page, url)
-        found.extend(await page.evaluate(CAPTURE, 24))
-        assert await ask(page, "player.figures.refused") == 0
-
     path = tiny(tmp_path)
     plain = open_package(path)
     add_chroma(path)
-    package = play(path, scenario)
-    check_frames(package, found)
+    package, found = captured(path)
     # It is not what interpolation shows.
     segment = package.manifest.segments[PLATED]
     shown = next(f for f in found if segment.start < f["frame"] < segment.end)
