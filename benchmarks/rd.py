@@ -23,7 +23,7 @@ from benchmarks.rd_cache import Cache, Clip, default_work
 from benchmarks.rd_figures import ClipCurves, figures
 from benchmarks.rd_native import RIVALS, Cover, Rival, native_curve, version
 from benchmarks.rd_ours import Bench, OperatingPoint, OursPoint, ladder
-from benchmarks.rd_plots import plot_clip
+from benchmarks.rd_plots import check_plots, plot_clip
 from benchmarks.rd_point import RdPoint
 from kernels.errors import CrispcastError
 from overfit.metrics import RatePoint
@@ -140,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, console: Console) -> dict[str, object]:
     """Measure what the options ask for, print the tables, and return the figures."""
+    if options.plots:
+        check_plots()
     clips = find_clips(options.clips, options.only or ([QUICK_CLIP] if options.quick else []))
     settings = {"preset": options.preset}
     if options.steps or options.quick:

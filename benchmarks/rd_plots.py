@@ -1,6 +1,7 @@
 """Rate-distortion plots: for each clip, PSNR-Y over all bytes of ours and of its rivals."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.rd_figures import ClipCurves
@@ -21,12 +22,15 @@ BEYOND = 1.5
 """How far past our own rates a rival's curve is drawn."""
 
 
+def check_plots() -> None:
+    """Raises CrispcastError where nothing can be drawn: better before the measuring than after."""
+    if find_spec("matplotlib") is None:
+        raise CrispcastError("plots need matplotlib: pip install matplotlib")
+
+
 def plot_clip(curves: ClipCurves, path: Path) -> None:
     """Write one clip's curves, kb/s on a logarithmic axis, as PNG or whatever the suffix says."""
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise CrispcastError("plots need matplotlib: pip install matplotlib") from error
+    import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot

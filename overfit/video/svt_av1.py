@@ -178,10 +178,10 @@ def _encoder(config: RungConfig, crf: float, small: bool, preset: int) -> Encode
         "crf": str(min(_FFMPEGS, max(1, round(crf)))),
         "svtav1-params": ":".join(f"{key}={value}" for key, value in params.items()),
     }
-    return Encoder("libsvtav1", options, begun=_step_back)
+    return Encoder("libsvtav1", options, begun=step_back)
 
 
-def _step_back() -> None:
+def step_back() -> None:
     """Takes back the highest real-time priority, which SVT-AV1 gives us where it may (root).
 
     Nothing else on the machine would run beside it.
