@@ -158,14 +158,14 @@ class _Plane:
             for fact, of in enumerate(_around(np.abs(parent))):
                 self._others[fact] = of.repeat(2, 0).repeat(2, 1).ravel()
         if earlier:
-            for fact, of in enumerate(_around(sum(np.abs(plane) for plane in earlier)), 2):
+            for fact, of in enumerate(_around(np.abs(earlier).sum(axis=0)), 2):
                 self._others[fact] = of.ravel()
 
     def facts(self, places: Ints) -> Ints:
         """[n, FACTS] of the samples at these places of the flattened plane."""
         rows, columns = np.divmod(places, self.inner.shape[1])
         near = [
-            sum(np.abs(self._padded[rows + 2 + y, columns + 2 + x]) for y, x in group)
+            np.sum([np.abs(self._padded[rows + 2 + y, columns + 2 + x]) for y, x in group], axis=0)
             for group in NEAR
         ]
         return np.stack([*near, *self._others[:, places]], axis=1)
