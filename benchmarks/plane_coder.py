@@ -77,7 +77,8 @@ class Contexts:
         hidden = np.maximum(logs @ first[:, :-1].T + first[:, -1] * _FACT, 0)
         made = np.floor(hidden / _ONE) @ second[:-1] + second[-1] * _FACT
         number = np.floor(made * (STEPS_OF_SCALE / (_ONE * _FACT)) + 0.5) + SCALES // 2
-        return np.clip(number, 0, SCALES - 1).astype(np.int64)
+        clipped: Ints = np.clip(number, 0, SCALES - 1).astype(np.int64)
+        return clipped
 
 
 def network_of(level: int, band: int) -> int:
@@ -222,7 +223,7 @@ def _rans_encode(values: Ints, scales: Ints) -> bytes:
 class _RansReader:
     def __init__(self, data: bytes) -> None:
         [self._state] = struct.unpack_from("<I", data)
-        self._words = iter(np.frombuffer(data[4:], "<u2").tolist())
+        self._words: Iterator[int] = iter(np.frombuffer(data[4:], "<u2").tolist())
 
     def read(self, scales: Ints) -> Ints:
         """Samples, one by each of these scales. Raises ValueError where there are no more."""

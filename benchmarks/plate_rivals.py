@@ -24,6 +24,7 @@ import statistics
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -135,7 +136,7 @@ def main(
                 "effort": {k: v for k, v in asdict(effort).items() if k != "threads"},
                 "code": code_hash(MADE_BY),
             }
-            made = cache.get("points", facts, lambda p=path, c=case: measure(p, c, effort))
+            made = cache.get("points", facts, partial(measure, path, case, effort))
             points = [Point(**point) for point in made["points"]]
             found[case.name] = {
                 "kind": case.kind,

@@ -58,7 +58,7 @@ def picture(height: int = 72, width: int = 100) -> U8:
     )
 
 
-def fitted(price: float, rounds: int = 12) -> LearnedPlanes:
+def fitted(price: float, rounds: int = 10) -> LearnedPlanes:
     """Planes fitted to the picture at this price of a bit."""
     torch.set_num_threads(1)
     target = to_domain(picture()[None, None])
@@ -106,7 +106,7 @@ def test_what_is_decoded_is_the_plate_that_training_saw() -> None:
 
 
 def test_dearer_bits_give_fewer_bytes_and_a_poorer_plate() -> None:
-    cheap, dear = (fitted(price, 25).encode() for price in (2.0, 60.0))
+    cheap, dear = (fitted(price, 20).encode() for price in (2.0, 60.0))
     assert len(dear) < len(cheap)
     assert psnr_y(picture(), decode_plate(dear)) < psnr_y(picture(), decode_plate(cheap))
 
@@ -153,7 +153,7 @@ def test_every_way_of_a_small_clip_is_measured(tmp_path: Path) -> None:
             shown = av.VideoFrame.from_ndarray(np.concatenate([luma, grey]), format="yuv420p")
             container.mux(stream.encode(shown))
         container.mux(stream.encode(None))
-    effort = Effort(60.0, 20, 6, 4, 1)
+    effort = Effort(60.0, 8, 4, 3, 1)
     case = Case("small", STILL, 50, (40, 70), (16.0,), (40,), (50,))
     made = measure(clip, case, effort)
     points = [Point(**point) for point in made["points"]]
