@@ -232,7 +232,8 @@ class Bench:
                 previous=to_domain(scene.lr[None, None, before]),
                 plate=pixel_unshuffle(plate, SCALE),
             )
-            return (made - to_domain(scene.hr[None, None, number])).square().mean() * 128**2
+            missed: Tensor = made - to_domain(scene.hr[None, None, number])
+            return missed.square().mean() * 128**2
 
         return error
 
