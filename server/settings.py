@@ -137,6 +137,9 @@ class Settings(BaseModel):
     """How many seconds that body may take to come."""
     retry_after: Annotated[int, Field(ge=1, le=3600)] = 5
     """Seconds that a refused viewer is asked to wait."""
+    adaptive: bool = True
+    """Whether viewers get the rung that their network and machine can take; else only the one that
+    they choose."""
     start_delay: Seconds = 0.5
     """Seconds that media waits for a viewer that still fetches its first segment's plans."""
     connect_timeout: Seconds = 20.0
