@@ -21,12 +21,13 @@ QUEUE = 0.15  # seconds of round trip above the least seen: a queue is filling
 SHORT = 0.9  # an estimate below this part of what is sent says that the link is too narrow
 STEADY = 3  # reports that must say so in a row: an estimate dips when a key frame passes
 HEADROOM = 1.15  # an estimate above this part of what is sent leaves room for a trial
+BELIEF = 1.1  # what may be sent for an estimate: after trouble it is 0.85 of what came through
 SETTLE = 2.5  # seconds until a queue has drained after a step down
 CLEAR = 4.0  # seconds without trouble before a trial
 HOLD = 6.0  # seconds between a switch and a step up
 TRIAL = 10.0  # seconds in which trouble means that the step up was wrong
 WAIT, LONGEST = 12.0, 180.0  # seconds to the next trial of a rung that failed; doubled each time
-FORGET = 60.0  # seconds of a rung without trouble after which its failures are forgotten
+FORGET = 60.0  # seconds for which a rung must hold, or it has failed
 NEAR = 1.1  # rungs whose rates are nearer than this are one
 BUSY = 0.95  # part of a frame's time that upscaling may take
 RELIEF = 0.8  # part of it that it shall take on a cheaper rung
@@ -157,15 +158,14 @@ class Adaptation:
         """To what the receiver believes in, one rung at least."""
         if self._place == 0:
             return
+        assert self._changed is not None
         record = self._records[self._place]
-        if self._trial_ends is not None:
-            record.not_before = report.now + record.wait
+        record.not_before = report.now + record.wait
+        if report.now - self._changed < FORGET:
             record.wait = min(2 * record.wait, LONGEST)
-            self._trial_ends = None
-        else:
-            record.not_before = report.now + WAIT
+        self._trial_ends = None
         goal = self._place - 1
-        while goal > 0 and report.estimate is not None and self._rate(goal) > report.estimate:
+        while goal > 0 and self._rate(goal) > BELIEF * (report.estimate or self._rate(goal)):
             goal -= 1
         self._short = 0
         self._go(goal, report.now)
