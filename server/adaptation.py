@@ -17,14 +17,15 @@ from dataclasses import dataclass
 
 START = 500_000  # b/s of the rung to begin with, at most, where there is one
 LOSS = 0.08  # share of packets lost that is congestion; less is a bad radio link
-QUEUE = 0.15  # seconds of round trip above the least seen: a queue is filling
-SHORT = 0.9  # an estimate below this part of what is sent says that the link is too narrow
+QUEUE, LONG = 0.15, 0.3  # seconds of round trip above the least: in two reports, or in one
+SHORT = 0.75  # an estimate below this part of what is sent says that the link is too narrow
 STEADY = 3  # reports that must say so in a row: an estimate dips when a key frame passes
-HEADROOM = 1.15  # an estimate above this part of what is sent leaves room for a trial
 BELIEF = 1.1  # what may be sent for an estimate: after trouble it is 0.85 of what came through
 SETTLE = 2.5  # seconds until a queue has drained after a step down
 CLEAR = 4.0  # seconds without trouble before a trial
 HOLD = 6.0  # seconds between a switch and a step up
+ROOM = 1.25  # an estimate above this part of what is sent speaks for a trial
+PATIENCE = 24.0  # seconds between a switch and a step up for which no estimate speaks
 TRIAL = 10.0  # seconds in which trouble means that the step up was wrong
 WAIT, LONGEST = 12.0, 180.0  # seconds to the next trial of a rung that failed; doubled each time
 FORGET = 60.0  # seconds for which a rung must hold, or it has failed
@@ -90,6 +91,8 @@ class Adaptation:
         self._clear: float | None = None  # since when there is no trouble
         self._trial_ends: float | None = None
         self._least_trip: float | None = None
+        self._last_trip = 0.0
+        self._room = 1.0  # the estimate over what is sent: the highest lately
         self._short = 0  # reports in a row of a narrow link
         self._busy = 0  # reports in a row of a busy client
         self._most_compute: float | None = None
@@ -144,14 +147,20 @@ class Adaptation:
             self._go(self._place + 1, now)
 
     def _congested(self, report: Report) -> bool:
-        narrow = report.estimate is not None and report.estimate < SHORT * report.sent
+        room = ROOM if report.estimate is None else report.estimate / max(report.sent, 1.0)
+        self._room = max(room, 0.95 * self._room)
+        narrow = room < SHORT
         self._short = self._short + 1 if narrow else 0
         queue = False
         if report.round_trip is not None:
             # A route may become longer for good: what is believed the least creeps up.
             least = report.round_trip if self._least_trip is None else self._least_trip
             self._least_trip = min(report.round_trip, least + 0.002)
-            queue = report.round_trip > self._least_trip + QUEUE
+            # A key frame fills a queue for a moment: only one that stands counts.
+            standing = min(report.round_trip, self._last_trip)
+            self._last_trip = report.round_trip
+            longest = report.round_trip - self._least_trip
+            queue = longest > LONG or standing - self._least_trip > QUEUE
         return report.lost >= LOSS or queue or self._short >= STEADY
 
     def _step_down(self, report: Report) -> None:
@@ -178,10 +187,9 @@ class Adaptation:
         assert self._clear is not None
         limit = self._most_compute if report.now < self._relief_ends else None
         return (
-            report.now - self._changed >= HOLD
+            report.now - self._changed >= (HOLD if self._room >= ROOM else PATIENCE)
             and report.now - self._clear >= CLEAR
             and report.now >= self._records[place].not_before
-            and (report.estimate is None or report.estimate >= HEADROOM * report.sent)
             and (limit is None or self._compute(place) <= limit)
         )
 

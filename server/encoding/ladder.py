@@ -138,7 +138,7 @@ def plan_rungs(config: EncodeConfig, source: SourceFile, run: Run) -> Plan:
     if config.ladder is None:
         rungs = [planner.plan("", decided(config, survey), None)]
         return Plan(tuple(rungs), expected(survey), frozenset(planner.made))
-    targets = auto_targets(config, survey) if config.ladder == "auto" else config.ladder
+    targets = auto_targets(config, survey) if isinstance(config.ladder, str) else config.ladder
     asked = [replace(config, ladder=None, target_kbps=target) for target in targets]
     first = [decided(each, survey) for each in asked]
     leading = _leading(first)
