@@ -106,8 +106,13 @@ def simulate(
     return Played(statistics.fmean(seen) if seen else 0.0, late / frames, switches / minutes)
 
 
-def policies(ladder: Ladder) -> dict[str, Callable[[], tuple[Chooser, int]]]:
-    """What is compared: each makes a chooser and the first rung, for one play."""
+def policies(
+    ladder: Ladder, always: int | None = None
+) -> dict[str, Callable[[], tuple[Chooser, int]]]:
+    """What is compared: each makes a chooser and the first rung, for one play.
+
+    `always`: the fixed rung, or the middle one.
+    """
 
     def ours() -> tuple[Chooser, int]:
         facts = [RungFacts(bitrate) for bitrate in ladder.bitrates]
@@ -115,8 +120,8 @@ def policies(ladder: Ladder) -> dict[str, Callable[[], tuple[Chooser, int]]]:
         return adaptation.update, adaptation.rung
 
     def fixed() -> tuple[Chooser, int]:
-        middle = len(ladder.bitrates) // 2
-        return (lambda _: middle), middle
+        rung = len(ladder.bitrates) // 2 if always is None else always
+        return (lambda _: rung), rung
 
     def rate_only() -> tuple[Chooser, int]:
         now = 0
@@ -136,12 +141,14 @@ def policies(ladder: Ladder) -> dict[str, Callable[[], tuple[Chooser, int]]]:
     return {"policy": ours, "fixed": fixed, "rate_only": rate_only}
 
 
-def compare(ladder: Ladder, traces: Sequence[Trace], config: LinkConfig) -> list[dict[str, Any]]:
-    """The figures of each trace, by policy."""
+def compare(
+    ladder: Ladder, traces: Sequence[Trace], config: LinkConfig, always: int | None = None
+) -> list[dict[str, Any]]:
+    """The figures of each trace, by policy; `always` is the fixed rung."""
     rows = []
     for trace in traces:
         row: dict[str, Any] = {"trace": trace.name, "mean_kbps": trace.mean / 1000}
-        for name, make in policies(ladder).items():
+        for name, make in policies(ladder, always).items():
             chooser, first = make()
             played = simulate(ladder, trace, config, chooser, first)
             row |= {f"{name}_{key}": value for key, value in asdict(played).items()}
@@ -178,6 +185,9 @@ def main() -> None:
     parser.add_argument("--round-trip", type=float, default=0.05, help="seconds")
     parser.add_argument("--queue", type=float, default=0.4, help="seconds that the queue holds")
     parser.add_argument("--loss", type=float, default=0.002, help="share lost at random")
+    parser.add_argument(
+        "--fixed", type=int, help="index of the fixed rung; the middle one if unset"
+    )
     parser.add_argument("--quick", action="store_true", help="three traces only")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -188,7 +198,9 @@ def main() -> None:
     else:
         mean = None if given.mean_kbps is None else 1000 * given.mean_kbps
         traces = recorded(given.traces, mean, given.most)
-    rows = compare(ladder, traces[:3] if given.quick else traces, config)
+    if given.fixed is not None and not 0 <= given.fixed < len(ladder.bitrates):
+        parser.error(f"there are {len(ladder.bitrates)} rungs, numbered from 0")
+    rows = compare(ladder, traces[:3] if given.quick else traces, config, given.fixed)
     means = mean_of(rows)
     _print([*rows, {"trace": "mean", **means}], list(policies(ladder)))
     if given.json is not None:

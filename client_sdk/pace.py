@@ -16,7 +16,7 @@ SOUND = 20.0  # seconds with networks after which the next rest is short again
 class Pace:
     """Says frame by frame whether networks may run; `frame_ms` is the time between frames.
 
-    `networks_ms`: median milliseconds of the last frames with networks, 0 before there are any.
+    `networks_ms`: median milliseconds of the last frames with these networks, 0 before any.
     """
 
     def __init__(self, frame_ms: float) -> None:
@@ -56,3 +56,4 @@ class Pace:
         """Try anew: the rest is over, or another rung's plans came, which may be cheaper."""
         self._ends = self._since = None
         self._times.clear()
+        self.networks_ms = 0.0

@@ -27,7 +27,7 @@ HOLD = 6.0  # seconds between a switch and a step up
 ROOM = 1.25  # an estimate above this part of what is sent speaks for a trial
 PATIENCE = 24.0  # seconds between a switch and a step up for which no estimate speaks
 TRIAL = 10.0  # seconds in which trouble means that the step up was wrong
-WAIT, LONGEST = 12.0, 180.0  # seconds to the next trial of a rung that failed; doubled each time
+WAIT, LONGEST = 24.0, 180.0  # seconds to the next trial of a rung that failed; doubled each time
 FORGET = 60.0  # seconds for which a rung must hold, or it has failed
 NEAR = 1.1  # rungs whose rates are nearer than this are one
 BUSY = 0.95  # part of a frame's time that upscaling may take
@@ -88,6 +88,7 @@ class Adaptation:
         self._records = [_Record() for _ in self._ladder]
         self._manual: int | None = None
         self._changed: float | None = None  # when the rung changed last
+        self._dropped: float | None = None  # when it last went down
         self._clear: float | None = None  # since when there is no trouble
         self._trial_ends: float | None = None
         self._least_trip: float | None = None
@@ -133,7 +134,7 @@ class Adaptation:
         assert self._changed is not None
         if self._congested(report):
             self._clear = None
-            if now - self._changed >= SETTLE or self._trial_ends is not None:
+            if self._dropped is None or now - self._dropped >= SETTLE:
                 self._step_down(report)
             return
         if self._clear is None:
@@ -177,6 +178,7 @@ class Adaptation:
         while goal > 0 and self._rate(goal) > BELIEF * (report.estimate or self._rate(goal)):
             goal -= 1
         self._short = 0
+        self._dropped = report.now
         self._go(goal, report.now)
 
     def _may_climb(self, report: Report) -> bool:

@@ -5,6 +5,7 @@ Receiver reports: RFC 3550, section 6.4.1. REMB: draft-alvestrand-rmcat-remb-03.
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -60,7 +61,7 @@ class Feedback:
     def _take_estimate(self, packet: RtcpPsfbPacket) -> None:
         try:
             bitrate, ssrcs = unpack_remb_fci(packet.fci)
-        except (ValueError, IndexError):  # a client may send anything
+        except (ValueError, struct.error):  # a client may send anything
             return
         if self._sender._ssrc in ssrcs:
             self._estimate = (time.monotonic(), float(bitrate))

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import pytest
 from aiortc.rtcdtlstransport import RTCDtlsTransport
-from aiortc.rtp import RTCP_RR, is_rtcp
+from aiortc.rtp import RTCP_RR, RTCP_SR, is_rtcp
 
 from client_sdk.contract import Package, open_package
 from client_sdk.contract.control import Hello
@@ -20,6 +20,7 @@ from client_sdk.play_stats import PlayStats
 from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
 from client_sdk.upscaler import Planes, Upscaled, Upscaler
+from server.adaptation import QUEUE
 from server.media import VideoTrack
 from server.settings import Settings
 from server.viewer import Viewer
@@ -72,9 +73,9 @@ def play(
 
 
 def rungs_of(frames: list[bytes], ladder: list[list[bytes]]) -> list[int]:
-    """The rung that each frame is of; fails on one that is of none."""
+    """The rung that each frame is of, with all of its plans; -1 for what is of none."""
     return [
-        next(rung for rung, all_frames in enumerate(ladder) if all_frames[number] == frame)
+        next((rung for rung, found in enumerate(ladder) if found[number] == frame), -1)
         for number, frame in enumerate(frames)
     ]
 
@@ -146,6 +147,59 @@ def test_a_narrow_link_brings_the_smaller_rung_by_itself_and_a_choice_overrides_
     assert (rungs[0], rungs[-1]) == (0, 1)
     play(path, PlayOptions(out=out), lambda session, _: session.choose_rung(0), Settings())
     assert set(rungs_of(played(out), found)) == {0}
+
+
+class Bottleneck:
+    """A link of so many b/s whose queue is endless: all that the server sends waits in it."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._free = 0.0
+        self.longest = 0.0
+        self.waiting = 0.0
+
+    def patch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        send = RTCDtlsTransport._send_rtp
+
+        async def shaped(transport: RTCDtlsTransport, data: bytes) -> None:
+            if is_rtcp(data) and data[1] != RTCP_SR:
+                return await send(transport, data)  # a receiver's
+            loop = asyncio.get_running_loop()
+            now = loop.time()
+            self._free = max(self._free, now) + 8 * len(data) / self._rate
+            self.waiting = self._free - now
+            self.longest = max(self.longest, self.waiting)
+            loop.call_at(self._free, lambda: asyncio.ensure_future(send(transport, data)))
+            return None
+
+        monkeypatch.setattr(RTCDtlsTransport, "_send_rtp", shaped)
+
+
+def test_over_a_link_that_is_too_narrow_the_stream_comes_to_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_ladder(tmp_path, segments=SEGMENTS * 10, audio=False)
+    manifest = open_package(path).manifest
+    seconds = float(manifest.source.frames / manifest.source.rate)
+    large = 8 * manifest.rungs[0].bytes / seconds
+    link = Bottleneck(0.8 * large)
+    link.patch(monkeypatch)
+    watched: list[VideoTrack] = []
+
+    def note(session: Session, viewer: Viewer) -> None:
+        assert viewer._video is not None
+        watched.append(viewer._video)
+
+    out = tmp_path / "played.y4m"
+    stats = play(path, PlayOptions(out=out), note, Settings())
+    assert watched[0].rung == 1
+    assert link.waiting < 0.1 < QUEUE < link.longest < 3
+    found = [frames_of(open_package(path), rung) for rung in (0, 1)]
+    rungs = rungs_of(played(out), found)
+    assert len(rungs) == stats.frames == manifest.source.frames
+    # The last word before a segment may come too late for the plans of its first frames.
+    assert rungs.count(-1) == stats.frames_interpolated < SEGMENTS[0]
+    assert rungs.count(1) > len(rungs) / 2
 
 
 def test_a_client_that_is_too_slow_gets_the_rung_with_the_cheaper_plans(

@@ -372,6 +372,33 @@ def test_it_follows_the_server_to_another_rung_and_a_choice_overrides_it(
     assert any(feedback.round_trip is not None for feedback in heard)
 
 
+def test_a_page_that_is_too_slow_rests_and_gets_the_rung_with_the_cheaper_plans(
+    tmp_path: Path,
+) -> None:
+    slow = """
+      const upscale = Upscaler.prototype.upscale;
+      Upscaler.prototype.upscale = function (frame, column = 0) {
+        const { width } = this.input;
+        const until = performance.now() + (width > 60 && column < width ? 60 : 0);
+        while (performance.now() < until);
+        return upscale.call(this, frame, column);
+      };"""
+
+    async def scenario(page: Page, url: str) -> None:
+        async def add(route: Any) -> None:
+            reply = await route.fetch()
+            await route.fulfill(response=reply, body=await reply.text() + slow)
+
+        await page.route("**/player/upscaler.js", add)
+        await watching(page, url)
+        await until(page, "player.figures.resting")
+        await until(page, "player.figures.rung === 'small' && !player.figures.resting")
+        frames = await page.evaluate(CAPTURE, 12)
+        assert all(frame["superResolved"] for frame in frames)
+
+    play(write_ladder(tmp_path, segments=SEGMENTS * 12), scenario)
+
+
 def test_another_site_embeds_it_with_three_lines(tmp_path: Path) -> None:
     async def scenario(page: Page, url: str) -> None:
         lines = [

@@ -15,7 +15,7 @@ export class Pace {
   #rest = REST;
   #ends = -1; // of the rest
   #since = -1; // networks run
-  /** Median milliseconds of the last frames with networks, 0 before there are any. */
+  /** Median milliseconds of the last frames with these networks, 0 before any. */
   networksMs = 0;
 
   /** @param {number} frameMs between frames */
@@ -50,5 +50,6 @@ export class Pace {
   otherPlans() {
     this.#ends = this.#since = -1;
     this.#times = [];
+    this.networksMs = 0;
   }
 }
