@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -251,3 +252,11 @@ def test_an_older_client_is_told_nothing_that_it_does_not_know(
     stats = play(ladder, PlayOptions(), choose)
     assert not any('"switch"' in text for text in said)
     assert stats.frames == open_package(ladder).manifest.source.frames
+
+
+def test_the_catalogues_page_tells_of_all_rungs(ladder: Path) -> None:
+    async def run() -> str:
+        async with serving(ladder) as served:
+            return (await served.ask("GET", "/")).body.decode()
+
+    assert re.search(r"2 rungs, \d+ to \d+ kb/s", asyncio.run(run()))
