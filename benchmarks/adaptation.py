@@ -23,7 +23,7 @@ from benchmarks.link import Link, LinkConfig, Trace
 from benchmarks.link_traces import drawn, recorded
 from client_sdk.contract import Package, open_package
 from kernels.errors import CrispcastError
-from server.adaptation import Adaptation, Report, RungFacts
+from server.adaptation import Adaptation, Report, RungFacts, useful
 from server.rung_video import RungVideo
 
 LATE = 0.25  # seconds
@@ -35,7 +35,10 @@ Chooser: TypeAlias = Callable[[Report], int]
 
 @dataclass(frozen=True)
 class Ladder:
-    """A package as far as it matters: frame sizes in bytes and PSNR in dB, by rung and frame."""
+    """A package as far as it matters: frame sizes in bytes and PSNR in dB, by rung and frame.
+
+    Rungs that cost more than another and show no more are left out.
+    """
 
     sizes: list[list[int]]
     quality: list[list[float]]
@@ -45,12 +48,16 @@ class Ladder:
 
     @classmethod
     def of(cls, package: Package) -> Ladder:
-        """Read it; raises CrispcastError where it is no ladder or has no figures."""
+        """Read it. Raises CrispcastError where it is no ladder or has no figures."""
         manifest = package.manifest
         if len(manifest.rungs) < 2 or any(rung.quality is None for rung in manifest.rungs):
             raise CrispcastError(f"{package.path} is no ladder: encode one with --ladder auto")
-        sizes, quality = [], []
-        for index, rung in enumerate(manifest.rungs):
+        sizes, quality, facts = [], [], []
+        for index in range(len(manifest.rungs)):
+            facts.append(RungFacts(manifest.media_bitrate(index), 0, manifest.quality_of(index)))
+        order = useful(facts)
+        for index in order:
+            rung = manifest.rungs[index]
             video = RungVideo(package, index)
             sizes.append([video.size(number) for number in range(manifest.source.frames)])
             video.close()
@@ -59,7 +66,7 @@ class Ladder:
         return cls(
             sizes,
             quality,
-            [manifest.bitrate(index) for index in range(len(manifest.rungs))],
+            [facts[index].bitrate for index in order],
             frozenset(segment.start for segment in manifest.segments),
             float(manifest.source.rate),
         )

@@ -29,17 +29,45 @@ PATIENCE = 24.0  # seconds between a switch and a step up for which no estimate 
 TRIAL = 10.0  # seconds in which trouble means that the step up was wrong
 WAIT, LONGEST = 24.0, 180.0  # seconds to the next trial of a rung that failed; doubled each time
 FORGET = 60.0  # seconds for which a rung must hold, or it has failed
-NEAR = 1.1  # rungs whose rates are nearer than this are one
+NEAR = 1.1  # rungs whose rates are nearer than this are as dear as each other
 BUSY = 0.95  # part of a frame's time that upscaling may take
 RELIEF = 0.8  # part of it that it shall take on a cheaper rung
 
 
 @dataclass(frozen=True, slots=True)
 class RungFacts:
-    """What the policy must know of a rung: b/s in all, and multiply-adds a frame."""
+    """What the policy must know of a rung.
+
+    `bitrate`: b/s of video and sound, which cannot wait, as plans and plates can. `compute`:
+    multiply-adds a frame. `quality`: dB, None if not known.
+    """
 
     bitrate: float
     compute: int = 0
+    quality: float | None = None
+
+
+def useful(rungs: Sequence[RungFacts]) -> list[int]:
+    """The indices of rungs by rising rate, but for those that cost more and show no more.
+
+    Rungs of nearly one rate of which no quality is known are one: the first.
+    """
+    found: list[int] = []
+    for index in sorted(range(len(rungs)), key=lambda n: (rungs[n].bitrate, n)):
+        rung = rungs[index]
+        last = rungs[found[-1]] if found else None
+        if last is None:
+            found.append(index)
+        elif rung.quality is not None and last.quality is not None:
+            if rung.quality <= last.quality:
+                continue
+            # Almost for nothing: the better of the two will do.
+            if rung.bitrate <= NEAR * last.bitrate:
+                found.pop()
+            found.append(index)
+        elif rung.bitrate > NEAR * last.bitrate:
+            found.append(index)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +100,13 @@ class _Record:
 class Adaptation:
     """Chooses among rungs. `rung` is the index that is wanted now; `update` brings it up to date.
 
-    `frame_ms`: milliseconds between frames. Rungs of nearly one rate are one: the first.
+    `frame_ms`: milliseconds between frames. Only `useful` rungs are chosen.
     """
 
     def __init__(self, rungs: Sequence[RungFacts], frame_ms: float) -> None:
         self._rungs = rungs
         self._frame_ms = frame_ms
-        self._ladder: list[int] = []  # indices by rising rate
-        for index in sorted(range(len(rungs)), key=lambda n: (rungs[n].bitrate, n)):
-            if not self._ladder or rungs[index].bitrate > NEAR * self._rate(-1):
-                self._ladder.append(index)
+        self._ladder = useful(rungs)
         self._place = max(
             (n for n in range(len(self._ladder)) if self._rate(n) <= START), default=0
         )

@@ -43,7 +43,11 @@ class Steering:
         codec = media.rungs[0].mime_type
         self._usable = [n for n, rung in enumerate(media.rungs) if rung.mime_type == codec]
         facts = [
-            RungFacts(manifest.bitrate(index), manifest.rungs[index].compute or 0)
+            RungFacts(
+                manifest.media_bitrate(index),
+                manifest.rungs[index].compute or 0,
+                manifest.quality_of(index),
+            )
             for index in self._usable
         ]
         self._policy = Adaptation(facts, float(1000 / manifest.source.rate))
@@ -68,8 +72,8 @@ class Steering:
         while len(self._sent) > 2 and now - self._sent[1][0] >= WINDOW:
             self._sent.popleft()
         begun, before = self._sent[0]
-        if not self._adaptive or now <= begun:
-            return
+        if not self._adaptive or self._video.sent_bytes == before:
+            return  # a pause says nothing
         told = self._stats
         wanted = self._policy.update(
             Report(
@@ -84,7 +88,8 @@ class Steering:
             )
         )
         rung = self._usable[wanted]
-        climbs = self._manifest.bitrate(rung) > self._manifest.bitrate(self._video.rung)
+        rates = [self._manifest.media_bitrate(n) for n in (rung, self._video.rung)]
+        climbs = rates[0] > rates[1]
         self._go(rung, lead=LEAD if climbs else 0.0)
 
     @property

@@ -366,9 +366,24 @@ class Manifest(Frozen):
 
     def bitrate(self, rung_index: int) -> float:
         """Bits a second of all that a viewer of a rung gets, spread over the video."""
+        beside = sum(self.size_of(rung_index).values())
+        return self.media_bitrate(rung_index) + self._per_second(beside)
+
+    def media_bitrate(self, rung_index: int) -> float:
+        """Bits a second of video and sound, which come as they are played and cannot wait."""
         sound = 0 if self.audio is None else self.audio.bytes
-        total = self.rungs[rung_index].bytes + sum(self.size_of(rung_index).values()) + sound
-        return float(8 * total * self.source.rate / self.source.frames)
+        return self._per_second(self.rungs[rung_index].bytes + sound)
+
+    def _per_second(self, count: int) -> float:
+        return float(8 * count * self.source.rate / self.source.frames)
+
+    def quality_of(self, rung_index: int) -> float | None:
+        """PSNR-Y in dB that a rung shows, the mean of its frames; None where nobody said."""
+        told = self.rungs[rung_index].quality
+        if told is None:
+            return None
+        segments = zip(self.segments, told, strict=True)
+        return sum(s.frames * q.psnr_y for s, q in segments) / self.source.frames
 
     def to_bytes(self) -> bytes:
         """Compact UTF-8 JSON, the bytes of `manifest.json`."""

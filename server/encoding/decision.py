@@ -5,6 +5,7 @@ source -> survey (a job, so found done the next time) -> choice -> the settings 
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ _BYTES_PER_VIEW = 5
 """Of motion, for each frame that has a view of a canvas (docs/canvas.md)."""
 _LEAST_STEP = 0.7
 """dB that the highest rung of an automatic ladder gains, by the survey, over half of its rate."""
+_SHARING = 0.5
+"""dB that a rung may lose, by the survey, for having the plates of another: viewers who change
+between them need no others."""
 _RATE_STEPS = 24
 """Rates that are looked at for a ladder: 10 kb/s to 29 Mb/s."""
 _SIZE_GAIN = 0.21
@@ -147,8 +151,8 @@ def expected(survey: Path) -> bytes:
 def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> EncodeConfig:
     """The settings that meet the target of `config`, by what the survey job left in `survey`.
 
-    `quality`: that of the plates, if there are to be any, where another rung has them already.
-    Raises CrispcastError where no surveyed combination meets it.
+    `quality`: of plates that another rung has already; they are taken where that costs no more than
+    `_SHARING`. Raises CrispcastError where no surveyed combination meets it.
     """
     from overfit.choice import choose_by_bytes, choose_by_psnr
     from overfit.survey_point import SurveyPoint
@@ -156,11 +160,13 @@ def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> E
     facts: Mapping[str, Any] = read_json(survey / "survey.json")
     points = [SurveyPoint(**point) for point in facts["points"]]
     plans, fixed = _beside(config, facts)
-    if quality is not None:
-        points = [point for point in points if point.quality in (0, quality)]
     if config.target_kbps is not None:
         total = config.target_kbps * 125 * facts["seconds"]
         choice = choose_by_bytes(points, total - fixed, f"{config.target_kbps:g} kb/s")
+        shared = [point for point in points if point.quality == quality]
+        with suppress(CrispcastError):  # too few bytes for those
+            common = choose_by_bytes(shared, total - fixed, "sharing") if shared else choice
+            choice = common if common.psnr_y >= choice.psnr_y - _SHARING else choice
         video = choice.video_bytes + (plans if choice.scale == 1 else 0)
         bits = 8 * video / facts["seconds"]
         rate: dict[str, Any] = {"lr_bitrate": max(10_000, round(bits)), "lr_crf": None}

@@ -3,7 +3,8 @@
 survey ─► a target for each rung ─► settings ─► graphs; the plates of one rung are those of all
 
 A switch of rungs is to cost a plan and a map, not a picture of the place: so the plates of one
-rung, coded and refined for it, are given to the others, whose experts are trained to read them.
+rung, coded and refined for it, are given to those others that they suit, whose experts are trained
+to read them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -92,7 +93,9 @@ class _Planner:
         return build_graph(config, self.source, plates if isinstance(plates, Job) else None)
 
     def _fits(self, config: EncodeConfig, other: EncodeConfig) -> bool:
-        """Whether the HR frames of two rungs are padded to one size."""
+        """Whether two rungs want the same plates: of one quality, of HR frames of one size."""
+        if config.plate_quality != other.plate_quality:
+            return False
         info = probe(self.source.path)
         sizes = [padded_size(info.width, info.height, c.scale or 2) for c in (config, other)]
         return (sizes[0].hr_width, sizes[0].hr_height) == (sizes[1].hr_width, sizes[1].hr_height)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from server.adaptation import HOLD, START, TRIAL, WAIT, Adaptation, Report, RungFacts
+from server.adaptation import HOLD, START, TRIAL, WAIT, Adaptation, Report, RungFacts, useful
 
 LADDER = (150_000.0, 300_000.0, 600_000.0)
 FRAME_MS = 1000 / 30
@@ -186,6 +186,19 @@ def test_where_no_plan_is_cheaper_the_rung_stays() -> None:
 def test_rungs_of_one_rate_are_not_climbed_between() -> None:
     chooser = policy((300_000.0, 300_000.0, 310_000.0))
     assert set(watch(chooser, 100, lambda _: 5e6).rungs) == {0}
+
+
+def test_a_rung_that_costs_more_and_shows_no_more_is_never_chosen() -> None:
+    facts = [RungFacts(1.5e5, 0, 28.0), RungFacts(1.1e5, 0, 33.8), RungFacts(6e5, 0, 36.0)]
+    assert useful(facts) == [1, 2]
+    chooser = Adaptation(facts, FRAME_MS)
+    assert chooser.rung == 1
+    assert watch(chooser, 60, lambda _: 5e6).rungs[-1] == 2
+
+
+def test_of_two_rungs_of_nearly_one_rate_the_better_is_chosen() -> None:
+    assert useful([RungFacts(1e5, 0, 30.0), RungFacts(1.05e5, 0, 32.0)]) == [1]
+    assert useful([RungFacts(1e5), RungFacts(1.05e5)]) == [0]
 
 
 @pytest.mark.parametrize("lost", [0.0, 1.0])
