@@ -19,8 +19,10 @@ START = 500_000  # b/s of the rung to begin with, at most, where there is one
 LOSS = 0.08  # share of packets lost that is congestion; less is a bad radio link
 QUEUE, LONG = 0.15, 0.3  # seconds of round trip above the least: in two reports, or in one
 SHORT = 0.75  # an estimate below this part of what is sent says that the link is too narrow
+FAR, CREEP = 0.3, 0.004  # what is believed the least round trip: at most, and more each report
 STEADY = 3  # reports that must say so in a row: an estimate dips when a key frame passes
 BELIEF = 1.1  # what may be sent for an estimate: after trouble it is 0.85 of what came through
+BESIDE = 0.25  # part of what is sent as video that plans and plates may be, or they are to blame
 SETTLE = 2.5  # seconds until a queue has drained after a step down
 CLEAR = 4.0  # seconds without trouble before a trial
 HOLD = 6.0  # seconds between a switch and a step up
@@ -75,7 +77,8 @@ class Report:
     """How it goes at `now` (seconds, of any clock).
 
     `estimate`: b/s that the receiver thinks possible, None if it does not say. `sent`: b/s of video
-    lately. `lost`: share of packets, 0 to 1. `round_trip`: seconds, None if not known.
+    lately, `beside`: b/s of plans and plates. `lost`: share of packets, 0 to 1. `round_trip`:
+    seconds, None if not known.
     `upscale_ms`: milliseconds that a frame takes the client with networks, 0 if not known.
     `interpolating`: the client has given networks up for a while.
     """
@@ -83,6 +86,7 @@ class Report:
     now: float
     estimate: float | None = None
     sent: float = 0.0
+    beside: float = 0.0
     lost: float = 0.0
     round_trip: float | None = None
     upscale_ms: float = 0.0
@@ -111,12 +115,13 @@ class Adaptation:
             (n for n in range(len(self._ladder)) if self._rate(n) <= START), default=0
         )
         self._records = [_Record() for _ in self._ladder]
+        self.congested = False  # as the last report said
         self._manual: int | None = None
         self._changed: float | None = None  # when the rung changed last
         self._dropped: float | None = None  # when it last went down
         self._clear: float | None = None  # since when there is no trouble
         self._trial_ends: float | None = None
-        self._least_trip: float | None = None
+        self._least_trip = FAR
         self._last_trip = 0.0
         self._room = 1.0  # the estimate over what is sent: the highest lately
         self._short = 0  # reports in a row of a narrow link
@@ -144,6 +149,8 @@ class Adaptation:
         if self._manual is None:
             self._heed_network(report)
             self._heed_client(report)
+        else:
+            self.congested = self._congested(report)
         return self.rung
 
     def _rate(self, place: int) -> float:
@@ -157,8 +164,13 @@ class Adaptation:
     def _heed_network(self, report: Report) -> None:
         now = report.now
         assert self._changed is not None
-        if self._congested(report):
+        self.congested = self._congested(report)
+        if self.congested:
             self._clear = None
+            # What goes beside the video can be slowed down, and has to be first.
+            if report.beside > BESIDE * report.sent:
+                self._dropped = now
+                return
             if self._dropped is None or now - self._dropped >= SETTLE:
                 self._step_down(report)
             return
@@ -180,8 +192,7 @@ class Adaptation:
         queue = False
         if report.round_trip is not None:
             # A route may become longer for good: what is believed the least creeps up.
-            least = report.round_trip if self._least_trip is None else self._least_trip
-            self._least_trip = min(report.round_trip, least + 0.002)
+            self._least_trip = min(report.round_trip, self._least_trip + CREEP)
             # A key frame fills a queue for a moment: only one that stands counts.
             standing = min(report.round_trip, self._last_trip)
             self._last_trip = report.round_trip

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiortc import RTCRtpSender
+from aiortc.clock import current_ntp_time
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     RtcpPsfbPacket,
@@ -19,6 +20,7 @@ from aiortc.rtp import (
     unpack_remb_fci,
 )
 
+_LONGEST = 60  # seconds of a round trip; more is no figure
 STALE = 4.0  # seconds after which an estimate says nothing any more
 
 
@@ -68,7 +70,8 @@ class Feedback:
 
     def _take_report(self, report: Any) -> None:
         self.lost = report.fraction_lost / 256
-        asked = getattr(self._sender, "_RTCRtpSender__lsr", None)
-        when = getattr(self._sender, "_RTCRtpSender__lsr_time", None)
-        if asked is not None and when is not None and asked == report.lsr and report.dlsr:
-            self.round_trip = max(0.0, time.time() - when - report.dlsr / 65536)
+        if report.lsr:
+            # aiortc knows the last of its own reports only: a queue of a second would hide.
+            ticks = ((current_ntp_time() >> 16) - report.lsr - report.dlsr) & 0xFFFF_FFFF
+            if ticks < _LONGEST * 65536:
+                self.round_trip = ticks / 65536

@@ -146,9 +146,9 @@ class Settings(BaseModel):
     """A viewer that is not connected after so many seconds is dropped."""
     leave_timeout: Seconds = 5.0
     """How many seconds after the end a viewer may stay to collect what was lost."""
-    high_water: Annotated[int, Field(ge=1 << 14, le=1 << 28)] = 1 << 20
+    high_water: Annotated[int, Field(ge=1 << 14, le=1 << 28)] = 64 << 10
     """Bytes buffered on a data channel at which delivery pauses."""
-    low_water: Annotated[int, Field(ge=1 << 10, le=1 << 28)] = 256 << 10
+    low_water: Annotated[int, Field(ge=1 << 10, le=1 << 28)] = 16 << 10
     """Bytes buffered on a data channel at which delivery goes on."""
     look_seconds: Seconds = 2.0
     """How often the folder is looked through for packages that came, went or changed, in seconds;

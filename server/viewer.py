@@ -209,6 +209,8 @@ class Viewer:
         self._closing = True
         for timer in self._timers:
             timer.cancel()
+        if self._delivery is not None:
+            self._delivery.close()
         try:
             if bye is not None:
                 self._send(bye)
@@ -369,7 +371,7 @@ class Viewer:
 
     def _on_report(self) -> None:
         if self._steering is not None and self._feedback is not None:
-            self._steering.heard(self._feedback)
+            self._steering.heard(self._feedback, self._delivery)
 
     # -- media --------------------------------------------------------------------------------
 

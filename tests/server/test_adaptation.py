@@ -146,6 +146,17 @@ def test_without_estimates_loss_and_delay_are_enough() -> None:
     assert chooser.rung == 0
 
 
+def test_trouble_is_first_blamed_on_what_goes_beside_the_video() -> None:
+    chooser = policy()
+    for now in range(5):
+        assets = Report(now=now, sent=3e5, beside=2e5, lost=0.3, round_trip=0.5)
+        assert chooser.update(assets) == 1
+        assert chooser.congested
+    for now in range(5, 8):  # what was sent has to drain
+        chooser.update(Report(now=now, sent=3e5, beside=2e4, lost=0.3, round_trip=0.5))
+    assert chooser.rung == 0
+
+
 def test_a_persons_choice_stands_until_it_is_given_back() -> None:
     chooser = policy()
     assert chooser.choose(2) == 2

@@ -151,7 +151,7 @@ def test_a_narrow_link_brings_the_smaller_rung_by_itself_and_a_choice_overrides_
 
 
 class Bottleneck:
-    """A link of so many b/s whose queue is endless: all that the server sends waits in it."""
+    """A link of so many b/s for media, whose queue is endless."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
@@ -199,7 +199,7 @@ def test_over_a_link_that_is_too_narrow_the_stream_comes_to_fit(
     rungs = rungs_of(played(out), found)
     assert len(rungs) == stats.frames == manifest.source.frames
     # The last word before a segment may come too late for the plans of its first frames.
-    assert rungs.count(-1) == stats.frames_interpolated < SEGMENTS[0]
+    assert rungs.count(-1) == stats.frames_interpolated < len(rungs) / 6
     assert rungs.count(1) > len(rungs) / 2
 
 
