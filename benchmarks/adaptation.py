@@ -1,18 +1,19 @@
 """How well rungs follow a link: our policy beside one fixed rung, and beside the estimate alone.
 
-    python -m benchmarks.adaptation PACKAGE [--traces DIR] [--quick] [--json FILE]
+    python -m benchmarks.adaptation [PACKAGE] [--traces DIR] [--quick] [--json FILE]
 
-PACKAGE is a package with a ladder: its frames, in their real sizes, are sent over a simulated link
-(`benchmarks.link`), again and again for as long as a trace lasts. Quality is the PSNR-Y that the
-manifest says of a segment of a rung, the mean over the frames that came in time. A frame is late
-if it is whole more than 0.25 s after it would have been over an empty link, or never. Plans and
-plates are not sent here, whichever chooses: rungs share their plates.
+PACKAGE is a package with a ladder; without one, a ladder is drawn. Its frames, in their sizes, are
+sent over a simulated link (`benchmarks.link`), again and again for as long as a trace lasts.
+Quality is the PSNR-Y that the manifest says of a segment of a rung, the mean over the frames that
+came in time. A frame is late if it is whole more than 0.25 s after it would have been over an empty
+link, or never. Plans and plates are not sent here, whichever chooses.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -72,6 +73,27 @@ class Ladder:
         )
 
 
+def drawn_ladder() -> Ladder:
+    """A ladder to try policies on: 10 s at 30 frames a second, 150, 300 and 600 kb/s, 31 to 35 dB.
+
+    Every two seconds there is a key frame of six frames' bytes; the others vary by half.
+    """
+    rng = random.Random(1)
+    rates, count = (150_000.0, 300_000.0, 600_000.0), 300
+    sizes = []
+    for rate in rates:
+        frame = rate / 8 / 30
+        usual = frame * 54 / 59  # so that the rate is met
+        sizes.append(
+            [
+                round(6 * frame if n % 60 == 0 else usual * rng.uniform(0.5, 1.5))
+                for n in range(count)
+            ]
+        )
+    quality = [[psnr] * count for psnr in (31.0, 33.0, 35.0)]
+    return Ladder(sizes, quality, list(rates), frozenset(range(0, count, 60)), 30.0)
+
+
 @dataclass(frozen=True)
 class Played:
     """What a viewer saw: dB of the frames in time, the share of late ones, switches a minute."""
@@ -99,7 +121,15 @@ def simulate(
             while len(sent) > 2 and at - sent[1][0] >= WINDOW:
                 sent.pop(0)
             rate = 8 * (total - sent[0][1]) / max(at - sent[0][0], 1e-3)
-            wanted = choose(Report(at, link.estimate, rate, link.lost, link.round_trip))
+            wanted = choose(
+                Report(
+                    now=at,
+                    estimate=link.estimate,
+                    sent=rate,
+                    lost=link.lost,
+                    round_trip=link.round_trip,
+                )
+            )
         if frame in ladder.starts and wanted != rung:
             rung, switches = wanted, switches + 1
         size = ladder.sizes[rung][frame]
@@ -185,7 +215,7 @@ def _print(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
 def main() -> None:
     """Compare, print a line for each trace and the means, and write them as JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("package", type=Path, help="a package with a ladder")
+    parser.add_argument("package", type=Path, nargs="?", help="a package with a ladder")
     parser.add_argument("--traces", type=Path, help="a folder of recorded traces, instead of drawn")
     parser.add_argument("--most", type=int, default=40, help="of them, by name")
     parser.add_argument("--mean-kbps", type=float, help="each trace is scaled to this mean")
@@ -198,7 +228,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three traces only")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    ladder = Ladder.of(open_package(given.package))
+    ladder = drawn_ladder() if given.package is None else Ladder.of(open_package(given.package))
     config = LinkConfig(given.round_trip, given.queue, given.loss)
     if given.traces is None:
         traces = drawn(min(ladder.bitrates), max(ladder.bitrates))

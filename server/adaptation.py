@@ -72,7 +72,7 @@ def useful(rungs: Sequence[RungFacts]) -> list[int]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """How it goes at `now` (seconds, of any clock).
 

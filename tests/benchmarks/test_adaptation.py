@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks.adaptation import Ladder, compare, mean_of, policies, simulate
+from benchmarks.adaptation import Ladder, compare, drawn_ladder, main, mean_of, policies, simulate
 from benchmarks.link import HEADERS, PACKET, Link, LinkConfig, Trace
 from benchmarks.link_traces import drawn, recorded
 from client_sdk.contract import open_package
@@ -14,7 +15,7 @@ from kernels.errors import CrispcastError
 from tests.client_sdk.ladder import write_ladder
 
 QUIET = LinkConfig(loss=0.0)
-RATES = (150_000.0, 300_000.0, 600_000.0)
+KEYS = ("quality_db", "late_share", "switches_per_minute")
 
 
 def constant(rate: float, seconds: float = 60.0) -> Trace:
@@ -23,10 +24,7 @@ def constant(rate: float, seconds: float = 60.0) -> Trace:
 
 @pytest.fixture(scope="module")
 def ladder() -> Ladder:
-    """Ten seconds at 30 frames a second; a key frame of six frames' bytes every two."""
-    sizes = [[round(r / 240 * (6 if n % 60 == 0 else 0.9)) for n in range(300)] for r in RATES]
-    quality = [[psnr] * 300 for psnr in (31.0, 33.0, 35.0)]
-    return Ladder(sizes, quality, list(RATES), frozenset(range(0, 300, 60)), 30.0)
+    return drawn_ladder()
 
 
 def test_a_packet_takes_its_bits_over_the_rate_and_half_a_round_trip() -> None:
@@ -83,7 +81,7 @@ def test_a_fixed_rung_that_does_not_fit_is_late_and_never_switches(ladder: Ladde
 
 
 def test_the_policy_is_calmer_and_better_than_the_estimate_alone(ladder: Ladder) -> None:
-    means = mean_of(compare(ladder, drawn(min(RATES), max(RATES))[1:3], LinkConfig()))
+    means = mean_of(compare(ladder, drawn(*ladder.bitrates[::2])[1:3], LinkConfig()))
     assert means["policy_quality_db"] > means["rate_only_quality_db"]
     assert means["policy_late_share"] < means["rate_only_late_share"]
     assert means["policy_late_share"] < means["fixed_late_share"]
@@ -115,3 +113,22 @@ def test_files_that_are_no_traces_are_refused(tmp_path: Path, text: str) -> None
         recorded(tmp_path, None, 10)
     with pytest.raises(CrispcastError, match="holds no traces"):
         recorded(tmp_path / "nowhere", None, 10)
+
+
+def test_the_drawn_ladder_has_the_rates_that_it_says(ladder: Ladder) -> None:
+    for sizes, rate in zip(ladder.sizes, ladder.bitrates, strict=True):
+        assert 8 * sum(sizes) / 10 == pytest.approx(rate, rel=0.05)
+
+
+def test_the_command_writes_its_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "figures.json"
+    monkeypatch.setattr("sys.argv", ["adaptation", "--quick", "--fixed", "0", "--json", str(out)])
+    main()
+    figures = json.loads(out.read_text())
+    keys = [f"{p}_{k}" for p in ("policy", "fixed", "rate_only") for k in KEYS]
+    assert figures.keys() >= set(keys)
+    assert len(figures["traces"]) == 3
+    assert figures["fixed_quality_db"] == pytest.approx(31.0)
+    assert "mean" in capsys.readouterr().out
