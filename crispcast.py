@@ -176,6 +176,9 @@ def _encode(
         float | None, typer.Option(help="Bytes of it all; scale, rate and plates are chosen.")
     ] = None,
     target_psnr: Annotated[float | None, typer.Option(help="Or its PSNR of the luma, dB.")] = None,
+    ladder: Annotated[
+        str | None, typer.Option(help="Or several rungs, by kb/s of it all: 150,300,600, or auto.")
+    ] = None,
     plate_quality: Annotated[int | None, typer.Option(help="AVIF's, 1 to 100; 70.")] = None,
     max_compute: Annotated[
         str | None,
@@ -196,8 +199,8 @@ def _encode(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
     """Encode VIDEO into a package: a small video, experts, plates and patch maps."""
-    from server.encoding.config import parse_bitrate
     from server.encoding.display import EncodeDisplay
+    from server.encoding.rates import parse_bitrate, parse_ladder
 
     with EncodeDisplay() as display:
         result = encode(
@@ -224,6 +227,7 @@ def _encode(
             lr_bitrate=None if lr_bitrate is None else parse_bitrate(lr_bitrate),
             target_kbps=target_kbps,
             target_psnr=target_psnr,
+            ladder=None if ladder is None else parse_ladder(ladder),
             plate_quality=plate_quality,
             max_compute=max_compute,
             budget=budget,

@@ -29,20 +29,25 @@ class Arrival:
 
 
 class AssetFetcher:
-    """Fetches the assets of one rung. `wants` says what to ask, `arrived` takes what comes."""
+    """Fetches assets. `advance` says what to ask, `arrived` takes what comes.
 
-    def __init__(self, manifest: Manifest, rung_index: int, cache: AssetCache) -> None:
+    What several rungs need is asked for once.
+    """
+
+    def __init__(self, manifest: Manifest, cache: AssetCache) -> None:
         self._manifest = manifest
-        self._rung = manifest.rungs[rung_index]
-        self._sizes = manifest.size_of(rung_index)
+        self._sizes: dict[int, dict[str, int]] = {}  # by rung
         self._cache = cache
         self._assembler = Assembler()
         self._tries: dict[str, int] = {}
 
-    def advance(self, segment_index: int) -> tuple[list[Want], list[Arrival]]:
-        """The play has come to `segment_index`: what to ask for now, and what the cache had."""
+    def advance(self, rung_index: int, segment_index: int) -> tuple[list[Want], list[Arrival]]:
+        """A rung comes to `segment_index`: what to ask for now, and what the cache had."""
+        if rung_index not in self._sizes:
+            self._sizes[rung_index] = self._manifest.size_of(rung_index)
+        sizes = self._sizes[rung_index]
         wanted, cached = [], []
-        for sha256 in self._horizon(segment_index):
+        for sha256 in self._horizon(rung_index, segment_index):
             if sha256 in self._tries:
                 continue
             self._tries[sha256] = 1
@@ -50,7 +55,7 @@ class AssetFetcher:
             if data is not None:
                 cached.append(Arrival(sha256, data, True))
                 continue
-            self._assembler.expect(sha256, self._sizes[sha256])
+            self._assembler.expect(sha256, sizes[sha256])
             wanted.append(Wanted(sha256=sha256))
         return _messages(wanted), cached
 
@@ -78,19 +83,19 @@ class AssetFetcher:
         self._cache.put(frame.sha256, data)
         return Arrival(frame.sha256, data, False), []
 
-    def has(self, segment_index: int) -> bool:
-        """Whether nothing that the segment needs is still to come."""
-        assets = self._rung.assets_of(segment_index)
+    def has(self, rung_index: int, segment_index: int) -> bool:
+        """Whether nothing that the segment of the rung needs is still to come."""
+        assets = self._manifest.rungs[rung_index].assets_of(segment_index)
         return all(s in self._tries and not self._assembler.expects(s) for s in assets)
 
-    def _horizon(self, segment_index: int) -> Iterator[str]:
-        segments = self._manifest.segments
+    def _horizon(self, rung_index: int, segment_index: int) -> Iterator[str]:
+        segments, rung = self._manifest.segments, self._manifest.rungs[rung_index]
         last = segments[segment_index].start + HORIZON * float(self._manifest.source.rate)
         for index in range(segment_index, len(segments)):
             # The segment at hand and the next are always in, however long they are.
             if index > segment_index + 1 and segments[index].start > last:
                 return
-            yield from self._rung.assets_of(index)
+            yield from rung.assets_of(index)
 
 
 def _messages(wanted: list[Wanted]) -> list[Want]:

@@ -28,6 +28,7 @@ from client_sdk.frame_clock import CLOCK_RATE, FrameClock
 from client_sdk.play_stats import PlayMeter, PlayStats
 from client_sdk.sinks import Sink, WindowClosed, open_sink
 from client_sdk.upscaling_thread import UpscalingThread
+from kernels.errors import StreamError
 
 FILE_BACKLOG, WINDOW_BACKLOG = 300, 8  # frames that may wait before some are interpolated
 
@@ -52,8 +53,9 @@ class PlayOptions:
 
 
 class Playback:
-    """The play of one rung. `send` speaks to the server; `on_error` hears of a sink's end.
+    """The play of a stream, from `rung_index` on.
 
+    `send` speaks to the server; `on_error` hears of a sink's end.
     Asks for assets as the play goes on, and says `resume` once those of the first segment are
     prepared.
     """
@@ -75,7 +77,7 @@ class Playback:
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._clock = FrameClock(manifest)
-        self._fetcher = AssetFetcher(manifest, rung_index, cache) if options.sr else None
+        self._fetcher = AssetFetcher(manifest, cache) if options.sr else None
         self._thread = UpscalingThread(
             manifest,
             rung_index,
@@ -84,9 +86,12 @@ class Playback:
             cache,
             threads=options.threads,
             max_backlog=WINDOW_BACKLOG if options.out is None else FILE_BACKLOG,
+            # A file has time.
+            paced=options.out is None,
             on_error=lambda error: self._in_loop(lambda: on_error(error)),
         )
         self._origin: int | None = None
+        self._rung = rung_index
         self._segment = -1
         self._ready_for: int | None = 0  # the segment whose assets `resume` waits for
         self.frames_seen = 0
@@ -116,8 +121,8 @@ class Playback:
         identified = self._clock.identify(pts, identity_of(frame))
         if identified is not None:
             segment = self.manifest.segment_of(identified.frame)
-            if segment != self._segment:
-                self._segment = segment
+            if (identified.rung, segment) != (self._rung, self._segment):
+                self._rung, self._segment = identified.rung, segment
                 self._advance(segment)
         self._thread.frame(position, identified if self._options.sr else None, frame)
         self.frames_seen += 1
@@ -125,6 +130,28 @@ class Playback:
     def anchor(self, pts: int, rung: int, frame: int) -> None:
         """The server says which frame has this time stamp."""
         self._clock.set_anchor(pts, sei.FrameIdentity(self.manifest.id, rung, frame))
+
+    def switch(self, rung: int, frame: int) -> None:
+        """The server says which rung plays from this frame on: get its assets ready.
+
+        Raises StreamError where there is no such rung or frame.
+        """
+        if rung >= len(self.manifest.rungs) or frame >= self.manifest.source.frames:
+            raise StreamError(f"a switch to rung {rung} at frame {frame}, which is not there")
+        segment = self.manifest.segment_of(frame)
+        if self._fetcher is not None:
+            self._fetch(rung, segment)
+            self._thread.expect(rung, segment)
+
+    @property
+    def networks_ms(self) -> float:
+        """Median milliseconds of the last frames with networks."""
+        return self._thread.pace.networks_ms
+
+    @property
+    def resting(self) -> bool:
+        """Whether networks were too slow, and frames are interpolated for a while."""
+        return self._options.out is None and self._thread.pace.resting
 
     def seek(self, frame: int) -> None:
         """Go on from the IDR at or before `frame`. Raises PackageError outside the video."""
@@ -141,13 +168,16 @@ class Playback:
             raise error
 
     def _advance(self, segment_index: int) -> None:
+        self._fetch(self._rung, segment_index)
+        self._resume_when_ready()
+
+    def _fetch(self, rung: int, segment_index: int) -> None:
         if self._fetcher is not None:
-            wants, cached = self._fetcher.advance(segment_index)
+            wants, cached = self._fetcher.advance(rung, segment_index)
             for arrival in cached:
                 self._take(arrival)
             for want in wants:
                 self._send(want)
-        self._resume_when_ready()
 
     def _take(self, arrival: Arrival) -> None:
         if arrival.cached:
@@ -157,7 +187,7 @@ class Playback:
     def _resume_when_ready(self) -> None:
         if self._ready_for is None:
             return
-        if self._fetcher is None or self._fetcher.has(self._ready_for):
+        if self._fetcher is None or self._fetcher.has(self._rung, self._ready_for):
             self._ready_for = None
             self._thread.call(lambda: self._in_loop(lambda: self._send(Resume())))
 

@@ -25,14 +25,17 @@ from client_sdk.contract.control import (
     CHANNEL,
     Anchor,
     Bye,
+    ChooseRung,
     Hello,
     ManifestHead,
     Message,
     Pause,
     Resume,
     Stats,
+    Switch,
     decode_server_message,
     encode_message,
+    knows_switches,
 )
 from client_sdk.contract.manifest import Manifest, parse_manifest
 from client_sdk.play_stats import PlayMeter, PlayStats
@@ -147,6 +150,17 @@ class Session:
         if self._playback is not None:
             self._playback.seek(frame)
 
+    def choose_rung(self, rung: int | None) -> None:
+        """Play this rung from the next segment on; None: whichever the server sees fit.
+
+        Raises StreamError where the server knows nothing of None, or the manifest is not here yet.
+        """
+        if self._head is None:
+            raise StreamError("the manifest is not here yet; choose a rung when it is")
+        if rung is None and not self._switches:
+            raise StreamError("the server does not choose rungs by itself; choose one")
+        self._send(ChooseRung(rung=rung))
+
     def stats(self) -> PlayStats:
         """The figures so far."""
         return self._meter.stats()
@@ -199,10 +213,15 @@ class Session:
         if not self._over.done():
             self._over.set_exception(error)
 
+    @property
+    def _switches(self) -> bool:
+        """Whether the server speaks 1.1 or more of the protocol."""
+        return self._head is not None and knows_switches(self._head.version)
+
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(self._options.status_interval)
-            stats = self._meter.stats()
+            stats, playback = self._meter.stats(), self._playback
             if self._options.on_status is not None:
                 self._options.on_status(stats)
             self._send(
@@ -212,8 +231,11 @@ class Session:
                     frames_lost=stats.frames_lost,
                     late_plans=stats.late_plans,
                     plan_bytes=stats.plan_bytes,
-                    upscale_ms=stats.upscale_ms_median,
+                    upscale_ms=stats.upscale_ms_median
+                    if playback is None
+                    else playback.networks_ms,
                     fps=stats.fps,
+                    interpolating=playback is not None and playback.resting and self._switches,
                 )
             )
 
@@ -265,6 +287,9 @@ class Session:
             self._head_assembler.expect(message.sha256, message.bytes)
         elif isinstance(message, Anchor):
             self._on_anchor(message)
+        elif isinstance(message, Switch):
+            if self._playback is not None:
+                self._playback.switch(message.rung, message.frame)
         elif message.reason == "end":
             self._on_end(message)
         else:

@@ -187,6 +187,10 @@ class Upscaler:
         """The plan whose SHA-256 begins so, which is what a difference calls its base."""
         return next((w for sha256, w in self._wires.items() if sha256.startswith(prefix)), None)
 
+    def needs(self, sha256: str) -> bool:
+        """Whether any segment of the rung needs this asset."""
+        return sha256 in self._users
+
     def missing(self, segment_index: int) -> list[str]:
         """Hashes of what the segment still needs, the map first; refused assets not among them."""
         there = self._refused.keys() | set().union(*self._kept())
@@ -207,12 +211,12 @@ class Upscaler:
             for sha256 in [sha256 for sha256 in kept if sha256 not in needed]:
                 del kept[sha256]
 
-    def upscale(self, frame_number: int | None, lr: Planes) -> Upscaled:
+    def upscale(self, frame_number: int | None, lr: Planes, *, networks: bool = True) -> Upscaled:
         """The HR planes of frame `frame_number`, cropped to the source's size.
 
-        `lr`: the decoded LR planes, u8, unit stride along x. `frame_number` None (not known):
-        interpolation. The previous luma is used inside a segment only, and only where it is
-        really that of the frame before. Planes of `lr` are kept until the next call.
+        `lr`: the decoded LR planes, u8, unit stride along x. `frame_number` None (not known), or
+        without `networks`: interpolation. The previous luma is used inside a segment only, and only
+        where it is really that of the frame before. Planes of `lr` are kept until the next call.
         Raises PackageError on planes of another size or a frame number outside the video.
         """
         rung, luma = self.rung, lr[0]
@@ -221,8 +225,8 @@ class Upscaler:
                 f"an LR frame of {luma.shape[1]}x{luma.shape[0]} for rung {rung.name} of "
                 f"{rung.width}x{rung.height}"
             )
-        if frame_number is None:
-            self._last = None
+        if frame_number is None or not networks:
+            self._last = None if frame_number is None else (frame_number, luma)
             return Upscaled(self._crop(self.engine.upscale(lr, rung.scale)), False, True)
         segment_index = self.manifest.segment_of(frame_number)
         recipe = self._recipe_of(segment_index)

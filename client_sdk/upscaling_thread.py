@@ -18,11 +18,14 @@ import av
 from client_sdk.cache import AssetCache
 from client_sdk.contract.manifest import Manifest
 from client_sdk.frame_clock import Identified
+from client_sdk.pace import Pace
 from client_sdk.picture import planes_of
 from client_sdk.play_stats import PlayMeter
 from client_sdk.sinks import Sink
 from client_sdk.upscaler import Upscaler
 from kernels.errors import CrispcastError
+
+_KEPT = 2  # upscalers: of the rung that plays, and of one before or to come
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,21 @@ class _Asset:
     data: bytes
 
 
-_Job: TypeAlias = _Frame | _Asset | av.AudioFrame | Callable[[], None] | None
+@dataclass(frozen=True, slots=True)
+class _Switch:
+    rung: int
+    segment: int
+
+
+_Job: TypeAlias = _Frame | _Asset | _Switch | av.AudioFrame | Callable[[], None] | None
 
 
 class UpscalingThread:
     """Owns the upscalers and the sinks. Give it assets, frames and audio; then `finish`.
 
     `max_backlog`: with more frames waiting, a frame is interpolated, which is far cheaper, so a
-    machine that is too slow loses quality and not time. `error`: what ended the output, if
+    machine that is too slow loses quality and not time; `paced`: one whose networks take longer
+    than frames last interpolates for a while, then tries again. `error`: what ended the output, if
     anything did.
     """
 
@@ -59,6 +69,7 @@ class UpscalingThread:
         *,
         threads: int = 0,
         max_backlog: int = 300,
+        paced: bool = False,
         on_error: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._manifest = manifest
@@ -71,7 +82,9 @@ class UpscalingThread:
         self._on_error = on_error
         self.error: Exception | None = None
         self._first_rung = rung_index
-        self._upscalers: dict[int, Upscaler] = {}
+        self._upscalers: dict[int, Upscaler] = {}  # the one that plays last
+        self.pace = Pace(float(1000 / manifest.source.rate))
+        self._paced = paced
         self._segment = (-1, -1)
         self._next_position = 0
         self._jobs: queue.Queue[_Job] = queue.Queue()
@@ -83,6 +96,10 @@ class UpscalingThread:
     def asset(self, sha256: str, data: bytes) -> None:
         """Prepare a whole asset."""
         self._jobs.put(_Asset(sha256, data))
+
+    def expect(self, rung: int, segment: int) -> None:
+        """Another rung is to play from this segment on: prepare what there is of it."""
+        self._jobs.put(_Switch(rung, segment))
 
     def frame(self, position: int, identified: Identified | None, frame: av.VideoFrame) -> None:
         """Upscale and put out a frame; `position` counts frames of time since the first."""
@@ -124,7 +141,9 @@ class UpscalingThread:
             if isinstance(job, _Frame):
                 self._put_out(job)
             elif isinstance(job, _Asset):
-                self._take(self._first_rung, job.sha256, job.data)
+                self._share(job)
+            elif isinstance(job, _Switch):
+                self._prepare(job)
             elif isinstance(job, av.AudioFrame):
                 for sink in self._sinks:
                     sink.audio(job)
@@ -140,16 +159,48 @@ class UpscalingThread:
             self._on_error(error)
 
     def _upscaler(self, rung_index: int) -> Upscaler:
-        upscaler = self._upscalers.get(rung_index)
+        """That of a rung that is to play now: it is kept, and that of the rung before."""
+        upscaler = self._upscalers.pop(rung_index, None)
         if upscaler is None:
             upscaler = Upscaler(self._manifest, rung_index, self._threads)
-            self._upscalers = {rung_index: upscaler}
             self._meter.isa = upscaler.engine.isa
+        self._upscalers[rung_index] = upscaler
+        while len(self._upscalers) > _KEPT:
+            del self._upscalers[next(iter(self._upscalers))]
         return upscaler
+
+    def _size_of(self, rung: int) -> tuple[int, int]:
+        return self._manifest.rungs[rung].width, self._manifest.rungs[rung].height
+
+    def _rung_of(self, size: tuple[int, int]) -> int | None:
+        """A rung that a frame of this size may be of, the one that plays if it may be."""
+        playing = next(reversed(self._upscalers), self._first_rung)
+        rungs = [playing, *range(len(self._manifest.rungs))]
+        return next((rung for rung in rungs if self._size_of(rung) == size), None)
+
+    def _share(self, asset: _Asset) -> None:
+        """Give an asset to the rungs that need it; one that none needs now lies in the cache."""
+        if not self._upscalers:
+            self._upscaler(self._first_rung)
+        for rung, upscaler in list(self._upscalers.items()):
+            if upscaler.needs(asset.sha256):
+                self._take(rung, asset.sha256, asset.data)
+
+    def _prepare(self, switch: _Switch) -> None:
+        playing = next(reversed(self._upscalers), self._first_rung)
+        self._fill(self._upscaler(switch.rung), switch.rung, switch.segment)
+        self._upscaler(playing)
+
+    def _fill(self, upscaler: Upscaler, rung: int, segment: int) -> None:
+        """Take what the cache holds of a segment."""
+        for sha256 in upscaler.missing(segment):
+            data = self._cache.get(sha256)
+            if data is not None:
+                self._take(rung, sha256, data)
 
     def _take(self, rung_index: int, sha256: str, data: bytes) -> None:
         try:
-            self._upscaler(rung_index).add_asset(sha256, data)
+            self._upscalers[rung_index].add_asset(sha256, data)
         except CrispcastError:
             # A refused plan is a missing plan: its patches are interpolated.
             self._meter.wrong_assets += 1
@@ -159,15 +210,23 @@ class UpscalingThread:
             self._waiting -= 1
             backlog = self._waiting
         self._meter.backlog = backlog
-        identified = job.identified if backlog <= self._max_backlog else None
-        rung = self._first_rung if identified is None else identified.rung
+        identified = job.identified
+        size = job.frame.width, job.frame.height
+        rung = self._rung_of(size) if identified is None else identified.rung
+        if rung is None or self._size_of(rung) != size:
+            # Of a rung that the manifest does not have, or not decoded whole: it counts as lost.
+            return
         upscaler = self._upscaler(rung)
         if identified is not None:
             self._enter_segment(upscaler, identified)
         started = time.perf_counter()
         number = None if identified is None else identified.frame
-        upscaled = upscaler.upscale(number, planes_of(job.frame))
+        networks = backlog <= self._max_backlog
+        networks = networks and (not self._paced or self.pace.may_run(started))
+        upscaled = upscaler.upscale(number, planes_of(job.frame), networks=networks)
         spent = (time.perf_counter() - started) * 1000
+        if upscaled.super_resolved:
+            self.pace.took(time.perf_counter(), spent)
         for sink in self._sinks:
             sink.video(job.position, upscaled.planes)
         self._meter.frames_lost += max(0, job.position - self._next_position)
@@ -181,10 +240,9 @@ class UpscalingThread:
         segment = self._manifest.segment_of(identified.frame)
         if self._segment == (identified.rung, segment):
             return
+        if identified.rung != self._segment[0]:
+            self.pace.other_plans()
         self._segment = (identified.rung, segment)
-        for sha256 in upscaler.missing(segment):
-            data = self._cache.get(sha256)
-            if data is not None:
-                self._take(identified.rung, sha256, data)
+        self._fill(upscaler, identified.rung, segment)
         self._meter.late_plans += len(upscaler.missing(segment))
         upscaler.forget_before(segment)

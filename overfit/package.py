@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client_sdk.contract.manifest import (
+    CHROMA_VERSION,
     PLAIN_VERSION,
     VERSION,
     Asset,
@@ -69,7 +70,8 @@ class SegmentParts:
 class RungParts:
     """One rung: its video file (MP4) with the facts of `overfit.video.write_rung`.
 
-    `chroma_tolerance`: where plates have chroma (docs/chroma.md).
+    `chroma_tolerance`: where plates have chroma (docs/chroma.md). Of a ladder, `quality` of each
+    segment and `compute`, multiply-adds a frame.
     """
 
     name: str
@@ -83,6 +85,8 @@ class RungParts:
     bytes: int
     segments: tuple[SegmentParts, ...]
     chroma_tolerance: int | None = None
+    quality: tuple[SegmentQuality, ...] | None = None
+    compute: int | None = None
 
 
 @dataclass(frozen=True)
@@ -235,8 +239,9 @@ def _write(folder: Path, parts: PackageParts) -> Manifest:
     assets: dict[str, Asset] = {}
     rungs = tuple(_write_rung(folder, rung, assets) for rung in parts.rungs)
     coloured = any(rung.chroma_tolerance is not None for rung in rungs)
+    plain = CHROMA_VERSION if coloured else PLAIN_VERSION
     manifest = Manifest(
-        version=VERSION if coloured else PLAIN_VERSION,
+        version=plain if all(rung.compute is None for rung in rungs) else VERSION,
         id=package_id(parts.source.sha256, dict(parts.config)),
         name=parts.name,
         source=parts.source,
@@ -297,6 +302,8 @@ def _write_rung(folder: Path, rung: RungParts, assets: dict[str, Asset]) -> Rung
             "plates": list(plates),
             "chroma_tolerance": rung.chroma_tolerance,
             "segments": segments,
+            "quality": rung.quality,
+            "compute": rung.compute,
         }
     )
 

@@ -3,22 +3,28 @@
 Sends only what the viewer asked for, 16 KiB at a time, the asset that its video needs first at
 the front. Pauses above `high_water` buffered bytes and goes on below `low_water`
 (`bufferedAmountLowThreshold` of the W3C's WebRTC 1.0, section 6.2).
+
+Pictures can wait and video cannot: where a queue stands in the network, `pace` slows them down.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
 from client_sdk.contract import Package
-from client_sdk.contract.asset_frames import frames_of
+from client_sdk.contract.asset_frames import decode_frame, frames_of, sliced
 from client_sdk.contract.control import Want
 from kernels.errors import PackageError
 from server.logs import ViewerLog
 
 log = logging.getLogger("crispcast.server")
+
+_PICTURES = ("plate", "chroma")
+_PIECE = 2048  # bytes of a message while the pace is set: less than a queue notices
 
 
 class Channel(Protocol):
@@ -61,6 +67,11 @@ class Delivery:
         self._uses = [_uses(package, index) for index in range(len(package.manifest.rungs))]
         self._wanted: dict[str, int] = {}
         self._sending: tuple[str, Iterator[bytes]] | None = None
+        self._rate: float | None = None  # bytes a second, None: as fast as it goes
+        self._due = 0.0  # loop time at which the next message may go
+        self._timer: asyncio.TimerHandle | None = None
+        self._pieces: Iterator[bytes] = iter(())  # of the message under way
+        self._reached = 0  # of the asset under way, while the pace is set
         self.sent_bytes = 0
         channel.bufferedAmountLowThreshold = low_water
         channel.on("bufferedamountlow", self.pump)
@@ -84,27 +95,95 @@ class Delivery:
                 continue
             if self._sending is not None and self._sending[0] == wanted.sha256:
                 self._sending = None  # it starts again, from where the viewer says
+                self._pieces = iter(())
             self._wanted[wanted.sha256] = wanted.offset
         self.pump()
 
     def pump(self) -> None:
-        """Send until the channel is full or nothing is wanted."""
+        """Send until the channel is full, the pace is reached, or nothing is wanted."""
         channel = self._channel
         while channel.readyState == "open" and channel.bufferedAmount < self._high_water:
-            if self._sending is None and not self._start_next():
+            if self._must_wait() and not self._start_small():
                 return
+            message = self._next_message()
+            if message is None:
+                return
+            channel.send(message)
+            self.sent_bytes += len(message)
+            if self._rate is not None and self._sending is not None and self._paced(*self._sending):
+                self._due += len(message) / self._rate
+
+    def pace(self, rate: float | None) -> None:
+        """Send no more than `rate` bytes a second of pictures from now on; None: no such bound.
+
+        Plans and maps are small, and do not wait for pictures.
+        """
+        self._rate = rate
+        if rate is not None:
+            self._due = max(self._due, asyncio.get_running_loop().time())
+        self.pump()
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        self._wanted.clear()
+        self._sending = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _paced(self, sha256: str, _: object = None) -> bool:
+        place = self._package.places.get(sha256)  # the manifest has none
+        return place is not None and place.kind in _PICTURES
+
+    def _must_wait(self) -> bool:
+        """Whether the pace says so; `pump` is then called when it is over."""
+        if self._rate is None or (self._sending is not None and not self._paced(*self._sending)):
+            return False
+        loop = asyncio.get_running_loop()
+        self._due = max(self._due, loop.time() - _PIECE / self._rate)
+        if self._due <= loop.time():
+            return False
+        if self._timer is None:
+            self._timer = loop.call_at(self._due, self._go_on)
+        return True
+
+    def _go_on(self) -> None:
+        self._timer = None
+        self.pump()
+
+    def _start_small(self) -> bool:
+        """Begin with something that need not wait, before the picture under way, if any is."""
+        small = [sha256 for sha256 in self._wanted if not self._paced(sha256)]
+        if not small:
+            return False
+        if self._sending is not None:
+            self._wanted[self._sending[0]] = self._reached
+            self._sending, self._pieces = None, iter(())
+        return self._start_next(small)
+
+    def _next_message(self) -> bytes | None:
+        """What goes out next; None where nothing is wanted."""
+        piece = next(self._pieces, None)
+        while piece is None:
+            if self._sending is None and not self._start_next(self._wanted):
+                return None
             assert self._sending is not None
             message = next(self._sending[1], None)
             if message is None:
                 self._sending = None
                 continue
-            channel.send(message)
-            self.sent_bytes += len(message)
+            if self._rate is None or not self._paced(*self._sending):
+                return message
+            self._pieces = sliced(message, _PIECE)
+            piece = next(self._pieces)
+        frame = decode_frame(piece)
+        self._reached = frame.offset + len(frame.data)
+        return piece
 
-    def _start_next(self) -> bool:
+    def _start_next(self, among: Collection[str]) -> bool:
+        """Begin with what plays first; False where nothing of it can be read."""
         rung, segment = self._position()
-        while self._wanted:
-            sha256 = min(self._wanted, key=lambda wanted: self._deadline(wanted, rung, segment))
+        while left := self._wanted.keys() & set(among):
+            sha256 = min(left, key=lambda wanted: self._deadline(wanted, rung, segment))
             offset = self._wanted.pop(sha256)
             try:
                 data = self._package.asset(sha256)

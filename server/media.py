@@ -170,10 +170,23 @@ class VideoTrack(MediaStreamTrack):
         self._on_idr, self._on_end, self._on_fault = on_idr, on_end, on_fault
         self.rung = 0
         self.wanted_rung = 0
-        self.sent = 0
+        self._switch_at = 0  # frame before which the rung stays
+        self.sent = self.sent_bytes = 0
         self._epoch = 0
         self._stamp_to = 0
         self._sent_idr: tuple[int, int] | None = None
+
+    def switch(self, rung: int, lead: float = 0.0) -> int:
+        """Change to a rung at the first segment that starts `lead` seconds from now or later.
+
+        The frame at which that is; beyond the last segment there is no change.
+        """
+        manifest = self._manifest
+        self.wanted_rung = rung
+        soonest = self._playhead.frame + lead * float(manifest.source.rate)
+        starts = (segment.start for segment in manifest.segments)
+        self._switch_at = next((n for n in starts if n >= soonest), manifest.source.frames)
+        return min(self._switch_at, manifest.source.frames - 1)
 
     async def recv(self) -> AvPacket:
         if self._sent_idr is not None:
@@ -205,6 +218,7 @@ class VideoTrack(MediaStreamTrack):
 
     def _enter_epoch(self) -> None:
         first = self._epoch == 0
+        self._switch_at = 0  # after a jump any segment will do
         self._epoch = self._playhead.epoch
         number = min(self._playhead.frame, self._manifest.source.frames - 1)
         if not first:
@@ -213,12 +227,14 @@ class VideoTrack(MediaStreamTrack):
     def _send(self, number: int) -> AvPacket:
         starts = self._manifest.segments[self._manifest.segment_of(number)].start == number
         if starts:
-            self.rung = self.wanted_rung
+            if number >= self._switch_at:
+                self.rung = self.wanted_rung
             self._sent_idr = (self.rung, number)
         unit = self._media.rungs[self.rung].unit(number, number < self._stamp_to)
         packet = self._packet(unit)
         self._playhead.frame = number + 1
         self.sent += 1
+        self.sent_bytes += len(unit)
         return packet
 
     def _packet(self, unit: bytes) -> AvPacket:

@@ -86,6 +86,9 @@ class Metrics:
         self.frames_lost = Counter(
             "crispcast_frames_lost", "Frames that viewers say they lost.", registry=registry
         )
+        self.switches = Counter(
+            "crispcast_rung_switches", "Changes to another rung.", registry=registry
+        )
         self.requests = Counter(
             "crispcast_http_requests",
             "HTTP requests, by method, route and status.",

@@ -93,6 +93,10 @@ class RungVideo:
         """What SDP calls the codec."""
         return self._units.mime_type
 
+    def size(self, frame_number: int) -> int:
+        """Bytes of a frame as it lies in the file: about what is sent for it."""
+        return self._index[frame_number][1]
+
     def unit(self, frame_number: int, stamp: bool) -> bytes:
         """What is sent for a frame; a key frame can be joined at, and always has its identity.
 

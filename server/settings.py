@@ -137,15 +137,18 @@ class Settings(BaseModel):
     """How many seconds that body may take to come."""
     retry_after: Annotated[int, Field(ge=1, le=3600)] = 5
     """Seconds that a refused viewer is asked to wait."""
+    adaptive: bool = True
+    """Whether viewers get the rung that their network and machine can take; else only the one that
+    they choose."""
     start_delay: Seconds = 0.5
     """Seconds that media waits for a viewer that still fetches its first segment's plans."""
     connect_timeout: Seconds = 20.0
     """A viewer that is not connected after so many seconds is dropped."""
     leave_timeout: Seconds = 5.0
     """How many seconds after the end a viewer may stay to collect what was lost."""
-    high_water: Annotated[int, Field(ge=1 << 14, le=1 << 28)] = 1 << 20
+    high_water: Annotated[int, Field(ge=1 << 14, le=1 << 28)] = 64 << 10
     """Bytes buffered on a data channel at which delivery pauses."""
-    low_water: Annotated[int, Field(ge=1 << 10, le=1 << 28)] = 256 << 10
+    low_water: Annotated[int, Field(ge=1 << 10, le=1 << 28)] = 16 << 10
     """Bytes buffered on a data channel at which delivery goes on."""
     look_seconds: Seconds = 2.0
     """How often the folder is looked through for packages that came, went or changed, in seconds;

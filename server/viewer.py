@@ -30,17 +30,21 @@ from client_sdk.contract.control import (
     Resume,
     Seek,
     Stats,
+    Switch,
     Want,
     decode_client_message,
     encode_message,
+    knows_switches,
 )
 from kernels.errors import PackageError, StreamError
 from server.delivery import Delivery
+from server.feedback import Feedback
 from server.logs import ViewerLog
 from server.media import AudioTrack, PackageMedia, Playhead, VideoTrack
 from server.metrics import Metrics
 from server.rates import Bucket
 from server.settings import Settings
+from server.steering import Steering
 from server.trickle import MAX_CANDIDATES, Fragment
 
 Why: TypeAlias = Literal[
@@ -88,6 +92,9 @@ class Viewer:
         self._delivery: Delivery | None = None
         self._video: VideoTrack | None = None
         self._sender: RTCRtpSender | None = None
+        self._steering: Steering | None = None
+        self._feedback: Feedback | None = None
+        self._announces = False
         self._offers_channel = False
         self._playing: set[str] = set()
         self._ended: set[str] = set()
@@ -172,6 +179,14 @@ class Viewer:
             [codec for codec in capabilities if codec.mimeType in (self._mime_type, "video/rtx")]
         )
         self._video, self._sender = video, transceiver.sender
+        self._steering = Steering(
+            self.media,
+            video,
+            asyncio.get_running_loop().time,
+            self._announce,
+            adaptive=self._settings.adaptive,
+        )
+        self._feedback = Feedback(transceiver.sender, self._on_report)
         if audio and self.media.audio is not None:
             track = AudioTrack(
                 self.media,
@@ -194,6 +209,8 @@ class Viewer:
         self._closing = True
         for timer in self._timers:
             timer.cancel()
+        if self._delivery is not None:
+            self._delivery.close()
         try:
             if bye is not None:
                 self._send(bye)
@@ -288,6 +305,7 @@ class Viewer:
 
     def _obey(self, message: ClientMessage) -> None:
         if isinstance(message, Hello):
+            self._announces = knows_switches(message.version)
             self._greet()
         elif not self._greeted:
             raise StreamError("the first message must be hello")
@@ -311,6 +329,8 @@ class Viewer:
             self._metrics.told(
                 message.late_plans - told.late_plans, message.frames_lost - told.frames_lost
             )
+            if self._steering is not None:
+                self._steering.told(message)
             self._log.debug("%s", message)
 
     def _greet(self) -> None:
@@ -335,13 +355,23 @@ class Viewer:
         if self._playhead.epoch == 0:
             self._playhead.resume()
 
-    def _choose_rung(self, rung: int) -> None:
-        if rung >= len(self.media.rungs):
+    def _choose_rung(self, rung: int | None) -> None:
+        if rung is not None and rung >= len(self.media.rungs):
             raise StreamError(f"there is no rung {rung}")
-        if self.media.rungs[rung].mime_type != self._mime_type:
+        if rung is not None and self.media.rungs[rung].mime_type != self._mime_type:
             raise StreamError(f"rung {rung} has another codec than was agreed on")
-        assert self._video is not None
-        self._video.wanted_rung = rung
+        assert self._steering is not None
+        self._steering.choose(rung)
+
+    def _announce(self, rung: int, frame: int) -> None:
+        self._metrics.switches.inc()
+        self._log.debug("rung %d from frame %d on", rung, frame)
+        if self._announces:
+            self._send(Switch(rung=rung, frame=frame))
+
+    def _on_report(self) -> None:
+        if self._steering is not None and self._feedback is not None:
+            self._steering.heard(self._feedback, self._delivery)
 
     # -- media --------------------------------------------------------------------------------
 

@@ -57,6 +57,14 @@ def frames_of(sha256: str, data: bytes, offset: int = 0) -> Iterator[bytes]:
         yield encode_frame(AssetFrame(sha256, start, len(data), chunk))
 
 
+def sliced(message: bytes, most: int) -> Iterator[bytes]:
+    """The same as a message says, in several of at most `most` bytes of the asset each."""
+    frame = decode_frame(message)
+    for start in range(0, len(frame.data), most):
+        part = frame.data[start : start + most]
+        yield encode_frame(AssetFrame(frame.sha256, frame.offset + start, frame.total, part))
+
+
 class Assembler:
     """Puts frames of wanted assets together and hands out what is whole and true.
 

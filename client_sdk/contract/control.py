@@ -6,6 +6,7 @@ client ── hello ────────────────────
        ◄── asset frames ──────────────
        ── resume ────────────────────►             ready; the server waits 0.5 s at most
        ◄── anchor (at each IDR) ──────
+       ◄── switch (ahead of a rung) ──
        ◄── bye {reason: "end"} ───────
 """
 
@@ -32,7 +33,8 @@ EXTENSION_REL = "urn:crispcast:whep-ext:super-resolution"
 """Relation of the Link header that tells a client where the manifest is (WHEP draft, 4.9)."""
 
 PROTOCOL_MAJOR = 1
-PROTOCOL = "1.0"
+PROTOCOL = "1.1"
+"""1.0 has no `switch`, no `rung` null and no `interpolating`."""
 MAX_CONTROL_BYTES = 16_384
 MAX_WANTED = 128  # assets in one `want`; a longer list goes in several
 
@@ -104,14 +106,25 @@ class Seek(Frozen):
 
 
 class ChooseRung(Frozen):
-    """Client: change to this rung at the next segment."""
+    """Client: change to this rung at the next segment, and stay; null: as the server sees fit."""
 
     type: Literal["rung"] = "rung"
+    rung: Rung | None
+
+
+class Switch(Frozen):
+    """Server: from this frame on, the start of a segment, another rung plays."""
+
+    type: Literal["switch"] = "switch"
     rung: Rung
+    frame: FrameNumber
 
 
 class Stats(Frozen):
-    """Client: how it goes, now and then; all counted since the start."""
+    """Client: how it goes, now and then; counts are since the start.
+
+    `upscale_ms` is of frames with networks; `interpolating`: they were too slow, for now.
+    """
 
     type: Literal["stats"] = "stats"
     frames: Count = 0
@@ -121,6 +134,7 @@ class Stats(Frozen):
     plan_bytes: Count = 0
     upscale_ms: Milliseconds = 0.0
     fps: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 0.0
+    interpolating: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
 
 
 class Bye(Frozen):
@@ -133,8 +147,8 @@ class Bye(Frozen):
 
 
 ClientMessage = Hello | Want | Pause | Resume | Seek | ChooseRung | Stats | Bye
-ServerMessage = ManifestHead | Anchor | Bye
-Message = ClientMessage | ManifestHead | Anchor
+ServerMessage = ManifestHead | Anchor | Switch | Bye
+Message = ClientMessage | ManifestHead | Anchor | Switch
 
 M = TypeVar("M", ClientMessage, ServerMessage)
 
@@ -144,6 +158,11 @@ _CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(
 _SERVER: TypeAdapter[ServerMessage] = TypeAdapter(
     Annotated[ServerMessage, Field(discriminator="type")]
 )
+
+
+def knows_switches(version: str) -> bool:
+    """Whether who speaks this version of the protocol (1.x) knows what 1.1 added."""
+    return int(version.split(".")[1]) >= 1
 
 
 def encode_message(message: Message) -> str:

@@ -21,9 +21,10 @@ from kernels.errors import PackageError
 
 FORMAT = "crispcast"
 MAJOR = 1
-VERSION = "1.3"
+VERSION = "1.4"
+CHROMA_VERSION = "1.3"
 PLAIN_VERSION = "1.2"
-"""Of manifests without chroma plates: written as before, for older programs to read."""
+"""Of manifests of one rung, with chroma plates and without: as before, for older programs."""
 
 MAX_MANIFEST_BYTES = 32 << 20
 MAX_SIDE = 16_384  # samples
@@ -57,6 +58,7 @@ FileBytes = Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
 ColourCode = Annotated[int, Field(ge=0, le=255)]  # ITU-T H.273
 Tolerance = Annotated[int, Field(ge=1, le=MAX_TOLERANCE)]
 Decibels = Annotated[float, Field(ge=0, le=200, allow_inf_nan=False)]
+MultiplyAdds = Annotated[int, Field(ge=0, le=1 << 53)]
 
 
 def _is_none(value: object) -> bool:
@@ -158,11 +160,20 @@ class RungSegment(Frozen):
 Pieces = Annotated[tuple[PlatePiece, ...], Field(min_length=1, max_length=MAX_PIECES)]
 
 
+class SegmentQuality(Frozen):
+    """PSNR of the luma of a segment in dB, super-resolved and by bicubic interpolation."""
+
+    psnr_y: Decibels
+    psnr_y_bicubic: Decibels
+
+
 class Rung(Frozen):
     """One low-resolution encode of the ladder; width and height in luma samples of the LR.
 
     `plates`: each in pieces, the most useful first; where none lies, the plate is absent.
     `chroma_tolerance`: how far the LR may be from plates' chroma, where any has some.
+    In a ladder, `quality` is of each segment, and `compute` the multiply-adds that a frame of its
+    dearest segment takes.
     """
 
     name: RungName
@@ -178,6 +189,8 @@ class Rung(Frozen):
     plates: Annotated[tuple[Pieces, ...], Field(max_length=MAX_SEGMENTS)] = ()
     chroma_tolerance: Annotated[Tolerance | None, Field(exclude_if=_is_none)] = None
     segments: Annotated[tuple[RungSegment, ...], Field(min_length=1, max_length=MAX_SEGMENTS)]
+    quality: Annotated[tuple[SegmentQuality, ...] | None, Field(exclude_if=_is_none)] = None
+    compute: Annotated[MultiplyAdds | None, Field(exclude_if=_is_none)] = None
 
     def pieces_of(self, segment_index: int) -> tuple[PlatePiece, ...]:
         """The pieces of a segment's plate."""
@@ -210,13 +223,6 @@ class Audio(Frozen):
     bytes: FileBytes
     sample_rate: Literal[48000] = 48000
     channels: Annotated[int, Field(ge=1, le=2)]
-
-
-class SegmentQuality(Frozen):
-    """PSNR of the luma of a segment in dB, super-resolved and by bicubic interpolation."""
-
-    psnr_y: Decibels
-    psnr_y_bicubic: Decibels
 
 
 class Manifest(Frozen):
@@ -270,6 +276,8 @@ class Manifest(Frozen):
             raise ValueError(
                 f"rung {rung.name} has {len(rung.segments)} segments, not {len(self.segments)}"
             )
+        if rung.quality is not None and len(rung.quality) != len(self.segments):
+            raise ValueError(f"rung {rung.name} has {len(rung.quality)} quality entries")
         self._check_plates(rung)
         for index, segment in enumerate(rung.segments):
             for sha256 in segment.experts:
@@ -355,6 +363,27 @@ class Manifest(Frozen):
                 size = records[sha256] if sha256 in records else self.assets[sha256].bytes
                 sizes.setdefault(sha256, size)
         return sizes
+
+    def bitrate(self, rung_index: int) -> float:
+        """Bits a second of all that a viewer of a rung gets, spread over the video."""
+        beside = sum(self.size_of(rung_index).values())
+        return self.media_bitrate(rung_index) + self._per_second(beside)
+
+    def media_bitrate(self, rung_index: int) -> float:
+        """Bits a second of video and sound, which come as they are played and cannot wait."""
+        sound = 0 if self.audio is None else self.audio.bytes
+        return self._per_second(self.rungs[rung_index].bytes + sound)
+
+    def _per_second(self, count: int) -> float:
+        return float(8 * count * self.source.rate / self.source.frames)
+
+    def quality_of(self, rung_index: int) -> float | None:
+        """PSNR-Y in dB that a rung shows, the mean of its frames; None where nobody said."""
+        told = self.rungs[rung_index].quality
+        if told is None:
+            return None
+        segments = zip(self.segments, told, strict=True)
+        return sum(s.frames * q.psnr_y for s, q in segments) / self.source.frames
 
     def to_bytes(self) -> bytes:
         """Compact UTF-8 JSON, the bytes of `manifest.json`."""

@@ -1,6 +1,7 @@
 """The settings of an encode: the one home of their defaults, and what each preset means."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ from overfit.video.rung_config import DEFAULT_CRF, Codec, Effort
 from server.encoding.graph import hash_file
 
 MAX_CHUNKS = 16
+MAX_LADDER = 8
 BASE_STEPS = 500
 """With more steps an expert ends better from random weights, which keep no base's taps."""
 BASE_SECONDS = 15.0
@@ -111,9 +113,10 @@ class EncodeConfig:
     (b/s) sets the size of the rung. Or a target is set,
     `target_kbps` for all that a viewer downloads but audio, or `target_psnr` (of the luma, in dB):
     then a survey chooses the rate, the plates' quality, the networks' size and, where `scale` is
-    None, the scale. Without a target a `scale` of None is 2. `plate_quality` is AVIF's, 1 to 100.
-    `max_compute` bounds the multiply-adds a frame of what a client must run: a number, or a name
-    of `DEVICES`. `sizes` is set by what was decided, and is the preset's otherwise.
+    None, the scale. `ladder` has a target in kb/s for each of several rungs, ascending, or is auto,
+    and then a survey chooses them too. Without a target a `scale` of None is 2. `plate_quality` is
+    AVIF's, 1 to 100. `max_compute` bounds the multiply-adds a frame of what a client must run: a
+    number, or a name of `DEVICES`. `sizes` is set by what was decided, else the preset's.
 
     `method` is a name of `METHODS`, and `chunks` what it cuts the video into, where it does;
     `network` is one of the networks that have a name (docs/methods.md), or `default`: a small one
@@ -156,6 +159,7 @@ class EncodeConfig:
     lr_bitrate: int | None = None
     target_kbps: float | None = None
     target_psnr: float | None = None
+    ladder: tuple[float, ...] | str | None = None
     plate_quality: int | None = None
     max_compute: str | float | None = None
     budget: float | None = None
@@ -191,13 +195,15 @@ class EncodeConfig:
             )
         if self.steps is not None and not 1 <= self.steps <= MAX_STEPS:
             raise CrispcastError(f"{self.steps} steps: choose 1 to {MAX_STEPS}")
-        rates = (self.lr_crf, self.lr_bitrate, self.target_kbps, self.target_psnr)
+        rates = (self.lr_crf, self.lr_bitrate, self.target_kbps, self.target_psnr, self.ladder)
         if sum(rate is not None for rate in rates) > 1:
             raise CrispcastError(
-                "choose one of the rung's CRF, the rung's bit rate, a target in kb/s or one in dB"
+                "choose one of the rung's CRF, the rung's bit rate, a target in kb/s, one in dB, "
+                "a ladder"
             )
         _within("target_kbps", self.target_kbps, 5, 1_000_000)
         _within("target_psnr", self.target_psnr, 10, 60)
+        self._check_ladder()
         _within("plate_quality", self.plate_quality, 1, 100)
         _within("density", self.density, 1e-3, 1)
         if self.budget is not None and not 0 < self.budget <= MAX_BUDGET:
@@ -222,6 +228,17 @@ class EncodeConfig:
         if not self.output.name.removesuffix(".crisp"):
             raise CrispcastError(f"{self.output} has no name; call the output NAME.crisp")
 
+    def _check_ladder(self) -> None:
+        ladder = self.ladder
+        if ladder is None or ladder == "auto":
+            return
+        if isinstance(ladder, str) or not 2 <= len(ladder) <= MAX_LADDER:
+            raise CrispcastError(f"ladder {ladder}: give 2 to {MAX_LADDER} rates in kb/s, or auto")
+        for rate in ladder:
+            _within("ladder", rate, 5, 1_000_000)
+        if any(low >= high for low, high in pairwise(ladder)):
+            raise CrispcastError(f"ladder {_listed(ladder)}: give the rates from the lowest up")
+
     @property
     def work(self) -> Preset:
         """What the preset's name means, with the steps and the sizes that were asked for."""
@@ -233,7 +250,7 @@ class EncodeConfig:
     @property
     def targeted(self) -> bool:
         """Whether a survey must choose the rate."""
-        return self.target_kbps is not None or self.target_psnr is not None
+        return any(t is not None for t in (self.target_kbps, self.target_psnr, self.ladder))
 
     @property
     def compute(self) -> float | None:
@@ -363,19 +380,6 @@ class EncodeConfig:
         fields = type(self).__dataclass_fields__
         found = {name: getattr(self, name) for name in names}
         return {name: value for name, value in found.items() if value != fields[name].default}
-
-
-def parse_bitrate(text: str) -> int:
-    """Bits a second from `250k`, `1.5M` or `250000`. Raises CrispcastError on anything else."""
-    factor = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
-    digits = text[:-1] if factor > 1 else text
-    try:
-        bitrate = round(float(digits) * factor)
-    except (ValueError, OverflowError):
-        bitrate = 0
-    if bitrate <= 0:
-        raise CrispcastError(f"bit rate {text!r} is not understood; write it as 250k or 1.5M")
-    return bitrate
 
 
 def _within(name: str, value: float | None, least: float, most: float) -> None:

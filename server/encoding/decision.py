@@ -5,6 +5,7 @@ source -> survey (a job, so found done the next time) -> choice -> the settings 
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,13 @@ _BYTES_PER_WEIGHT = {"luma": 0.73, "plate": 1.22}
 """Of a plan without and with a plate, for each weight that survives (docs/encoding.md)."""
 _BYTES_PER_VIEW = 5
 """Of motion, for each frame that has a view of a canvas (docs/canvas.md)."""
+_LEAST_STEP = 0.7
+"""dB that the highest rung of an automatic ladder gains, by the survey, over half of its rate."""
+_SHARING = 0.5
+"""dB that a rung may lose, by the survey, for having the plates of another: viewers who change
+between them need no others."""
+_RATE_STEPS = 24
+"""Rates that are looked at for a ladder: 10 kb/s to 29 Mb/s."""
 _SIZE_GAIN = 0.21
 """dB that twice the weights gain where there is no plate (measured, 7 to 63 thousand weights)."""
 
@@ -140,25 +148,25 @@ def expected(survey: Path) -> bytes:
     return surveyed([SurveyPoint(**point) for point in facts["points"]], facts["seconds"])
 
 
-def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
+def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> EncodeConfig:
     """The settings that meet the target of `config`, by what the survey job left in `survey`.
 
-    Raises CrispcastError where no surveyed combination meets it.
+    `quality`: of plates that another rung has already; they are taken where that costs no more than
+    `_SHARING`. Raises CrispcastError where no surveyed combination meets it.
     """
     from overfit.choice import choose_by_bytes, choose_by_psnr
     from overfit.survey_point import SurveyPoint
 
     facts: Mapping[str, Any] = read_json(survey / "survey.json")
     points = [SurveyPoint(**point) for point in facts["points"]]
-    plans = config.experts * plan_bytes(config.work, plate=any(point.quality for point in points))
-    # The manifest and the maps: a few hundred bytes a segment.
-    fixed = 3000 + 250 * facts["segments"] + plans
-    if config.rung_codec == "h264":
-        # MP4 tables, which x264's bit rate does not count, and the search for AV1's CRF does.
-        fixed += 16 * facts["frames"]
+    plans, fixed = _beside(config, facts)
     if config.target_kbps is not None:
         total = config.target_kbps * 125 * facts["seconds"]
         choice = choose_by_bytes(points, total - fixed, f"{config.target_kbps:g} kb/s")
+        shared = [point for point in points if point.quality == quality]
+        with suppress(CrispcastError):  # too few bytes for those
+            common = choose_by_bytes(shared, total - fixed, "sharing") if shared else choice
+            choice = common if common.psnr_y >= choice.psnr_y - _SHARING else choice
         video = choice.video_bytes + (plans if choice.scale == 1 else 0)
         bits = 8 * video / facts["seconds"]
         rate: dict[str, Any] = {"lr_bitrate": max(10_000, round(bits)), "lr_crf": None}
@@ -183,6 +191,50 @@ def decided(config: EncodeConfig, survey: Path) -> EncodeConfig:
     )
     total = choice.video_bytes + choice.plate_bytes + fixed
     return sized(settled, facts["samples"], Rate(total, choice.slope))
+
+
+def _beside(config: EncodeConfig, facts: Mapping[str, Any]) -> tuple[int, int]:
+    """Bytes of the plans, and of all that is neither video nor plates, the plans among it."""
+    plated = any(point["quality"] for point in facts["points"])
+    plans = config.experts * plan_bytes(config.work, plate=plated)
+    # The manifest and the maps: a few hundred bytes a segment.
+    fixed = 3000 + 250 * facts["segments"] + plans
+    if config.rung_codec == "h264":
+        # MP4 tables, which x264's bit rate does not count, and the search for AV1's CRF does.
+        fixed += 16 * facts["frames"]
+    return plans, fixed
+
+
+def auto_targets(config: EncodeConfig, survey: Path) -> tuple[float, ...]:
+    """The rates of a ladder in kb/s, each twice the one before: one to four.
+
+    The highest is the last that gains `_LEAST_STEP` over half of it. Raises CrispcastError where
+    the survey found nothing.
+    """
+    from overfit.choice import choose_by_bytes
+    from overfit.survey_point import SurveyPoint
+
+    facts: Mapping[str, Any] = read_json(survey / "survey.json")
+    points = [SurveyPoint(**point) for point in facts["points"]]
+    _, fixed = _beside(config, facts)
+    found: dict[int, float] = {}
+    for step in range(_RATE_STEPS):
+        try:
+            total = _rate(step) * 125 * facts["seconds"]
+            found[step] = choose_by_bytes(points, total - fixed, "a ladder").psnr_y
+        except CrispcastError:  # too few bytes for anything
+            continue
+    if not found:
+        choose_by_bytes(points, 0, "a ladder")
+    gains = {step: psnr - found[step - 2] for step, psnr in found.items() if step - 2 in found}
+    top = max((step for step, gain in gains.items() if gain >= _LEAST_STEP), default=min(found))
+    steps = [step for step in range(top - 6, top + 1, 2) if step in found]
+    return tuple(_rate(step) for step in steps)
+
+
+def _rate(step: int) -> float:
+    """kb/s; two steps are twice as much."""
+    return float(round(10 * 2 ** (step / 2)))
 
 
 def with_canvases(config: EncodeConfig, plates: Path, seconds: float) -> EncodeConfig:

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from server.encoding.pipeline import EncodeProgress
+from server.encoding.progress import EncodeProgress
 
 
 class _Psnr(ProgressColumn):

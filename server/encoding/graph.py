@@ -14,7 +14,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -150,3 +150,32 @@ def in_order(targets: list[Job]) -> list[Job]:
     for target in targets:
         visit(target)
     return list(ordered.values())
+
+
+def join_graphs(graphs: Mapping[str, Job]) -> dict[str, Job]:
+    """The last jobs of graphs, by label, that share what is equal in them, to be run as one.
+
+    A job whose function, settings and inputs are those of another's becomes one with it; where
+    different ones have one name, the later ones' have the label before it.
+    """
+    known: dict[str, Job] = {}
+    names: set[str] = set()
+
+    def visit(job: Job, label: str) -> tuple[str, Job]:
+        inputs: dict[str, Job | SourceFile] = {}
+        facts: dict[str, str] = {}
+        for name, wanted in job.inputs.items():
+            if isinstance(wanted, Job):
+                facts[name], inputs[name] = visit(wanted, label)
+            else:
+                facts[name], inputs[name] = wanted.sha256, wanted
+        key = hashlib.sha256(
+            canonical([job.function.name, job.config, sorted(facts.items())])
+        ).hexdigest()
+        if key not in known:
+            name = f"{label} {job.name}" if job.name in names else job.name
+            names.add(name)
+            known[key] = replace(job, name=name, inputs=inputs)
+        return key, known[key]
+
+    return {label: visit(job, label)[1] for label, job in graphs.items()}

@@ -128,13 +128,21 @@ def _card(package: Package) -> str:
 
 def _facts(package: Package) -> str:
     """Size, length and bit rates in one line."""
-    source, rung = package.manifest.source, package.manifest.rungs[0]
+    source, rungs = package.manifest.source, package.manifest.rungs
+    rung = rungs[0]
     seconds = float(source.frames / source.rate)
     minutes, rest = divmod(int(seconds), 60)
+    length = f"{minutes}:{rest:02}"
+    if len(rungs) > 1:
+        rates = sorted(package.manifest.bitrate(index) / 1000 for index in range(len(rungs)))
+        return (
+            f"{length} · {source.width}×{source.height}, {float(source.rate):.5g} fps · "
+            f"{len(rungs)} rungs, {rates[0]:.0f} to {rates[-1]:.0f} kb/s"
+        )
     video = rung.bytes * 8 / 1000 / seconds
     beside = sum(package.manifest.size_of(0).values()) * 8 / 1000 / seconds
     return (
-        f"{minutes}:{rest:02} · {rung.width}×{rung.height} → {source.width}×{source.height}, "
+        f"{length} · {rung.width}×{rung.height} → {source.width}×{source.height}, "
         f"{float(source.rate):.5g} fps · {video:.0f} kb/s video, "
         f"{beside:.0f} kb/s networks and plates"
     )

@@ -28,8 +28,13 @@ client_messages = st.one_of(
     st.just(control.Pause()),
     st.just(control.Resume()),
     st.builds(control.Seek, frame=frames),
-    st.builds(control.ChooseRung, rung=rungs),
-    st.builds(control.Stats, frames=st.integers(0, 1 << 50), fps=st.floats(0, 1000)),
+    st.builds(control.ChooseRung, rung=st.none() | rungs),
+    st.builds(
+        control.Stats,
+        frames=st.integers(0, 1 << 50),
+        fps=st.floats(0, 1000),
+        interpolating=st.booleans(),
+    ),
 )
 byes = st.builds(
     control.Bye,
@@ -46,6 +51,7 @@ server_messages = st.one_of(
         bytes=st.integers(1, 1 << 20),
     ),
     st.builds(control.Anchor, rtp_time=frames, rung=rungs, frame=frames),
+    st.builds(control.Switch, rung=rungs, frame=frames),
 )
 
 
@@ -95,6 +101,9 @@ def test_any_object_is_a_message_or_refused(tree: object) -> None:
         '{"type":"want","assets":[]}',
         '{"type":"want","assets":[{"sha256":"../../etc/passwd"}]}',
         '{"type":"stats","fps":1e999}',
+        '{"type":"rung"}',
+        '{"type":"rung","rung":16}',
+        '{"type":"switch","rung":0,"frame":0}',
         '{"type":"anchor","rtp_time":0,"rung":0,"frame":0}',
         "[" * 10_000,
         "\ud800",
@@ -114,6 +123,14 @@ def test_the_longest_want_fits() -> None:
     wanted = control.Wanted(sha256="f" * 64, offset=1 << 32)
     text = control.encode_message(control.Want(assets=(wanted,) * control.MAX_WANTED))
     assert len(text) <= control.MAX_CONTROL_BYTES
+
+
+def test_what_1_1_added_is_not_said_unasked() -> None:
+    # A server of 1.0 refuses fields that it does not know.
+    assert "interpolating" not in control.encode_message(control.Stats(frames=3))
+    assert "interpolating" in control.encode_message(control.Stats(interpolating=True))
+    known = [control.knows_switches(version) for version in ("1.0", "1.1", "1.12")]
+    assert known == [False, True, True]
 
 
 def test_another_major_version_is_named() -> None:

@@ -159,6 +159,9 @@ def _set(tree: dict[str, Any], path: str, value: Any) -> None:
         ("surprise", 1),
         ("source.audio", False),
         ("quality", []),
+        ("rungs.0.quality", []),
+        ("rungs.0.quality", [{"psnr_y": 30.0, "psnr_y_bicubic": 29.0}]),
+        ("rungs.0.compute", -1),
         ("format", "other"),
     ],
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from client_sdk.contract import Package, open_package
-from client_sdk.contract.asset_frames import AssetFrame, decode_frame
+from client_sdk.contract.asset_frames import Assembler, AssetFrame, decode_frame
 from client_sdk.contract.control import Want, Wanted
 from server.delivery import Delivery
 from tests.client_sdk.tiny import add_chroma
@@ -126,3 +129,37 @@ def test_a_closed_channel_is_left_alone(tiny: Package) -> None:
     channel.readyState = "closed"
     delivery.want(want(*tiny.manifest.size_of(0)))
     assert channel.sent == []
+
+
+def test_a_pace_is_kept_by_pictures_and_passed_by_what_is_small(
+    tiny: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.delivery._PIECE", 128)  # the plate is small too
+    sizes = tiny.manifest.size_of(0)
+    (plate,) = (sha256 for sha256 in sizes if tiny.places[sha256].kind == "plate")
+
+    async def run() -> tuple[PretendChannel, Delivery, float]:
+        loop = asyncio.get_running_loop()
+        channel, delivery = start(tiny)
+        delivery.pace(sizes[plate] / 2)  # two seconds
+        begun = loop.time()
+        delivery.want(want(plate))
+        assert delivery.sent_bytes < sizes[plate] / 2
+        delivery.want(want(*(sizes.keys() - {plate})))  # while the plate is under way
+        assert {frame.sha256 for frame in channel.sent} == sizes.keys()
+        while sum(len(f.data) for f in channel.sent if f.sha256 == plate) < sizes[plate] / 2:
+            await asyncio.sleep(0.01)
+        spent = loop.time() - begun
+        delivery.pace(None)
+        return channel, delivery, spent
+
+    channel, delivery, spent = asyncio.run(run())
+    assert delivery.idle
+    assert spent > 0.3
+    first = next(frame for frame in channel.sent if frame.sha256 == plate)
+    assert len(first.data) == 128
+    assembler = Assembler()
+    for sha256, size in sizes.items():
+        assembler.expect(sha256, size)
+    whole = [frame.sha256 for frame in channel.sent if assembler.add(frame) is not None]
+    assert sorted(whole) == sorted(sizes)

@@ -21,6 +21,8 @@ from benchmarks.page import chromium
 from client_sdk.contract import MANIFEST_FILE, Package, open_package, parse_manifest
 from client_sdk.picture import fill, planes_of
 from client_sdk.upscaler import Planes, Upscaler
+from server.feedback import Feedback
+from tests.client_sdk.ladder import write_ladder
 from tests.client_sdk.test_canvas import CANVAS, MOTION, PLATED, tree_of
 from tests.client_sdk.tiny import (
     HEIGHT,
@@ -316,7 +318,7 @@ def test_the_quality_menu_changes_the_rung(tmp_path: Path) -> None:
     async def scenario(page: Page, url: str) -> None:
         await watching(page, url)
         menu = page.get_by_role("combobox", name="Quality")
-        assert await menu.inner_text() == "lr (96×62)\nother (96×62)"
+        assert await menu.inner_text() == "Auto\nlr (96×62)\nother (96×62)"
         await menu.select_option("1")
         await until(page, "player.figures.rung === 'other'")
         frames = await page.evaluate(CAPTURE, 6)
@@ -329,6 +331,72 @@ def test_the_quality_menu_changes_the_rung(tmp_path: Path) -> None:
     two = (rung, rung.model_copy(update={"name": "other"}))
     (path / MANIFEST_FILE).write_bytes(manifest.model_copy(update={"rungs": two}).to_bytes())
     play(path, scenario)
+
+
+def test_it_follows_the_server_to_another_rung_and_a_choice_overrides_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reports say that a third of the packets are lost, once the first second is over."""
+    path = write_ladder(tmp_path, segments=SEGMENTS * 12)
+    heard: list[Feedback] = []
+    take = Feedback._take_report
+
+    def lossy(self: Feedback, report: Any) -> None:
+        take(self, report)
+        heard.append(self)
+        self.lost = 0.33
+
+    monkeypatch.setattr(Feedback, "_take_report", lossy)
+
+    async def scenario(page: Page, url: str) -> None:
+        await watching(page, url)
+        assert await ask(page, "player.figures.rung") == "lr"
+        await until(page, "player.figures.rung === 'small'")
+        frames = await page.evaluate(CAPTURE, 12)
+        assert all(frame["superResolved"] for frame in frames)
+        figures = await ask(page, "player.figures")
+        assert (figures["latePlans"], figures["refused"]) == (0, 0)
+        assert figures["planBytes"] <= sum(sizes.values())  # what rungs share came once
+        menu = page.get_by_role("combobox", name="Quality")
+        assert await menu.input_value() == "auto"
+        await menu.select_option("0")
+        await until(page, "player.figures.rung === 'lr'")
+        await menu.select_option("auto")
+        await until(page, "player.figures.rung === 'small'")
+
+    manifest = open_package(path).manifest
+    sizes = manifest.size_of(0) | manifest.size_of(1)
+    play(path, scenario)
+    # What a browser tells a sender that offers goog-remb and no transport-cc.
+    assert max(feedback._estimate[1] for feedback in heard if feedback._estimate) > 10_000
+    assert any(feedback.round_trip is not None for feedback in heard)
+
+
+def test_a_page_that_is_too_slow_rests_and_gets_the_rung_with_the_cheaper_plans(
+    tmp_path: Path,
+) -> None:
+    slow = """
+      const upscale = Upscaler.prototype.upscale;
+      Upscaler.prototype.upscale = function (frame, column = 0) {
+        const { width } = this.input;
+        const until = performance.now() + (width > 60 && column < width ? 60 : 0);
+        while (performance.now() < until);
+        return upscale.call(this, frame, column);
+      };"""
+
+    async def scenario(page: Page, url: str) -> None:
+        async def add(route: Any) -> None:
+            reply = await route.fetch()
+            await route.fulfill(response=reply, body=await reply.text() + slow)
+
+        await page.route("**/player/upscaler.js", add)
+        await watching(page, url)
+        await until(page, "player.figures.resting")
+        await until(page, "player.figures.rung === 'small' && !player.figures.resting")
+        frames = await page.evaluate(CAPTURE, 12)
+        assert all(frame["superResolved"] for frame in frames)
+
+    play(write_ladder(tmp_path, segments=SEGMENTS * 12), scenario)
 
 
 def test_another_site_embeds_it_with_three_lines(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import { CrispcastError } from '../core.js';
 import { MAX_MANIFEST_BYTES } from './manifest.js';
 
 export const LABEL = 'crispcast';
-export const VERSION = '1.0';
+export const VERSION = '1.1';
 export const MAX_WANTED = 128;
 const MAX_BYTES = 16384;
 const HEADER_BYTES = 41;
@@ -21,6 +21,7 @@ const RULES = {
     /^[0-9a-f]{64}$/.test(sha256) && whole(bytes, MAX_MANIFEST_BYTES, 1),
   anchor: ({ rtp_time: time, rung, frame }) =>
     whole(time, 0xffffffff) && whole(rung, 15) && whole(frame, 0xffffffff),
+  switch: ({ rung, frame }) => whole(rung, 15) && whole(frame, 0xffffffff),
   bye: ({ reason }) => ['end', 'error', 'shutdown'].includes(reason),
 }; // prettier-ignore
 

@@ -16,6 +16,7 @@ const ICONS = {
   figures: icon('M4 20V10h4v10zM10 20V4h4v16zM16 20v-7h4v7z'),
   full: icon('M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z'),
 };
+const AUTO = 'auto';
 const STEP = 5; // seconds that an arrow key goes
 
 const MARKUP = `<style>${STYLE}</style>
@@ -81,7 +82,9 @@ export class Controls {
     this.#on('full', 'click', () => this.#toggleFull());
     this.#on('volume', 'input', ({ target }) => this.#volume(Number(target.value)));
     this.#on('split', 'input', ({ target }) => (player.split = Number(target.value) / 100));
-    this.#on('rung', 'change', ({ target }) => player.chooseRung(Number(target.value)));
+    this.#on('rung', 'change', ({ target }) =>
+      player.chooseRung(target.value === AUTO ? null : Number(target.value)),
+    );
     this.#on('seek', 'input', ({ target }) => {
       this.#dragging = true; // it follows the thumb, not the play
       this.#time(Number(target.value), player.duration);
@@ -114,7 +117,7 @@ export class Controls {
   }
 
   /** What a manifest says: the length, where segments begin, the rungs, the shape. */
-  describe({ name, width, height, seconds, frames, segments, rungs }, rung) {
+  describe({ name, width, height, seconds, frames, segments, rungs }, rung, adaptive) {
     this.#find('.frame').style.setProperty('--shape', String(width / height));
     this.#find('canvas').setAttribute('aria-label', `Video: ${name}`);
     const seek = this.#input('seek');
@@ -130,9 +133,10 @@ export class Controls {
       .map((at, index) => ({ ...at, index }))
       .filter(({ codec }) => codec === rungs[rung].codec);
     menu.replaceChildren(
+      ...(adaptive ? [new Option('Auto', AUTO)] : []),
       ...choices.map((at) => new Option(`${at.name} (${at.width}×${at.height})`, String(at.index))),
     );
-    menu.value = String(rung);
+    menu.value = adaptive ? AUTO : String(rung);
     menu.hidden = choices.length < 2;
   }
 

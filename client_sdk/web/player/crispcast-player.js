@@ -80,7 +80,10 @@ export class CrispcastPlayer extends HTMLElement {
     });
   }
 
-  /** Changes to this rung of the manifest at the next segment. @param {number} rung */
+  /**
+   * Changes to this rung of the manifest at the next segment; null: as the server sees fit.
+   * @param {number | null} rung
+   */
   chooseRung(rung) {
     this.#session?.chooseRung(rung);
   }
@@ -171,6 +174,7 @@ export class CrispcastPlayer extends HTMLElement {
       planBytes: figures?.planBytes ?? 0,
       latePlans: figures?.latePlans ?? 0,
       refused: figures?.refused ?? 0,
+      resting: figures?.resting ?? false,
       rung: session?.manifest?.rungs[session.rung].name ?? '',
       buffer: session?.buffered ?? 0,
       engine: figures?.engine ?? '',
@@ -191,7 +195,7 @@ export class CrispcastPlayer extends HTMLElement {
       ['late plans', String(at.latePlans)],
       ['rung', at.rung],
       ['buffer', `${at.buffer.toFixed(1)} s`],
-      ['engine', at.plain ? 'none' : at.engine],
+      ['engine', at.plain ? 'none' : at.resting ? 'too slow, rests' : at.engine],
     ]);
   }
 
@@ -224,7 +228,7 @@ export class CrispcastPlayer extends HTMLElement {
   }
 
   #described(session) {
-    this.#controls.describe(session.manifest, session.rung);
+    this.#controls.describe(session.manifest, session.rung, session.adaptive);
     if (this.#comparing) session.split(this.#split);
   }
 

@@ -44,6 +44,7 @@ export class Fetcher {
   #manifest;
   #rung;
   #ask;
+  #found;
   #assembler = new Assembler();
   #tries = new Map();
   #there = new Set();
@@ -51,8 +52,11 @@ export class Fetcher {
   /**
    * @param {import('./manifest.js').Manifest} manifest @param {number} rung
    * @param {(message: object) => void} ask sends `want` messages
+   * @param {(sha256: string) => boolean | null} found takes an asset that another rung has fetched;
+   *   null: it is on its way for that one
    */
-  constructor(manifest, rung, ask) {
+  constructor(manifest, rung, ask, found = () => false) {
+    this.#found = found;
     this.#manifest = manifest;
     this.#rung = rung;
     this.#ask = ask;
@@ -60,7 +64,15 @@ export class Fetcher {
 
   /** The play has come to this segment. @param {number} segment */
   advance(segment) {
-    this.#want(this.#ahead(segment).filter((sha256) => !this.#tries.has(sha256)));
+    const untried = this.#ahead(segment).filter((sha256) => !this.#tries.has(sha256));
+    this.#want(
+      untried.filter((sha256) => {
+        const found = this.#found(sha256);
+        if (found) this.#tries.set(sha256, 1);
+        if (found) this.#there.add(sha256);
+        return found === false;
+      }),
+    );
   }
 
   expects(sha256) {

@@ -17,12 +17,21 @@ export class Figures {
   inFlight = 0;
   engine = '';
   plain = false;
+  /** Median milliseconds of frames with networks. */
+  networksMs = 0;
+  /** Whether networks were too slow, and frames are interpolated for a while. */
+  resting = false;
   #times = [];
   #spent = [];
   #last = null;
 
-  /** @param {{frame: number | null, superResolved: boolean, late: number, totalMs: number}} shown */
-  shown({ frame, superResolved, late, totalMs }) {
+  /**
+   * @param {{frame: number | null, superResolved: boolean, late: number, totalMs: number,
+   *   networksMs: number, resting: boolean}} shown
+   */
+  shown({ frame, superResolved, late, totalMs, networksMs, resting }) {
+    this.networksMs = networksMs;
+    this.resting = resting;
     this.frames += 1;
     this.superResolved += superResolved ? 1 : 0;
     this.latePlans += late;
@@ -49,15 +58,16 @@ export class Figures {
     return sorted[sorted.length >> 1] ?? 0;
   }
 
-  /** The fields of a `stats` message (docs/control.md). */
-  stats() {
+  /** The fields of a `stats` message (docs/control.md). @param {boolean} switches as of 1.1 */
+  stats(switches) {
     return {
+      ...(switches && this.resting ? { interpolating: true } : {}),
       frames: this.frames,
       frames_sr: this.superResolved,
       frames_lost: this.skipped,
       late_plans: this.latePlans,
       plan_bytes: this.planBytes,
-      upscale_ms: this.frameMs,
+      upscale_ms: this.networksMs,
       fps: this.fps,
     };
   }

@@ -64,6 +64,16 @@ export class Manifest {
     return [...new Set([...records, ...experts, ...pictures])];
   }
 
+  /** Hashes of what more than one rung needs. @returns {Set<string>} */
+  shared() {
+    const [seen, shared] = [new Set(), new Set()];
+    this.rungs.forEach(({ segments }, rung) => {
+      const own = new Set(segments.flatMap((_, segment) => this.assetsOf(rung, segment)));
+      for (const sha256 of own) (seen.has(sha256) ? shared : seen).add(sha256);
+    });
+    return shared;
+  }
+
   get seconds() {
     return (this.frames * this.fps[1]) / this.fps[0];
   }

@@ -49,6 +49,8 @@ export class Session extends EventTarget {
   #assembler = new Assembler();
   /** @type {Map<number, Fetcher>} */
   #fetchers = new Map();
+  /** Assets that several rungs need, which are sent once. @type {Map<string, Uint8Array | null>} */
+  #shared = new Map();
   #prepared = new Set();
   #resumed = false;
   #sought = -1; // frame of the anchor that is waited for after a seek
@@ -112,9 +114,15 @@ export class Session extends EventTarget {
     if (this.state !== 'paused') this.#enter('playing');
   }
 
-  /** Changes to this rung at the next segment. @param {number} rung */
+  /** Whether the server changes rungs by itself, and can be told to. */
+  get adaptive() {
+    return this.manifest !== null && Number(this.#head.version.split('.')[1]) >= 1;
+  }
+
+  /** Changes to this rung at the next segment; null: as the server sees fit. @param {number | null} rung */
   chooseRung(rung) {
-    if (!this.plain) this.#fetcher(rung).advance(this.manifest.segmentOf(this.frame));
+    if (rung === null && !this.adaptive) return;
+    if (rung !== null && !this.plain) this.#fetcher(rung).advance(this.manifest.segmentOf(this.frame));
     this.#send({ type: 'rung', rung });
   }
 
@@ -227,6 +235,10 @@ export class Session extends EventTarget {
       const { rtp_time: time, rung, frame } = message;
       this.#worker?.postMessage({ type: 'anchor', time, rung, frame });
       if (this.plain) this.frame = frame;
+    } else if (message.type === 'switch') {
+      const { rung, frame } = message;
+      if (!this.manifest?.rungs[rung] || this.plain) return;
+      this.#fetcher(rung).advance(this.manifest.segmentOf(frame));
     } else if (message.reason === 'end') {
       this.#timers.push(setTimeout(() => this.#enter('ended'), DRAIN));
     } else {
@@ -246,6 +258,7 @@ export class Session extends EventTarget {
     if (!takers.length) throw new CrispcastError(`asset ${piece.sha256.slice(0, 16)} was not asked for`);
     for (const [rung, fetcher] of takers) {
       const bytes = await fetcher.piece(piece);
+      if (bytes && this.#shared.has(piece.sha256)) this.#shared.set(piece.sha256, bytes);
       if (bytes) this.#worker.postMessage({ type: 'asset', rung, sha256: piece.sha256, bytes });
     }
   }
@@ -254,6 +267,7 @@ export class Session extends EventTarget {
     if (!manifest.rungs[this.#head.rung]) throw new CrispcastError('the manifest lacks the rung');
     this.manifest = manifest;
     this.rung = this.#head.rung;
+    this.#shared = new Map([...manifest.shared()].map((sha256) => [sha256, null]));
     this.#tell('manifest');
     if (this.plain) return this.#ready();
     const canvas = this.#options.canvas.transferControlToOffscreen();
@@ -269,8 +283,19 @@ export class Session extends EventTarget {
 
   #fetcher(rung) {
     if (!this.#fetchers.has(rung))
-      this.#fetchers.set(rung, new Fetcher(this.manifest, rung, (want) => this.#send(want)));
+      this.#fetchers.set(
+        rung,
+        new Fetcher(this.manifest, rung, (want) => this.#send(want), (sha256) => this.#find(rung, sha256)),
+      );
     return /** @type {Fetcher} */ (this.#fetchers.get(rung));
+  }
+
+  /** An asset that came for another rung; null: it is still to come for that one. */
+  #find(rung, sha256) {
+    const bytes = this.#shared.get(sha256);
+    if (bytes) this.#worker.postMessage({ type: 'asset', rung, sha256, bytes });
+    else if ([...this.#fetchers.values()].some((fetcher) => fetcher.expects(sha256))) return null;
+    return Boolean(bytes);
   }
 
   /** Start the media: what the first segment needs is there, or nothing is wanted. */
@@ -350,7 +375,7 @@ export class Session extends EventTarget {
   }
 
   #report() {
-    if (this.manifest) this.#send({ type: 'stats', ...this.figures.stats() });
+    if (this.manifest) this.#send({ type: 'stats', ...this.figures.stats(this.adaptive) });
   }
 
   #fail(why) {

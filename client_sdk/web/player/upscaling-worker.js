@@ -14,6 +14,7 @@ import { Runtime } from '../crispcast.js';
 import { sha256Of } from './channel.js';
 import { FrameClock } from './frame-clock.js';
 import { Manifest } from './manifest.js';
+import { Pace } from './pace.js';
 import { Screen, colourSpace, readPlanes } from './picture.js';
 import { Upscaler } from './upscaler.js';
 
@@ -33,6 +34,8 @@ class Show {
     this.rung = rung;
     this.bases = bases;
     this.clock = new FrameClock(this.manifest);
+    const [rate, per] = this.manifest.fps;
+    this.pace = new Pace((1000 * per) / rate);
     this.space = colourSpace(this.manifest.colour);
     this.screen = new Screen(canvas, this.manifest, this.space);
   }
@@ -100,9 +103,11 @@ class Show {
     const { width } = this.manifest.rungs[rung];
     upscaler.keepPrevious = this.#captures > 0;
     const number = known?.frame ?? null;
-    const shown = upscaler.upscale(number, Math.round(this.#split * width));
+    const networks = this.pace.mayRun(began);
+    const shown = upscaler.upscale(number, networks ? Math.round(this.#split * width) : width);
     const upscaled = performance.now();
     this.screen.draw(shown.picture, frame.timestamp);
+    if (shown.superResolved) this.pace.took(performance.now(), performance.now() - began);
     if (this.#captures > 0) this.#capture(upscaler.input, number, shown);
     return say({
       type: 'shown',
@@ -112,6 +117,8 @@ class Show {
       superResolved: shown.superResolved,
       late,
       upscaleMs: upscaled - began,
+      networksMs: this.pace.networksMs,
+      resting: this.pace.resting,
       totalMs: performance.now() - began,
     });
   }
@@ -120,6 +127,7 @@ class Show {
   #enter(upscaler, { frame, rung }) {
     const segment = this.manifest.segmentOf(frame);
     if (this.#segment === `${rung}/${segment}`) return 0;
+    if (!this.#segment.startsWith(`${rung}/`)) this.pace.otherPlans();
     this.#segment = `${rung}/${segment}`;
     this.rung = rung;
     say({ type: 'dropped', rung, assets: upscaler.forgetBefore(segment) });

@@ -12,6 +12,7 @@ const { decodeMotion } = await import(`${code}player/motion.js`);
 const { identityIn } = await import(`${code}player/identity.js`);
 const { Manifest } = await import(`${code}player/manifest.js`);
 const { FrameClock } = await import(`${code}player/frame-clock.js`);
+const { Pace } = await import(`${code}player/pace.js`);
 
 const readers = {
   map: (bytes, { width, height, experts }) => [...decodePatchMap(bytes, width, height, experts)],
@@ -21,6 +22,16 @@ const readers = {
   manifest: (bytes) => {
     const manifest = Manifest.parse(bytes);
     return manifest.rungs.map((_, rung) => manifest.segments.map((_, at) => manifest.assetsOf(rung, at)));
+  },
+  pace: (_, { frameMs, spent }) => {
+    const pace = new Pace(frameMs);
+    let now = 0;
+    return spent.map((each) => {
+      const runs = pace.mayRun(now);
+      if (runs) pace.took(now, each);
+      now += frameMs;
+      return [runs, pace.resting, pace.networksMs];
+    });
   },
   clock: (bytes, { anchors, times }) => {
     const clock = new FrameClock(Manifest.parse(bytes));

@@ -18,6 +18,7 @@ from client_sdk.contract.obu import TEMPORAL_DELIMITER, Obu, build_identity
 from client_sdk.contract.patch_map import decode_record
 from client_sdk.contract.sei import FrameIdentity, build_nal
 from client_sdk.frame_clock import FrameClock
+from client_sdk.pace import Pace
 from kernels.errors import PackageError
 from tests.client_sdk.tiny import write_tiny
 from tests.client_sdk.web.conftest import WEB
@@ -204,3 +205,21 @@ def test_frames_are_counted_alike(read: Read, tmp_path: Path) -> None:
     assert None in expected
     assert 30 in expected
     assert [answer["value"] for answer in read(cases)] == [expected, expected]
+
+
+def test_both_clients_rest_and_try_again_alike(read: Read) -> None:
+    # Too slow for a while, just so at the end. The time between frames is exact in binary.
+    spent = [20.0] * 40 + [70.0] * 200 + [31.0] * 400
+    pace = Pace(31.25)
+    answers = []
+    now = 0.0
+    for each in spent:
+        runs = pace.may_run(now)
+        if runs:
+            pace.took(now, each)
+        answers.append([runs, pace.resting, pace.networks_ms])
+        now += 0.03125
+    assert any(not runs for runs, _, _ in answers)
+    assert answers[-1][0]
+    given = read([{"kind": "pace", "frameMs": 31.25, "spent": spent}])[0]["value"]
+    assert [row[:2] for row in given] == [row[:2] for row in answers]

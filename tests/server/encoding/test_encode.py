@@ -13,7 +13,7 @@ from kernels.compiler import decode_plan
 from kernels.errors import CrispcastError
 from overfit.measurement import measure
 from server.encoding import EncodeConfig, encode
-from server.encoding.config import parse_bitrate
+from server.encoding.rates import parse_bitrate
 from tests.overfit.making import passed_by, texture, write_frames, write_video
 
 DOES_NOT_LEARN = {"probe", "segments", "audio", "truth", "rung", "low"}
