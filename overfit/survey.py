@@ -148,6 +148,7 @@ def survey(
     more = 0.0 if expert is None else EXPECTED
     points = []
     for crf, (low, size) in zip(crfs, rungs, strict=True):
+        plain = _quality(sample, low, {}, None, config.compared)
         for variant, quality in enumerate((0, *config.qualities) if plates else (0,)):
             used = {shot: made[variant - 1] for shot, made in plates.items()} if quality else {}
             points.append(
@@ -159,6 +160,7 @@ def survey(
                     round(size / share),
                     round(sum(p.size for p in used.values()) * info.frames / surveyed),
                     _quality(sample, low, used, expert, config.compared) + more,
+                    plain,
                 )
             )
     return tuple(points)

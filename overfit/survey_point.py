@@ -11,7 +11,8 @@ from overfit.video.rung_config import Codec
 class SurveyPoint:
     """One combination: bytes for the whole video, and what quality they would give.
 
-    quality: of the plates, or 0 without any. psnr_y: dB expected, mean over the frames compared.
+    quality: of the plates, or 0 without any. psnr_y: dB expected, mean over the frames compared;
+    `interpolated`: those without any network, measured on the same frames (0: not known).
     """
 
     codec: Codec
@@ -21,3 +22,4 @@ class SurveyPoint:
     video_bytes: int
     plate_bytes: int
     psnr_y: float
+    interpolated: float = 0.0

@@ -66,6 +66,11 @@ class Quality:
     psnr_y_bicubic: float
     psnr_y_lanczos: float
 
+    @property
+    def gain(self) -> float:
+        """dB over what clients show where there is no network."""
+        return self.psnr_y - self.psnr_y_bicubic
+
 
 def quality_of(trials: list[SegmentTrial], samples: int) -> Quality:
     """The quality of segments together; `samples` are the luma samples of a frame."""

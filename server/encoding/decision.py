@@ -29,7 +29,9 @@ between them need no others."""
 _RATE_STEPS = 24
 """Rates that are looked at for a ladder: 10 kb/s to 29 Mb/s."""
 _SIZE_GAIN = 0.21
-"""dB that twice the weights gain where there is no plate (measured, 7 to 63 thousand weights)."""
+"""dB that twice the weights gain where there is no plate (measured, 7 to 63 thousand weights) …"""
+_SIZE_SHARE = 0.15
+"""… and no more than this part of what networks gain at all: 1.4 dB there, 0.2 elsewhere."""
 
 
 def survey_job(config: EncodeConfig, source: SourceFile) -> Job:
@@ -162,19 +164,18 @@ def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> E
     plans, fixed = _beside(config, facts)
     if config.target_kbps is not None:
         total = config.target_kbps * 125 * facts["seconds"]
-        choice = choose_by_bytes(points, total - fixed, f"{config.target_kbps:g} kb/s")
+        choice = choose_by_bytes(points, total - fixed, f"{config.target_kbps:g} kb/s", plans)
         shared = [point for point in points if point.quality == quality]
         with suppress(CrispcastError):  # too few bytes for those
-            common = choose_by_bytes(shared, total - fixed, "sharing") if shared else choice
+            common = choose_by_bytes(shared, total - fixed, "sharing", plans) if shared else choice
             choice = common if common.psnr_y >= choice.psnr_y - _SHARING else choice
-        video = choice.video_bytes + (plans if choice.scale == 1 else 0)
-        bits = 8 * video / facts["seconds"]
+        bits = 8 * choice.video_bytes / facts["seconds"]
         rate: dict[str, Any] = {"lr_bitrate": max(10_000, round(bits)), "lr_crf": None}
     else:
         assert config.target_psnr is not None
-        choice = choose_by_psnr(points, config.target_psnr)
+        choice = choose_by_psnr(points, config.target_psnr, plans)
         rate = {"lr_crf": choice.crf, "lr_bitrate": None}
-    if choice.scale == 1:
+    if not choice.networks:
         config = replace(config, method="none", plates="off")
     surveyed_plates = any(point.quality for point in points)
     settled = replace(
@@ -189,16 +190,35 @@ def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> E
         budget=None if config.budget is None else (1 - SURVEY_SHARE) * config.budget,
         **rate,
     )
-    total = choice.video_bytes + choice.plate_bytes + fixed
-    return sized(settled, facts["samples"], Rate(total, choice.slope))
+    total = choice.video_bytes + choice.plate_bytes + fixed + plans
+    return sized(settled, facts["samples"], Rate(total, choice.slope, choice.gain))
+
+
+def without_networks(
+    config: EncodeConfig, survey: Path, video: int, beside: int, gain: float
+) -> EncodeConfig | None:
+    """`config` with a larger video and no networks, where that is better at the same bytes.
+
+    `video`: bytes of the rung that was made; `beside`: those of its plans and plates; `gain`: the
+    dB that they turned out to gain over interpolation. None where they pay.
+    """
+    from overfit.choice import worth_as_video
+    from overfit.survey_point import SurveyPoint
+
+    facts: Mapping[str, Any] = read_json(survey / "survey.json")
+    points = [SurveyPoint(**point) for point in facts["points"]]
+    if gain >= worth_as_video(points, config.scale or 2, video, beside):
+        return None
+    bits = round(8 * (video + beside) / facts["seconds"])
+    return replace(config, method="none", plates="off", lr_crf=None, lr_bitrate=bits)
 
 
 def _beside(config: EncodeConfig, facts: Mapping[str, Any]) -> tuple[int, int]:
-    """Bytes of the plans, and of all that is neither video nor plates, the plans among it."""
+    """Bytes of the plans, and of all else that is neither video nor plates."""
     plated = any(point["quality"] for point in facts["points"])
     plans = config.experts * plan_bytes(config.work, plate=plated)
     # The manifest and the maps: a few hundred bytes a segment.
-    fixed = 3000 + 250 * facts["segments"] + plans
+    fixed = 3000 + 250 * facts["segments"]
     if config.rung_codec == "h264":
         # MP4 tables, which x264's bit rate does not count, and the search for AV1's CRF does.
         fixed += 16 * facts["frames"]
@@ -216,16 +236,16 @@ def auto_targets(config: EncodeConfig, survey: Path) -> tuple[float, ...]:
 
     facts: Mapping[str, Any] = read_json(survey / "survey.json")
     points = [SurveyPoint(**point) for point in facts["points"]]
-    _, fixed = _beside(config, facts)
+    plans, fixed = _beside(config, facts)
     found: dict[int, float] = {}
     for step in range(_RATE_STEPS):
         try:
             total = _rate(step) * 125 * facts["seconds"]
-            found[step] = choose_by_bytes(points, total - fixed, "a ladder").psnr_y
+            found[step] = choose_by_bytes(points, total - fixed, "a ladder", plans).psnr_y
         except CrispcastError:  # too few bytes for anything
             continue
     if not found:
-        choose_by_bytes(points, 0, "a ladder")
+        choose_by_bytes(points, 0, "a ladder", plans)
     gains = {step: psnr - found[step - 2] for step, psnr in found.items() if step - 2 in found}
     top = max((step for step, gain in gains.items() if gain >= _LEAST_STEP), default=min(found))
     steps = [step for step in range(top - 6, top + 1, 2) if step in found]
@@ -273,10 +293,11 @@ def with_chroma(config: EncodeConfig, chroma: Path, seconds: float) -> EncodeCon
 
 @dataclass(frozen=True)
 class Rate:
-    """Bytes of the whole package, and the dB that twice as many would add."""
+    """Bytes of the whole package, the dB that twice as many would add, and those of networks."""
 
     total: float
     slope: float
+    gain: float
 
 
 def sized(config: EncodeConfig, samples: int, rate: Rate | None = None) -> EncodeConfig:
@@ -313,9 +334,11 @@ def sized(config: EncodeConfig, samples: int, rate: Rate | None = None) -> Encod
 
     def worth(one: tuple[float, tuple[int, int]]) -> float:
         """What it gains, less what its bytes would gain as video."""
+        if rate is None:
+            return one[0]
         plans = _BYTES_PER_WEIGHT["luma"] * one[0] * config.experts
-        lost = 0.0 if rate is None else rate.slope * math.log2(1 + plans / rate.total)
-        return _SIZE_GAIN * math.log2(one[0]) - lost
+        lost = rate.slope * math.log2(1 + plans / rate.total)
+        return min(_SIZE_GAIN, _SIZE_SHARE * rate.gain) * math.log2(one[0]) - lost
 
     _, (units, blocks) = max(runnable(work.units, 2), key=worth)
     plate_units = work.plate_units

@@ -9,20 +9,21 @@ to read them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from overfit.compute import multiply_adds
-from overfit.package import PackageParts
+from overfit.package import PackageParts, RungParts
 from overfit.video import padded_size, probe
 from server.encoding.config import METHODS, TRIALS_SHARE, EncodeConfig
 from server.encoding.decision import (
     auto_targets,
     decided,
-    expected,
     sized,
     survey_job,
     with_canvases,
     with_chroma,
+    without_networks,
 )
 from server.encoding.graph import Job, SourceFile, join_graphs
 from server.encoding.jobs import load_info, read_json
@@ -58,11 +59,35 @@ class PlannedRung:
 
 @dataclass(frozen=True)
 class Plan:
-    """The rungs from the smallest on, what a survey expected, and the jobs done to decide it."""
+    """The rungs from the smallest on, the survey that chose them, the jobs done to decide it."""
 
     rungs: tuple[PlannedRung, ...]
-    survey: bytes | None
+    survey: Path | None
     made: frozenset[str]
+
+    def mended(
+        self, made: Sequence[PackageParts], gains: Sequence[float], source: SourceFile
+    ) -> "Plan":
+        """The plan without networks in rungs where they turned out not to pay for their bytes.
+
+        `made` are the rungs, each as a package; `gains` dB over interpolation. A rung that nobody
+        surveyed has what was asked for.
+        """
+        if self.survey is None:
+            return self
+        rungs = []
+        for rung, parts, gain in zip(self.rungs, made, gains, strict=True):
+            plain = None
+            if rung.config.experts:
+                [own] = parts.rungs
+                beside = beside_video(own)
+                plain = without_networks(rung.config, self.survey, own.bytes, beside, gain)
+            rungs.append(
+                rung
+                if plain is None
+                else replace(rung, config=plain, graph=build_graph(plain, source))
+            )
+        return replace(self, rungs=tuple(rungs))
 
 
 @dataclass
@@ -140,7 +165,7 @@ def plan_rungs(config: EncodeConfig, source: SourceFile, run: Run) -> Plan:
     survey = run([survey_job(config, source)])[0]["survey"].folder
     if config.ladder is None:
         rungs = [planner.plan("", decided(config, survey), None)]
-        return Plan(tuple(rungs), expected(survey), frozenset(planner.made))
+        return Plan(tuple(rungs), survey, frozenset(planner.made))
     targets = auto_targets(config, survey) if isinstance(config.ladder, str) else config.ladder
     asked = [replace(config, ladder=None, target_kbps=target) for target in targets]
     first = [decided(each, survey) for each in asked]
@@ -159,7 +184,7 @@ def plan_rungs(config: EncodeConfig, source: SourceFile, run: Run) -> Plan:
         if each.method == "auto":
             each = replace(each, method=lead.config.method, chunks=lead.config.chunks)
         ladder.append(planner.plan(label, each, lead))
-    return Plan(tuple(ladder), expected(survey), frozenset(planner.made))
+    return Plan(tuple(ladder), survey, frozenset(planner.made))
 
 
 def _leading(settled: Sequence[EncodeConfig]) -> int:
@@ -193,6 +218,14 @@ def parts_of(rungs: Sequence[PlannedRung], made: Sequence[PackageParts]) -> Pack
             for each in parts.rungs
         ),
     )
+
+
+def beside_video(rung: RungParts) -> int:
+    """Bytes of the plans and plates of a rung, each counted once."""
+    found = {plan for segment in rung.segments for plan in segment.experts}
+    pieces = [piece for segment in rung.segments for piece in segment.plate]
+    found |= {piece.data for piece in pieces} | {piece.chroma or b"" for piece in pieces}
+    return sum(map(len, found))
 
 
 def _method_name(rungs: Sequence[PlannedRung]) -> str:

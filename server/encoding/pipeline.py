@@ -1,19 +1,27 @@
 """`encode`: builds the graphs of jobs for a configuration, runs them, writes the package."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kernels.errors import CrispcastError, VideoError
-from overfit.package import check_target, ledger, write_package
-from overfit.trial import quality_of
+from overfit.package import PackageParts, check_target, ledger, write_package
+from overfit.trial import Quality, quality_of
 from server.encoding.config import EncodeConfig
 from server.encoding.engine import LocalEngine
 from server.encoding.graph import Job, SourceFile, hash_file, in_order, join_graphs
 from server.encoding.progress import OnProgress, Tracker
 from server.encoding.result import EncodeResult, RungResult
 from server.encoding.store import Artefact, Store, default_store
+
+if TYPE_CHECKING:
+    from server.encoding.ladder import Plan, Run
+
+_UNPAID = "networks would not have paid for their bytes: there are none, and the video is larger"
 
 
 def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> EncodeResult:
@@ -30,8 +38,8 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
         raise VideoError(f"{config.source}: no such file; give the path of a video")
     check_target(config.output, config.force)
     # Torch comes in here: slow to load, so that what is refused above is refused at once.
-    from overfit.video import RungConfig
-    from server.encoding.assembly import assemble, load_trials
+    from overfit.video import RungConfig, probe
+    from server.encoding.decision import expected
     from server.encoding.experts import check_pruning
     from server.encoding.ladder import parts_of, plan_rungs
 
@@ -49,22 +57,16 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     try:
         source = SourceFile(config.source, hash_file(config.source))
         plan = plan_rungs(config, source, run)
-        # The rung that gives others its plates comes first, so that its jobs keep their names.
-        ordered = sorted(plan.rungs, key=lambda rung: not rung.leads)
-        joined = join_graphs({rung.label: rung.graph for rung in ordered})
-        artefacts, tracker = run(list(joined.values()))
-        made, trials = [], []
-        notes: dict[str, None] = {}
-        for rung in plan.rungs:
-            last = joined[rung.label]
-            folders = {
-                name: artefacts[job.name].folder if isinstance(job, Job) else job.path
-                for name, job in last.inputs.items()
-            }
-            trials.append(load_trials(artefacts[last.name].folder))
-            made.append(assemble(folders, rung.assembly, trials[-1]))
-            notes |= dict.fromkeys(_notes(folders))
-        parts = replace(parts_of(plan.rungs, made), survey=plan.survey)
+        info = probe(config.source)
+        made = _make(plan, run, info.width * info.height)
+        mended = plan.mended(made.parts, [quality.gain for quality in made.qualities], source)
+        if mended.rungs != plan.rungs:
+            again = _make(mended, run, info.width * info.height)
+            notes = (*made.notes, *again.notes, _UNPAID)
+            made = replace(again, notes=notes, reused=made.reused)
+        parts = parts_of(mended.rungs, made.parts)
+        if plan.survey is not None:
+            parts = replace(parts, survey=expected(plan.survey))
     except OSError as error:
         where = error.filename or store.root
         raise CrispcastError(
@@ -72,18 +74,53 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
             "with --store"
         ) from error
     manifest = write_package(config.output, parts, force=config.force)
-    samples = manifest.source.width * manifest.source.height
     return EncodeResult(
         package=config.output,
         manifest=manifest,
         rungs=tuple(
-            RungResult(rung.name, quality_of(tried, samples), ledger(manifest, index))
-            for index, (rung, tried) in enumerate(zip(manifest.rungs, trials, strict=True))
+            RungResult(rung.name, quality, ledger(manifest, index))
+            for index, (rung, quality) in enumerate(
+                zip(manifest.rungs, made.qualities, strict=True)
+            )
         ),
         seconds=time.monotonic() - begun,
-        reused=tuple(name for name in tracker.reused if name not in plan.made),
-        notes=tuple(notes),
+        reused=tuple(name for name in made.reused if name not in plan.made),
+        notes=tuple(dict.fromkeys(made.notes)),
     )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What became of a plan: each rung as a package, what it gains, what there is to say."""
+
+    parts: tuple[PackageParts, ...]
+    qualities: tuple[Quality, ...]
+    notes: tuple[str, ...]
+    reused: tuple[str, ...]
+
+
+def _make(plan: Plan, run: Run, samples: int) -> _Made:
+    """Run the jobs of all rungs; `samples` are those of an HR frame's luma."""
+    from server.encoding.assembly import assemble, load_trials
+
+    # The rung that gives others its plates comes first, so that its jobs keep their names.
+    ordered = sorted(plan.rungs, key=lambda rung: not rung.leads)
+    joined = join_graphs({rung.label: rung.graph for rung in ordered})
+    artefacts, tracker = run(list(joined.values()))
+    parts: list[PackageParts] = []
+    qualities: list[Quality] = []
+    notes: list[str] = []
+    for rung in plan.rungs:
+        last = joined[rung.label]
+        folders = {
+            name: artefacts[job.name].folder if isinstance(job, Job) else job.path
+            for name, job in last.inputs.items()
+        }
+        trials = load_trials(artefacts[last.name].folder)
+        parts.append(assemble(folders, rung.assembly, trials))
+        qualities.append(quality_of(trials, samples))
+        notes += _notes(folders)
+    return _Made(tuple(parts), tuple(qualities), tuple(notes), tuple(tracker.reused))
 
 
 def _notes(folders: Mapping[str, Path]) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from kernels.errors import CrispcastError
-from overfit.choice import Choice, choose_by_bytes, choose_by_psnr
+from overfit.choice import Choice, choose_by_bytes, choose_by_psnr, worth_as_video
 from overfit.survey_point import SurveyPoint
 
 
@@ -45,6 +46,26 @@ def test_a_plate_is_taken_where_it_gains_more_than_its_bytes(gain: float, qualit
     choice = choose_by_bytes(points, 200_000, "it")
     assert choice.quality == quality
     assert choice.video_bytes + choice.plate_bytes == pytest.approx(200_000, rel=1e-3)
+
+
+@pytest.mark.parametrize(("gain", "networks"), [(0.3, False), (0.6, True)])
+def test_networks_are_taken_where_they_gain_more_than_their_bytes(
+    gain: float, networks: bool
+) -> None:
+    # 10 % of the bytes are worth 0.44 dB of video.
+    points = [replace(point, interpolated=point.psnr_y - gain) for point in PLAIN]
+    choice = choose_by_bytes(points, 110_000, "it", plans=10_000)
+    assert choice.networks == networks
+    assert choice.video_bytes == pytest.approx(100_000 if networks else 110_000, rel=1e-3)
+    assert choice.gain == pytest.approx(gain if networks else 0, abs=0.01)
+    assert choose_by_psnr(points, choice.psnr_y, plans=10_000).networks == networks
+    assert worth_as_video(points, 2, 100_000, 10_000) == pytest.approx(0.41, abs=0.03)
+
+
+def test_nothing_is_known_of_interpolation_that_was_not_surveyed() -> None:
+    assert choose_by_bytes(PLAIN, 1e5, "it", plans=1e4).networks
+    assert worth_as_video(PLAIN, 2, 1e5, 1e4) == 0
+    assert worth_as_video(PLAIN, 4, 1e5, 1e4) == 0
 
 
 def test_low_rates_take_a_larger_scale() -> None:

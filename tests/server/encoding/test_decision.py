@@ -15,8 +15,15 @@ from overfit.rd_curves import read_survey
 from overfit.survey_point import SurveyPoint
 from server.encoding import EncodeConfig, encode
 from server.encoding.config import DEVICES
-from server.encoding.decision import decided, sized, weights, with_canvases, with_chroma
-from tests.overfit.making import texture, write_frames
+from server.encoding.decision import (
+    decided,
+    sized,
+    weights,
+    with_canvases,
+    with_chroma,
+    without_networks,
+)
+from tests.overfit.making import passed_by, texture, write_frames
 
 
 def config(**settings: Any) -> EncodeConfig:
@@ -94,6 +101,30 @@ def test_few_bytes_take_a_smaller_network(survey: Path) -> None:
     (survey / "survey.json").write_text(json.dumps(points))
     assert decided(config(target_kbps=11), survey).work.units < 16
     assert config().work.units == 16
+
+
+def test_networks_that_gain_little_are_small(survey: Path) -> None:
+    facts = json.loads((survey / "survey.json").read_text())
+    units = []
+    for gain in (2.0, 0.2):
+        for point in facts["points"]:
+            point["interpolated"] = point["psnr_y"] - gain
+        (survey / "survey.json").write_text(json.dumps(facts))
+        units.append(decided(config(target_kbps=150, plates="off"), survey).work.units)
+    assert units[0] == 16 > units[1]
+
+
+def test_networks_that_do_not_pay_give_their_bytes_to_the_video(survey: Path) -> None:
+    facts = json.loads((survey / "survey.json").read_text())
+    for point in facts["points"]:
+        point["interpolated"] = point["psnr_y"] - 1
+    (survey / "survey.json").write_text(json.dumps(facts))
+    settled = config(lr_bitrate=300_000, scale=2, codec="h264")
+    # 10 % more bytes are worth 0.27 dB.
+    assert without_networks(settled, survey, 375_000, 37_500, gain=0.4) is None
+    plain = without_networks(settled, survey, 375_000, 37_500, gain=0.2)
+    assert plain is not None
+    assert (plain.method, plain.plates, plain.lr_bitrate) == ("none", "off", 330_000)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +221,22 @@ def test_an_encode_keeps_to_its_target(tmp_path: Path, codec: Literal["av1", "h2
         expected = read_survey(result.package / "report" / "survey.json")
         assert [curve.name for curve in expected] == ["scale 1", "scale 2"]
     assert video[480.0] > 1.5 * video[200.0]
+
+
+def test_an_encode_whose_networks_turn_out_not_to_pay_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_frames(tmp_path / "a.mp4", passed_by(texture(1, 256, 192), 30))
+    settings: dict[str, Any] = {"preset": "fast", "steps": 150, "threads": 1, "scale": 2}
+    settings |= {"plates": "off", "target_kbps": 900, "store": tmp_path / "store"}
+    kept = encode(EncodeConfig(source, tmp_path / "a.crisp", **settings))
+    monkeypatch.setattr("overfit.choice.worth_as_video", lambda *_: 99.0)
+    result = encode(EncodeConfig(source, tmp_path / "b.crisp", **settings))
+    assert kept.sizes.plans > 0 == result.sizes.plans
+    assert result.sizes.video > kept.sizes.video
+    assert any("would not have paid" in note for note in result.notes)
+    assert not kept.notes
+    assert open_package(result.package).manifest.method.name == "none"
 
 
 def test_a_target_that_no_rate_meets_is_refused(small_video: Path, tmp_path: Path) -> None:
