@@ -49,9 +49,15 @@ class ModelPackage:
             self.blob = weights.read_bytes()
         self.ops_run: set[str] = set()
 
-    @property
-    def functions(self) -> list[str]:
-        return sorted(self.spec.mlProgram.functions)
+    def ops(self) -> set[str]:
+        """Kinds of all ops of all functions."""
+        program = self.spec.mlProgram
+        return {
+            operation.type
+            for function in program.functions.values()
+            for block in function.block_specializations.values()
+            for operation in block.operations
+        }
 
     def run(self, planes: dict[str, np.ndarray], function: str = "main") -> np.ndarray:
         """The output of a function for planes of codes [h, w]: f32 [scale·h, scale·w]."""
