@@ -78,9 +78,9 @@ class _Model:
     def build(self, facts: dict[str, str]) -> Any:
         plan, scale = self._plan, self._plan.scale
         for name in plan.inputs:
-            value = self._input(name)
+            value, read = self._input(name)
             self._exact.append(value)
-            self._read.append(value)
+            self._read.append(read)
         layers = zip(plan.table.layers, plan.numbers, plan.table.live, strict=True)
         last = len(plan.table.layers) - 1
         for index, (layer, numbers, live) in enumerate(layers):
@@ -106,7 +106,7 @@ class _Model:
         shapes = {n: [1, scale**2 if n == "plate" else 1, height, width] for n in plan.inputs}
         out = [1, 1, scale * height, scale * width]
         graph = helper.make_graph(
-            self._nodes,
+            self._used(),
             "crispcast",
             [helper.make_tensor_value_info(n, self.input_type, s) for n, s in shapes.items()],
             [helper.make_tensor_value_info("hr", TensorProto.FLOAT, out)],
@@ -120,6 +120,16 @@ class _Model:
         onnx.checker.check_model(model)
         return model
 
+    def _used(self) -> list[Any]:
+        """The nodes that `hr` depends on; constants that only others read are dropped."""
+        wanted, kept = {"hr"}, []
+        for node in reversed(self._nodes):
+            if node.output[0] in wanted:
+                wanted.update(node.input)
+                kept.append(node)
+        self._constants = {k: c for k, c in self._constants.items() if c.name in wanted}
+        return kept[::-1]
+
     def _node(self, op: str, *inputs: str, **attributes: Any) -> str:
         name = f"v{len(self._nodes)}"
         self._nodes.append(helper.make_node(op, list(inputs), [name], **attributes))
@@ -132,10 +142,14 @@ class _Model:
             self._constants[key] = numpy_helper.from_array(array, f"c{len(self._constants)}")
         return str(self._constants[key].name)
 
-    def _input(self, name: str) -> str:
-        """The values of an input plane, (code - 128)/128."""
+    def _input(self, name: str) -> tuple[str, str]:
+        """An input plane: its values (code - 128)/128, and what convolutions read."""
         steps = self._node("Sub", name, self._constant(np.float32(128)))
-        return self._node("Mul", steps, self._constant(np.float32(1 / 128)))
+        value = self._node("Mul", steps, self._constant(INPUT_CODES.unit))
+        if not self._plan.table.coded:
+            return value, value
+        self._unit[steps] = INPUT_CODES.unit
+        return value, steps
 
     def _layer(self, index: int, layer: LayerSpec, numbers: LayerNumbers, last: bool) -> None:
         source = self._joined([self._read[value] for value in layer.sources])
@@ -239,8 +253,9 @@ class _Int8(_Model):
         super().__init__(plan, size)
         self._bytes: dict[str, tuple[str, Codes]] = {}
 
-    def _input(self, name: str) -> str:
-        return self._known(name, INPUT_CODES)
+    def _input(self, name: str) -> tuple[str, str]:
+        value = self._known(name, INPUT_CODES)
+        return value, value
 
     def _stepped(self, value: str, codes: Codes) -> str:
         return self._coded(value, codes)

@@ -8,13 +8,15 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kernels.plan import PlanIR
 from kernels.reference import run_plan
 from mobile_export.coreml import PREFIX, write_coreml
 from mobile_export.coreml_program import Form, Target, model_of
 from mobile_export.folder import size_of
-from tests.kernels.plans import codes_everywhere, every_branch, plan_for, spec
+from tests.kernels.plans import codes_everywhere, every_branch, plan_for, spec, tables
 from tests.mobile_export.mil_interpreter import SENTINEL, ModelPackage
 from tests.mobile_export.real import (
     HEIGHT,
@@ -72,6 +74,20 @@ def test_every_op_of_plans_is_there(tmp_path, target: Target, image: bool) -> No
     else:
         assert match_db(found, codes(plan, planes)) >= 60
     assert {"conv", "prelu", "clip", "concat", "pad", "pixel_shuffle"} <= package.ops_run
+
+
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(tables(), st.sampled_from(Target), st.sampled_from([0.0, 0.1, 0.5]))
+def test_any_plan_becomes_a_model(tmp_path_factory, table, target: Target, density: float) -> None:
+    """Layers with no weight, with one, that nothing reads; sources named twice; any scale."""
+    plan = plan_for(table, seed=5, density=density)
+    planes = noise(plan, 11, 9)
+    path = tmp_path_factory.mktemp("any") / "a.mlpackage"
+    found = written(plan, path, Form(target, image=False), ((11, 9),)).run(planes)
+    # A rounded code that falls the other way is one step, and random weights may make much of it.
+    assert match_db(found, codes(plan, planes)) >= (40 if table.coded else 60)
 
 
 @pytest.mark.parametrize("target", Target)

@@ -6,10 +6,12 @@ import copy
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kernels.errors import CrispcastError
 from kernels.reference import run_plan, shuffle
-from tests.kernels.plans import codes_everywhere, every_branch, plan_for, spec
+from tests.kernels.plans import codes_everywhere, every_branch, plan_for, spec, tables
 from tests.mobile_export.real import (
     HEIGHT,
     WIDTH,
@@ -75,6 +77,22 @@ def test_every_op_of_plans_is_there_and_nnapi_takes_it(plan, tmp_path) -> None:
     assert problems(model) == []
     onnx.save(model, tmp_path / "a.onnx")
     assert usability(tmp_path / "a.onnx")
+
+
+@settings(max_examples=30, deadline=None)
+@given(tables(), st.sampled_from([0.0, 0.1, 0.5]))
+def test_any_plan_becomes_a_model_that_nnapi_takes(table, density: float) -> None:
+    plan = plan_for(table, seed=5, density=density)
+    planes = noise(plan, 11, 9)
+    model = onnx_model(plan, (11, 9), int8=False, facts={})
+    # A rounded code that falls the other way is one step, and random weights may make much of it.
+    wanted = codes(plan, planes)
+    assert match_db(run(model, plan, planes), wanted) >= (50 if table.coded else 100)
+    assert problems(model) == []
+    if table.coded:
+        bytewise = onnx_model(plan, (11, 9), int8=True, facts={})
+        assert problems(bytewise) == []
+        assert run(bytewise, plan, planes, int8=True).shape == wanted.shape
 
 
 def test_fp32_models_keep_their_weights_when_they_are_optimised() -> None:
