@@ -32,6 +32,7 @@ import typer
 from benchmarks.networks import SHAPES, network
 from client_sdk.contract import Package, open_package
 from client_sdk.contract.plate import compose, decode_plate
+from kernels.compiler import encode_plan
 from kernels.plan import PlanIR
 from kernels.reference import round_codes, run_plan_float
 from kernels.runtime import Engine, Plan, Plate
@@ -54,7 +55,6 @@ class Case:
 
     number: int
     expert: Expert
-    wire: bytes
     planes: dict[str, Plane]
     lr: tuple[Plane, Plane, Plane]
     truth: Plane
@@ -86,15 +86,16 @@ def cases(package: Package, source: Path, count: int) -> Iterator[Case]:
         index = manifest.segment_of(number)
         segment = rung.segments[index]
         if number in wanted and segment.experts:
-            first = number == manifest.segments[index].start or before is None
+            previous = y
+            if before is not None and number != manifest.segments[index].start:
+                previous = before
             plate = plate_of(package, index)
             if plate is None:
                 plate = np.full((rung.height * rung.scale, rung.width * rung.scale), 128, np.uint8)
-            given = {"luma": y, "previous": y if first else before, "plate": plate}
+            given = {"luma": y, "previous": previous, "plate": plate}
             expert = experts[segment.experts[0]]
             planes = {name: given[name] for name in expert.plan.inputs}
-            wire = package.asset(expert.sha256)
-            yield Case(number, expert, wire, planes, (y, u, v), np.array(truth.y))  # type: ignore[arg-type]
+            yield Case(number, expert, planes, (y, u, v), np.array(truth.y))
         before = y
 
 
@@ -109,9 +110,9 @@ def runtime_luma(case: Case, engine: Engine) -> Plane:
     scale, planes = case.expert.plan.scale, case.planes
     plate = Plate(planes["plate"], scale) if "plate" in planes else None
     previous = planes.get("previous")
-    return engine.upscale(case.lr, scale, previous=previous, plans=(Plan(case.wire),), plate=plate)[
-        0
-    ]
+    return engine.upscale(
+        case.lr, scale, previous=previous, plans=(Plan(encode_plan(case.expert.plan)),), plate=plate
+    )[0]
 
 
 def feeds(case: Case, int8: bool) -> dict[str, npt.NDArray[Any]]:

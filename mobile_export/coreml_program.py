@@ -42,7 +42,7 @@ from mobile_export.selection import Size
 
 Half = npt.NDArray[np.float16]
 _FEW = 16
-"""Weights of a layer below which they are plain: smaller constants stand in the program itself."""
+"""Weights of a layer below which they are plain: smaller ones stand in the program itself."""
 
 
 class Target(Enum):
@@ -218,7 +218,7 @@ class _Builder:
         pads = np.full(4, REACH, np.int32)
         padded = self._mb.pad(x=luma, pad=pads, mode="replicate", constant_val=np.float16(0))
         kernel = base_kernel(self._plan.scale).astype(np.float16)
-        return self._conv(padded, kernel, "valid")
+        return self._conv(padded, self._mb.const(val=kernel), "valid")
 
     def _layer(self, layer: LayerSpec, numbers: LayerNumbers) -> None:
         mb, codes = self._mb, layer.codes
@@ -231,7 +231,7 @@ class _Builder:
         )
         scales = scale_values()[numbers.scales] * (self._units[layer.sources[0]] / unit)
         bias = (numbers.bias.astype(np.float32) / unit).astype(np.float16)
-        sums = self._conv(source, self._weight(numbers.weights, scales), "same", bias)
+        sums = self._conv(source, self._weight(numbers, scales), "same", bias)
         if layer.residual is not None and not layer.residual_after:
             sums = mb.add(x=sums, y=self._residual(layer.residual, unit))
         # Codes without a sign end at 0 as ReLU does; only who adds the exact value sees more.
@@ -272,20 +272,21 @@ class _Builder:
             dilations=np.ones(2, np.int32),
             pad=np.zeros(4, np.int32),
             groups=np.int32(1),
-            **({} if bias is None else {"bias": bias}),
+            **({} if bias is None else {"bias": self._mb.const(val=bias)}),
         )
 
-    def _weight(self, whole: npt.NDArray[np.int8], scales: Float) -> Any:
-        """Weights `whole` i8 [cout, cin, k, k] times `scales` [cout] as a constant expression."""
+    def _weight(self, numbers: LayerNumbers, scales: Float) -> Any:
+        """A layer's integers times `scales` [cout] as a constant expression."""
+        whole = numbers.weights
         mb = self._mb
         dense = (whole * scales.reshape(-1, 1, 1, 1)).astype(np.float16)
         mask = whole != 0
-        # What Core ML writes beside its weights file has no sparse form.
-        if not self._form.sparse or mask.sum() < _FEW:
-            return dense
+        pruned = not numbers.taps.all()
+        if not self._form.sparse or (mask.sum() if pruned else mask.size) < _FEW:
+            return mb.const(val=dense)
         halves = scales.astype(np.float16)
         if self._form.target is Target.IOS16:
-            if mask.all():
+            if not pruned:
                 return mb.constexpr_affine_dequantize(
                     quantized_data=whole, zero_point=np.int8(0), scale=halves, axis=np.int32(0)
                 )
@@ -295,7 +296,7 @@ class _Builder:
                 shape=np.array(whole.shape, np.uint32),
             )
         by_channel = halves.reshape(-1, 1, 1, 1)
-        if mask.all():
+        if not pruned:
             return mb.constexpr_blockwise_shift_scale(data=whole, scale=by_channel)
         from coremltools.converters.mil.mil.types import np_uint1_dtype
 

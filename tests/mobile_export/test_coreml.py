@@ -226,3 +226,16 @@ def test_what_runs_is_what_the_package_holds(tmp_path) -> None:
     assert len(records) >= 16
     assert np.isfinite(after).all()
     assert match_db(after, before) < 40
+
+
+def test_before_ios_18_a_plan_of_one_input_has_one_model_of_all_shapes(tmp_path) -> None:
+    from kernels.plan import PlanTable
+
+    (tmp_path / "models").mkdir()
+    plan = plan_for(PlanTable(2, ("luma",), True, (spec(8, 0), spec(4, 1))), seed=4)
+    sizes = ((40, 30), (24, 20))
+    entries = write_coreml((expert(plan, sizes=sizes),), tmp_path, {}, image=True)
+    assert [e["target"] for e in entries] == ["iOS16", "iOS18"]
+    for entry in entries:
+        (feature,) = ModelPackage(tmp_path / entry["file"]).spec.description.input
+        assert enumerated(feature.type.imageType) == list(sizes)
