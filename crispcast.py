@@ -301,7 +301,8 @@ class _ExportCommand(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         from mobile_export.command import export_command
 
-        return export_command().get_params(ctx)
+        found: list[Any] = export_command().get_params(ctx)
+        return found
 
     def invoke(self, ctx: Any) -> Any:
         from mobile_export.command import export_command

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from mobile_export import TARGETS, export
@@ -31,7 +30,7 @@ def _export(
     typer.echo(json.dumps(done.to_json()) if as_json else done.summary())
 
 
-def export_command() -> click.Command:
+def export_command() -> Any:
     """The command as click has it."""
     made = typer.Typer(add_completion=False)
     made.command()(_export)

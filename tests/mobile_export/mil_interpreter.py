@@ -98,6 +98,7 @@ class ModelPackage:
         form = plain.WhichOneof("value")
         if form == "strings":
             return plain.strings.values[0]
+        found: np.ndarray
         if form == "bytes":
             found = np.frombuffer(plain.bytes.values, TYPES[kind])
         else:
@@ -126,7 +127,7 @@ def half(value: np.ndarray) -> np.ndarray:
 
 def run_op(kind: str, a: dict[str, Any]) -> list[Any]:
     """The outputs of one op of the MIL opsets iOS 16 to 18."""
-    x = a.get("x")
+    x: Any = a.get("x")
     match kind:
         case "const":
             return [a["val"]]

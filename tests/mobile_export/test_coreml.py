@@ -190,7 +190,7 @@ def test_experts_that_share_weights_are_functions_of_one_model(tmp_path) -> None
     experts = tuple(expert(plan, sha, ((40, 30),)) for sha, plan in plans.items())
     entries = write_coreml(experts, tmp_path, {}, image=True)
 
-    functions = {e["target"]: [] for e in entries}
+    functions: dict[str, list[list[str]]] = {e["target"]: [] for e in entries}
     for entry in entries:
         functions[entry["target"]].append([f["plan"][0] for f in entry["functions"]])
     assert functions == {"iOS16": [["a"], ["b"], ["c"]], "iOS18": [["a", "b"], ["c"]]}

@@ -32,7 +32,7 @@ def command(capsys, *arguments: object) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:
         crispcast.main(["export", *map(str, arguments)])
     out, err = capsys.readouterr()
-    return ended.value.code or 0, out, err
+    return int(ended.value.code or 0), out, err
 
 
 def refused(capsys, *arguments: object) -> str:

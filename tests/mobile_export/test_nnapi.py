@@ -149,8 +149,8 @@ def test_channels_in_dcr_order_make_a_dcr_shuffle_what_crd_is(planes: int) -> No
     wanted = shuffle(values, block)
     ordered = values[dcr_order(block, planes)]
     node = onnx.helper.make_node("DepthToSpace", ["x"], ["y"], blocksize=block, mode="DCR")
-    found = ReferenceEvaluator(node).run(None, {"x": ordered[None]})[0]
-    assert np.array_equal(found[0], wanted)
+    (found,) = ReferenceEvaluator(node).run(None, {"x": ordered[None]})
+    assert np.array_equal(np.asarray(found)[0], wanted)
     assert (dcr_order(block, planes) == list(range(len(values)))) == (planes == 1)
 
 
