@@ -29,8 +29,6 @@ from mobile_export.folder import MODELS, size_of
 from mobile_export.selection import Expert, Size
 
 MAIN = "main"
-SHORT = 16
-"""Digits of a plan's SHA-256 in names of files and functions."""
 WORTH_SHARING = 64
 """Weights of a layer from which on two plans that have it in common are put into one model."""
 PREFIX = "org.crispcast."
@@ -97,7 +95,7 @@ def _write_group(
 ) -> Iterator[_Written]:
     name = form.target.value.lower()
     if len(group) > 1:
-        file = folder / f"shared-{group[0].sha256[:SHORT]}.{name}.mlpackage"
+        file = folder / f"shared-{group[0].short}.{name}.mlpackage"
         yield _write_shared(group, file, form, facts)
         return
     (expert,) = group
@@ -105,7 +103,7 @@ def _write_group(
     together = one_input or form.target is Target.IOS18 or len(expert.shapes) == 1
     for shapes in [expert.shapes] if together else [(shape,) for shape in expert.shapes]:
         size = "" if together else f".{shapes[0][0]}x{shapes[0][1]}"
-        file = folder / f"{expert.sha256[:SHORT]}{size}.{name}.mlpackage"
+        file = folder / f"{expert.short}{size}.{name}.mlpackage"
         model = model_of(expert.plan, shapes, form)
         _save(model, file, [(MAIN, expert)], facts)
         yield _Written(file, form.target, shapes, ((MAIN, expert),))
@@ -116,7 +114,7 @@ def _write_shared(
 ) -> _Written:
     """One model with a function for each expert; equal weights are stored once."""
     ct = coremltools()
-    functions = [(f"expert_{expert.sha256[:SHORT]}", expert) for expert in group]
+    functions = [(f"expert_{expert.short}", expert) for expert in group]
     with tempfile.TemporaryDirectory() as name:
         described = ct.utils.MultiFunctionDescriptor()
         for function, expert in functions:

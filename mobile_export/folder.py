@@ -44,7 +44,11 @@ def whole_folder(target: Path, force: bool) -> Iterator[Path]:
         if target.exists():
             replaced = target.with_name(f".{target.name}.replaced")
             target.rename(replaced)
-            partial.rename(target)
+            try:
+                partial.rename(target)
+            except OSError:
+                replaced.rename(target)
+                raise
             shutil.rmtree(replaced)
         else:
             partial.rename(target)

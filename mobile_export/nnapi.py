@@ -17,9 +17,6 @@ from kernels.errors import CrispcastError
 from mobile_export.folder import MODELS, size_of
 from mobile_export.selection import Expert, Size
 
-SHORT = 16
-"""Digits of a plan's SHA-256 in names of files."""
-
 
 def write_nnapi(
     experts: tuple[Expert, ...], folder: Path, facts: dict[str, str]
@@ -52,7 +49,7 @@ def _write(
     about = {**facts, "plan": expert.sha256, "scale": str(expert.plan.scale)}
     model = onnx_model(expert.plan, size, int8=form == "int8", facts=about)
     check_nnapi(model)
-    stem = f"{expert.sha256[:SHORT]}.{size[0]}x{size[1]}.{form}"
+    stem = f"{expert.short}.{size[0]}x{size[1]}.{form}"
     file = folder / MODELS / f"{stem}.onnx"
     onnx.save(model, str(file))
     if not usability(file):

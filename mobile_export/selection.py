@@ -47,6 +47,11 @@ class Expert:
     uses: tuple[Use, ...]
 
     @property
+    def short(self) -> str:
+        """The beginning of the hash: enough for names of files and functions."""
+        return self.sha256[:16]
+
+    @property
     def shapes(self) -> tuple[Size, ...]:
         """All sizes it is asked for, the largest first."""
         sizes = {size for use in self.uses for size in (use.frame, *use.windows)}
