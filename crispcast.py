@@ -299,6 +299,26 @@ def _serve(
     serve(path, load_settings(settings, os.environ, context.meta), on_ready=ready)
 
 
+class _ExportCommand(TyperCommand):
+    """`export`: what it takes and does is in its room, loaded when the command is asked for."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        from mobile_export.command import export_command
+
+        found: list[Any] = export_command().get_params(ctx)
+        return found
+
+    def invoke(self, ctx: Any) -> Any:
+        from mobile_export.command import export_command
+
+        return export_command().invoke(ctx)
+
+
+@app.command("export", cls=_ExportCommand)
+def _export() -> None:
+    """Export a package's networks for phones: Core ML for iOS, ONNX for Android's NNAPI."""
+
+
 @app.command("settings")
 def _settings() -> None:
     """Print a settings file for `serve`: every setting with its default, flag and variable."""

@@ -1,20 +1,87 @@
-"""Exports a package for phones: Core ML and NNAPI models, and the SDK sources an app embeds.
+"""Exports a package's experts for phones: Core ML for iOS, ONNX for Android's NNAPI.
 
-Not there yet: a package plays in the reference client only. What exists of the way is the contract
-(`client_sdk.contract`) and the plans (`kernels.compiler.decode_plan`), which exporters will read.
+    NAME.crisp ─ selection ─► experts, each with the shapes it is used in
+                                 ├─ coreml ─► .mlpackage for iOS 16 and iOS 18
+                                 └─ nnapi ──► .onnx and .ort, fp32 and int8
+                              folder ─► models/, export.json, README.md
+
+What the backends have no ops for, patch maps, plates and interpolated patches, stays with the app;
+docs/mobile-export.md says how they fit together. Backends are imported when they are asked for.
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kernels.errors import CrispcastError
 
+__all__ = ["TARGETS", "Exported", "export"]
 
-def export(package: Path, target: str) -> None:
-    """Export a package for `target`, "coreml" or "nnapi".
+TARGETS = ("coreml", "nnapi")
 
-    Raises CrispcastError: this version has no exporter.
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote: the folder, models in it, the experts they are of, bytes of all."""
+
+    folder: Path
+    target: str
+    models: int
+    experts: int
+    bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For the command line's --json."""
+        return {
+            "folder": str(self.folder),
+            "target": self.target,
+            "models": self.models,
+            "experts": self.experts,
+            "bytes": self.bytes,
+        }
+
+    def summary(self) -> str:
+        """One line."""
+        return (
+            f"{self.folder}: {self.models} {self.target} models of {self.experts} experts, "
+            f"{self.bytes} bytes; its README.md says how to load them"
+        )
+
+
+def export(
+    package: Path, target: str, output: Path, *, image: bool = True, force: bool = False
+) -> Exported:
+    """Export all experts of a package for `target`, "coreml" or "nnapi", into a new folder.
+
+    `image`: of Core ML models: features are grey images, else fp16 arrays. `force`: an existing
+    export is replaced.
+
+    Raises CrispcastError: a package that is damaged or of another version, one without networks, a
+    target or an op that there is not, an extra that is not installed, an output folder that exists
+    or cannot be written.
     """
-    raise CrispcastError(
-        f"{package} cannot be exported to {target}: this version has no mobile export; "
-        "play it with `crispcast play`"
-    )
+    from client_sdk.contract import open_package
+    from mobile_export.folder import size_of, whole_folder, write_index
+    from mobile_export.index import index_of, model_facts, readme_of
+    from mobile_export.selection import experts_of
+
+    if target not in TARGETS:
+        raise CrispcastError(f"no export to {target}: choose one of {', '.join(TARGETS)}")
+    opened = open_package(package)
+    experts = experts_of(opened)
+    with whole_folder(output, force) as folder:
+        facts = model_facts(opened)
+        if target == "coreml":
+            from mobile_export.coreml import write_coreml
+
+            models = write_coreml(experts, folder, facts, image)
+        else:
+            from mobile_export.nnapi import write_nnapi
+
+            models = write_nnapi(experts, folder, facts)
+        features = "image" if target == "coreml" and image else "array"
+        index = index_of(opened, target, features, experts, models)
+        write_index(folder, index, readme_of(opened, target, features))
+    return Exported(output, target, len(models), len(experts), size_of(output))

@@ -77,7 +77,9 @@ def test_without_a_method_there_are_no_plans(run, small_video: Path, tmp_path: P
     assert manifest.method.name == "none"
 
 
-@pytest.mark.parametrize("command", ["encode", "serve", "settings", "play", "report", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["encode", "serve", "settings", "play", "report", "export", "doctor"]
+)
 def test_every_command_explains_itself(run, command: str) -> None:
     done = run(command, "--help")
     assert done.code == 0

@@ -60,10 +60,11 @@ def test_a_room_imports_only_what_is_below_it(room: str) -> None:
         "import client_sdk, client_sdk.session, client_sdk.upscaler",
         "import server.app",
         "import kernels.compiler",
+        "import mobile_export, mobile_export.selection",
     ],
 )
 def test_playing_and_serving_load_no_torch(statement: str) -> None:
-    heavy = "{'torch', 'cv2', 'scenedetect', 'matplotlib', 'onnx', 'overfit'}"
+    heavy = "{'torch', 'cv2', 'scenedetect', 'matplotlib', 'onnx', 'coremltools', 'overfit'}"
     code = f"import sys; {statement}; print(*sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -68,6 +68,7 @@ def examine() -> Findings:
             ),
             _finding("libvmaf", _vmaf, "install imageio-ffmpeg, or an ffmpeg with libvmaf"),
             _finding("ONNX export", lambda: _package("onnx"), extras.format("export")),
+            _finding("Core ML export", lambda: _package("coremltools"), extras.format("export")),
         )
     )
 
