@@ -29,9 +29,15 @@ class Arrival:
 
 
 class AssetFetcher:
-    """Fetches the assets of one rung. `wants` says what to ask, `arrived` takes what comes."""
+    """Fetches the assets of one rung: `advance` says what to ask for, `arrived` takes what comes.
 
-    def __init__(self, manifest: Manifest, rung_index: int, cache: AssetCache) -> None:
+    `loops`: the first segment follows the last.
+    """
+
+    def __init__(
+        self, manifest: Manifest, rung_index: int, cache: AssetCache, *, loops: bool = False
+    ) -> None:
+        self.loops = loops
         self._manifest = manifest
         self._rung = manifest.rungs[rung_index]
         self._sizes = manifest.size_of(rung_index)
@@ -41,8 +47,16 @@ class AssetFetcher:
 
     def advance(self, segment_index: int) -> tuple[list[Want], list[Arrival]]:
         """The play has come to `segment_index`: what to ask for now, and what the cache had."""
+        ahead = list(self._horizon(segment_index))
+        # What lies behind is let go of where frames are made, and looked for anew.
+        kept = set(ahead)
+        self._tries = {
+            sha256: tries
+            for sha256, tries in self._tries.items()
+            if sha256 in kept or self._assembler.expects(sha256)
+        }
         wanted, cached = [], []
-        for sha256 in self._horizon(segment_index):
+        for sha256 in ahead:
             if sha256 in self._tries:
                 continue
             self._tries[sha256] = 1
@@ -56,14 +70,27 @@ class AssetFetcher:
 
     def resume(self) -> list[Want]:
         """What to ask for again on a new channel, each from where it stopped."""
-        pending = [sha256 for sha256 in self._tries if self._assembler.expects(sha256)]
-        return _messages([Wanted(sha256=s, offset=self._assembler.have(s)) for s in pending])
+        pending = (self.missing(sha256) for sha256 in self._tries)
+        return _messages([wanted for wanted in pending if wanted is not None])
+
+    def missing(self, sha256: str) -> Wanted | None:
+        """What has not come yet of an asset that was asked for; None where nothing is missing."""
+        if not self._assembler.expects(sha256):
+            return None
+        return Wanted(sha256=sha256, offset=self._assembler.have(sha256))
+
+    def size(self, sha256: str) -> int:
+        """How many bytes an asset of the rung has."""
+        return self._sizes[sha256]
 
     def arrived(self, frame: AssetFrame) -> tuple[Arrival | None, list[Want]]:
         """Take a frame: the asset if it is whole now, and what to ask for again if it was bad.
 
-        Raises StreamError on a frame that was not asked for, or bad for the second time.
+        What is whole already is passed over. Raises StreamError on a frame that was not asked for,
+        or bad for the second time.
         """
+        if frame.sha256 in self._tries and not self._assembler.expects(frame.sha256):
+            return None, []
         try:
             data = self._assembler.add(frame)
         except StreamError:
@@ -84,13 +111,20 @@ class AssetFetcher:
         return all(s in self._tries and not self._assembler.expects(s) for s in assets)
 
     def _horizon(self, segment_index: int) -> Iterator[str]:
-        segments = self._manifest.segments
-        last = segments[segment_index].start + HORIZON * float(self._manifest.source.rate)
-        for index in range(segment_index, len(segments)):
-            # The segment at hand and the next are always in, however long they are.
-            if index > segment_index + 1 and segments[index].start > last:
-                return
+        for index in segments_ahead(self._manifest, segment_index, self.loops):
             yield from self._rung.assets_of(index)
+
+
+def segments_ahead(manifest: Manifest, segment_index: int, loops: bool) -> Iterator[int]:
+    """The segments of the next HORIZON seconds; after the last comes the first where it loops."""
+    segments, count = manifest.segments, len(manifest.segments)
+    last = segments[segment_index].start + HORIZON * float(manifest.source.rate)
+    for index in range(segment_index, segment_index + count if loops else count):
+        start = segments[index % count].start + index // count * manifest.source.frames
+        # The segment at hand and the next are always in, however long they are.
+        if index > segment_index + 1 and start > last:
+            return
+        yield index % count
 
 
 def _messages(wanted: list[Wanted]) -> list[Want]:

@@ -6,6 +6,8 @@ client ── hello ────────────────────
        ◄── asset frames ──────────────
        ── resume ────────────────────►             ready; the server waits 0.5 s at most
        ◄── anchor (at each IDR) ──────
+       ── seek ──────────────────────►
+       ◄── sought ────────────────────             then all from the IDR before, in a burst
        ◄── bye {reason: "end"} ───────
 """
 
@@ -32,7 +34,7 @@ EXTENSION_REL = "urn:crispcast:whep-ext:super-resolution"
 """Relation of the Link header that tells a client where the manifest is (WHEP draft, 4.9)."""
 
 PROTOCOL_MAJOR = 1
-PROTOCOL = "1.0"
+PROTOCOL = "1.1"
 MAX_CONTROL_BYTES = 16_384
 MAX_WANTED = 128  # assets in one `want`; a longer list goes in several
 
@@ -59,6 +61,8 @@ class ManifestHead(Frozen):
     rung: Rung
     sha256: Sha256
     bytes: Annotated[int, Field(ge=1, le=MAX_MANIFEST_BYTES)]
+    live: FrameNumber | None = None
+    """The package is a channel, which is at this frame now."""
 
 
 class Wanted(Frozen):
@@ -97,10 +101,34 @@ class Resume(Frozen):
 
 
 class Seek(Frozen):
-    """Client: go on from the IDR at or before `frame`."""
+    """Client: go on at `frame`; from 1.1 on exactly there, and the server answers `sought`."""
 
     type: Literal["seek"] = "seek"
     frame: FrameNumber
+
+
+class Loop(Frozen):
+    """Client: begin again at the end, or not. Since 1.1."""
+
+    type: Literal["loop"] = "loop"
+    on: bool
+
+
+class Sought(Frozen):
+    """Server: the access unit with this RTP time is `frame`, the first to show. Since 1.1."""
+
+    type: Literal["sought"] = "sought"
+    rtp_time: Annotated[int, Field(ge=0, le=0xFFFF_FFFF)]
+    rung: Rung
+    frame: FrameNumber
+
+
+class Refused(Frozen):
+    """Server: what was asked for is not done here; `message` says why. Since 1.1."""
+
+    type: Literal["refused"] = "refused"
+    what: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,32}$")]
+    message: Text = ""
 
 
 class ChooseRung(Frozen):
@@ -132,9 +160,9 @@ class Bye(Frozen):
     frames: Count | None = None
 
 
-ClientMessage = Hello | Want | Pause | Resume | Seek | ChooseRung | Stats | Bye
-ServerMessage = ManifestHead | Anchor | Bye
-Message = ClientMessage | ManifestHead | Anchor
+ClientMessage = Hello | Want | Pause | Resume | Seek | Loop | ChooseRung | Stats | Bye
+ServerMessage = ManifestHead | Anchor | Sought | Refused | Bye
+Message = ClientMessage | ServerMessage
 
 M = TypeVar("M", ClientMessage, ServerMessage)
 
@@ -148,7 +176,7 @@ _SERVER: TypeAdapter[ServerMessage] = TypeAdapter(
 
 def encode_message(message: Message) -> str:
     """The text of a message; raises StreamError beyond MAX_CONTROL_BYTES."""
-    text = message.model_dump_json()
+    text = message.model_dump_json(exclude_none=True)
     if len(text.encode()) > MAX_CONTROL_BYTES:
         raise StreamError(f"a control message of {len(text)} bytes passes {MAX_CONTROL_BYTES}")
     return text
@@ -162,6 +190,11 @@ def decode_client_message(text: str) -> ClientMessage:
 def decode_server_message(text: str) -> ServerMessage:
     """What a server said. Raises StreamError on anything but a valid message of version 1.x."""
     return _decode(_SERVER, text)
+
+
+def minor_of(version: str) -> int:
+    """The minor version that a hello or a manifest names."""
+    return int(version.split(".")[1])
 
 
 def _decode(adapter: TypeAdapter[M], text: str) -> M:
