@@ -1,5 +1,5 @@
 /**
- * One play of a stream: WHEP, the data channel, and what goes to the upscaling worker.
+ * One play of a stream, over as many connections as it takes, and what goes to the upscaling worker.
  *
  *     coded frames ─► identity worker ─► frame numbers ─┐
  *     decoded frames ──────────────────────────────────┼─► upscaling worker ─► canvas
@@ -12,15 +12,20 @@
 
 import { CrispcastError } from '../core.js';
 import { moduleWorker } from '../platform.js';
-import { LABEL, VERSION, readMessage, readPiece } from './channel.js';
+import { AssetCache } from './asset-cache.js';
+import { Backoff, HOPELESS } from './backoff.js';
+import { VERSION, readMessage, readPiece } from './channel.js';
+import { Connection } from './connection.js';
 import { Assembler, Fetcher } from './fetcher.js';
 import { Figures } from './figures.js';
 import { Manifest } from './manifest.js';
+import { Routes } from './routes.js';
 import { whyNothing, whyPlain } from './support.js';
-import { connect, leave } from './whep.js';
 
 const REPORT = 1000; // milliseconds between `stats`
-const LANDING = 5; // seconds after the place that was sought
+const SILENCE = 4; // reports without a packet, while it plays: the server is gone
+const CONNECTING = 10000; // milliseconds until another connection must have brought its manifest
+const RECONNECT = 30; // seconds for which a lost server is looked for
 const DRAIN = 800; // milliseconds for the last frames once the server said that it is over
 const BUFFERED = 4; // decoded frames that may wait; a slow machine skips the others
 const IN_FLIGHT = 2; // likewise where frames are taken one by one
@@ -38,53 +43,63 @@ export class Session extends EventTarget {
   frame = 0;
   /** Why plain video is shown, or null. @type {string | null} */
   plain = whyPlain();
+  /** The frame that a channel was at; null where this is none. @type {number | null} */
+  live = null;
   #options;
-  #peer;
-  #channel;
+  /** @type {Connection | null} */
+  #connection = null;
   #worker;
-  #reader = null; // the worker that reads frame numbers
-  #identities = null; // the port that they come through
-  #url = '';
+  #routes;
+  #cache;
   #head = null;
   #assembler = new Assembler();
   /** @type {Map<number, Fetcher>} */
   #fetchers = new Map();
   #prepared = new Set();
-  #resumed = false;
-  #sought = -1; // frame of the anchor that is waited for after a seek
-  #landing = -1; // frame that a seek goes to, until it is shown
+  #loops = false;
+  #readyFor = -1; // the segment whose assets `resume` waits for
+  #seeking = false; // anchors that come before `sought` are of before
+  #landings = 0; // places that were sought
+  #landed = false; // whether a frame was shown since
+  #soughtAt = 0;
   #segment = -1;
+  #silent = { packets: 0, reports: 0 };
+  #reconnecting = false;
+  #taking = false;
+  #ending = 0;
   #timers = [];
 
   /** @param {{url: string, canvas: HTMLCanvasElement, video: HTMLVideoElement, threads?: number,
-   *   token?: string, plain?: boolean}} options */
+   *   token?: string, plain?: boolean, loop?: boolean, delivery?: import('./routes.js').Preference,
+   *   cacheLimit?: number, reconnect?: number}} options */
   constructor(options) {
     super();
     this.#options = options;
+    this.#loops = Boolean(options.loop);
     if (options.plain) this.plain = 'Plain video was asked for.';
     this.figures.plain = Boolean(this.plain);
+    this.#cache = this.plain ? null : new AssetCache(options.cacheLimit);
+    this.#routes = new Routes({
+      preference: options.delivery ?? 'auto',
+      send: (message) => this.#send(message),
+      missing: (sha256) => this.#missing(sha256),
+      take: (piece) => {
+        this.figures.httpBytes += piece.bytes.length;
+        return this.#guarded(() => this.#take(piece));
+      },
+    });
   }
 
   /** Connects; resolves once the server has answered. Throws a CrispcastError where it cannot. */
   async start() {
     const nothing = whyNothing();
     if (nothing) throw new CrispcastError(nothing);
-    const { url, video, token } = this.#options;
-    this.#peer = new RTCPeerConnection();
-    this.#channel = this.#peer.createDataChannel(LABEL);
-    this.#channel.binaryType = 'arraybuffer';
-    this.#channel.onopen = () => this.#send({ type: 'hello', version: VERSION, sr: !this.plain });
-    this.#channel.onclose = () => this.#watch(true);
-    this.#channel.onmessage = ({ data }) => void this.#receive(data);
-    this.#peer.onconnectionstatechange = () => this.#watch();
-    const picture = this.#peer.addTransceiver('video', { direction: 'recvonly' }).receiver;
-    const sound = this.#peer.addTransceiver('audio', { direction: 'recvonly' }).receiver;
-    if (!this.plain) this.#startWorkers(picture);
-    const tracks = this.#takesTrack ? [sound.track] : [picture.track, sound.track];
-    video.srcObject = new MediaStream(tracks);
-    this.#startSound();
-    this.#url = await connect(this.#peer, url, token);
-    if (this.state === 'closed') leave(this.#url, token);
+    if (!this.plain) {
+      this.#worker = moduleWorker(new URL('./upscaling-worker.js', import.meta.url));
+      this.#worker.onmessage = ({ data }) => this.#answer(data);
+      this.#worker.onerror = () => this.#fallBack('The upscaling worker did not start');
+    }
+    await this.#connect();
     this.#timers.push(setInterval(() => this.#report(), REPORT));
   }
 
@@ -96,20 +111,30 @@ export class Session extends EventTarget {
   /** Goes on; frame numbers are counted anew, because stream time ran on. */
   resume() {
     this.#worker?.postMessage({ type: 'forget' });
+    if (this.live !== null) this.#land(null);
     this.#send({ type: 'resume' });
     this.#enter('playing');
   }
 
-  /** From the IDR at or before this frame. @param {number} frame */
+  /** Goes on at exactly this frame, or the nearest there is. @param {number} frame */
   seek(frame) {
     if (!this.manifest) return;
-    const segment = this.manifest.segmentOf(Math.min(Math.max(frame, 0), this.manifest.frames - 1));
-    this.#sought = this.manifest.segments[segment].start;
-    this.#worker?.postMessage({ type: 'forget' });
-    this.#fetchers.get(this.rung)?.advance(segment);
-    this.#send({ type: 'seek', frame: this.#sought });
-    this.frame = this.#landing = this.#sought;
+    if (this.live !== null) return this.#tell('notice', 'This is a channel: all see the same moment.');
+    const to = Math.min(Math.max(frame, 0), this.manifest.frames - 1);
+    this.frame = to;
+    this.#soughtAt = performance.now();
+    this.#land(to);
+    this.#fetchers.get(this.rung)?.advance(this.manifest.segmentOf(to));
+    this.#send({ type: 'seek', frame: to });
+    clearTimeout(this.#ending);
     if (this.state !== 'paused') this.#enter('playing');
+    return undefined;
+  }
+
+  /** Begins again at the end, or not. @param {boolean} on */
+  loop(on) {
+    this.#loops = on;
+    if (this.manifest) this.#tellLoop();
   }
 
   /** Changes to this rung at the next segment. @param {number} rung */
@@ -134,10 +159,10 @@ export class Session extends EventTarget {
     this.#send({ type: 'bye', reason: 'leaving' });
     this.#enter(state);
     for (const timer of this.#timers) clearInterval(timer);
-    this.#peer?.close();
+    clearTimeout(this.#ending);
+    this.#connection?.close();
+    this.#routes.close();
     this.#worker?.terminate();
-    this.#reader?.terminate();
-    if (this.#url) leave(this.#url, this.#options.token);
   }
 
   /** Seconds of video ahead for which all assets are there. */
@@ -153,16 +178,24 @@ export class Session extends EventTarget {
     return !this.plain && 'MediaStreamTrackProcessor' in globalThis;
   }
 
-  #startWorkers(receiver) {
-    this.#worker = moduleWorker(new URL('./upscaling-worker.js', import.meta.url));
-    this.#worker.onmessage = ({ data }) => this.#answer(data);
-    this.#worker.onerror = () => this.#fallBack('The upscaling worker did not start');
-    if (!('RTCRtpScriptTransform' in globalThis)) return; // `anchor` it is
-    const { port1, port2 } = new MessageChannel();
-    const reader = moduleWorker(new URL('./identity-worker.js', import.meta.url));
-    receiver.transform = new RTCRtpScriptTransform(reader, { port: port1 }, [port1]);
-    this.#identities = port2;
-    this.#reader = reader;
+  /** Another connection; resolves once the server has answered. Throws a CrispcastError. */
+  async #connect() {
+    const { url, video, token } = this.#options;
+    const connection = new Connection({
+      token,
+      reads: !this.plain,
+      opened: () => this.#send({ type: 'hello', version: VERSION, sr: !this.plain }),
+      message: (data) => void this.#receive(data),
+      lost: (why) => this.#lost(why),
+    });
+    this.#connection?.close();
+    this.#connection = connection;
+    this.#silent = { packets: 0, reports: 0 };
+    const { picture, sound } = connection;
+    video.srcObject = new MediaStream(this.#takesTrack ? [sound.track] : [picture.track, sound.track]);
+    this.#startSound();
+    const endpoint = await connection.open(url);
+    this.#routes.connected(endpoint, new URL(endpoint).origin === new URL(url).origin ? token : undefined);
   }
 
   /** Where sound needs a gesture it is off at first, and the mute button gives it. */
@@ -178,11 +211,13 @@ export class Session extends EventTarget {
   #startFrames() {
     const { video } = this.#options;
     if (this.#takesTrack) {
-      const [{ track }] = this.#peer.getReceivers();
+      const { track } = this.#connection?.picture ?? {};
       const { readable } = new MediaStreamTrackProcessor({ track, maxBufferSize: BUFFERED });
       this.#worker.postMessage({ type: 'frames', frames: readable }, [readable]);
       return;
     }
+    if (this.#taking) return; // the element goes on with another stream
+    this.#taking = true;
     const take = (_, { rtpTimestamp }) => {
       if (this.#over) return;
       video.requestVideoFrameCallback(take);
@@ -202,13 +237,19 @@ export class Session extends EventTarget {
   // -- the data channel -----------------------------------------------------------------------
 
   #send(message) {
-    if (this.#channel?.readyState === 'open') this.#channel.send(JSON.stringify(message));
+    this.#connection?.send(message);
   }
 
-  async #receive(data) {
-    try {
+  #receive(data) {
+    return this.#guarded(async () => {
       if (typeof data === 'string') this.#obey(readMessage(data));
       else await this.#take(readPiece(data));
+    });
+  }
+
+  async #guarded(take) {
+    try {
+      await take();
     } catch (error) {
       // A bad message costs itself; frames go on, interpolated where it was needed.
       this.figures.refused += 1;
@@ -218,17 +259,21 @@ export class Session extends EventTarget {
 
   #obey(message) {
     if (message.type === 'manifest') {
-      this.#head = message;
-      this.#assembler.expect(message.sha256, message.bytes);
-    } else if (message.type === 'anchor') {
-      // After a seek, those that were under way count for nothing.
-      if (this.#sought >= 0 && message.frame !== this.#sought) return;
-      this.#sought = -1;
-      const { rtp_time: time, rung, frame } = message;
-      this.#worker?.postMessage({ type: 'anchor', time, rung, frame });
+      this.#met(message);
+    } else if (message.type === 'anchor' || message.type === 'sought') {
+      if (message.type === 'sought') this.#seeking = false;
+      if (this.#seeking) return; // those that were under way count for nothing
+      const { type, rtp_time: time, rung, frame } = message;
+      this.#worker?.postMessage({ type, time, rung, frame });
       if (this.plain) this.frame = frame;
+    } else if (message.type === 'refused') {
+      this.#seeking = false;
+      this.#worker?.postMessage({ type: 'stay' });
+      this.#tell('notice', message.message || `The server refuses: ${message.what}.`);
     } else if (message.reason === 'end') {
-      this.#timers.push(setTimeout(() => this.#enter('ended'), DRAIN));
+      this.#ending = setTimeout(() => this.#enter('ended'), DRAIN);
+    } else if (message.reason === 'shutdown') {
+      this.#lost(message.message || 'The server stops.');
     } else {
       this.#fail(message.message || 'The server ended the play.');
     }
@@ -236,17 +281,33 @@ export class Session extends EventTarget {
 
   async #take(piece) {
     if (piece.sha256 === this.#head?.sha256) {
-      const bytes = await this.#assembler.add(piece);
+      const bytes = this.manifest ? null : await this.#assembler.add(piece);
       if (bytes) this.#begin(Manifest.parse(bytes));
       return;
     }
     this.figures.planBytes += piece.bytes.length;
     // Rungs may share assets, which are then sent once.
     const takers = [...this.#fetchers].filter(([, fetcher]) => fetcher.expects(piece.sha256));
-    if (!takers.length) throw new CrispcastError(`asset ${piece.sha256.slice(0, 16)} was not asked for`);
+    if (!takers.length) {
+      if ([...this.#fetchers.values()].some((fetcher) => fetcher.knows(piece.sha256))) return;
+      throw new CrispcastError(`asset ${piece.sha256.slice(0, 16)} was not asked for`);
+    }
     for (const [rung, fetcher] of takers) {
       const bytes = await fetcher.piece(piece);
       if (bytes) this.#worker.postMessage({ type: 'asset', rung, sha256: piece.sha256, bytes });
+    }
+    this.#routes.came(piece.sha256);
+  }
+
+  /** The manifest is announced: of the first connection, or the same of another one. */
+  #met(head) {
+    if (!this.manifest) {
+      this.#head = head;
+      this.#assembler.expect(head.sha256, head.bytes);
+    } else if (head.sha256 === this.#head.sha256) {
+      this.#join(head);
+    } else {
+      this.#fail('Another video is played there by now.');
     }
   }
 
@@ -254,31 +315,92 @@ export class Session extends EventTarget {
     if (!manifest.rungs[this.#head.rung]) throw new CrispcastError('the manifest lacks the rung');
     this.manifest = manifest;
     this.rung = this.#head.rung;
+    this.#join(this.#head);
     this.#tell('manifest');
-    if (this.plain) return this.#ready();
+  }
+
+  /** Goes on where the play was, or begins. */
+  #join({ live = null }) {
+    const { manifest } = this;
+    const first = this.#segment < 0;
+    if (!this.plain) {
+      if (first) this.#startWorker();
+      const { identities } = /** @type {Connection} */ (this.#connection);
+      this.#worker.postMessage({ type: 'connected', identities }, identities ? [identities] : []);
+      this.#startFrames();
+    }
+    this.live = live;
+    this.#reconnecting = false;
+    this.#tellLoop();
+    const next = first ? 0 : this.#next;
+    if (live !== null) this.#land(null);
+    else if (next > 0) {
+      this.#land(next);
+      this.#send({ type: 'seek', frame: next });
+    }
+    this.#segment = this.#readyFor = manifest.segmentOf(live ?? next);
+    if (this.plain) return this.#readyIfSo();
+    for (const fetcher of this.#fetchers.values()) fetcher.renew();
+    this.#fetcher(this.rung).advance(this.#segment);
+    return this.#readyIfSo();
+  }
+
+  /** The frame to go on with. */
+  get #next() {
+    const next = this.#landed ? this.frame + 1 : this.frame;
+    return this.#loops && next >= this.manifest.frames ? 0 : next;
+  }
+
+  #startWorker() {
+    const { manifest, rung } = this;
     const canvas = this.#options.canvas.transferControlToOffscreen();
-    const identities = this.#identities;
     const threads = this.#options.threads ?? 0;
     const bases = new URL('../bases/', this.#options.url).href; // beside /whep/NAME
-    const start = { type: 'start', manifest: { ...manifest }, rung: this.rung, canvas, threads, bases, identities };
-    this.#worker.postMessage(start, identities ? [canvas, identities] : [canvas]);
-    this.#fetcher(this.rung).advance(0);
-    this.#startFrames();
-    return undefined;
+    const start = { type: 'start', manifest: { ...manifest }, rung, canvas, threads, bases };
+    this.#worker.postMessage(start, [canvas]);
+  }
+
+  #tellLoop() {
+    const on = this.#loops || this.live !== null;
+    for (const fetcher of this.#fetchers.values()) fetcher.loops = on;
+    this.#worker?.postMessage({ type: 'loop', on });
+    if (this.#loops || this.figures.frames) this.#send({ type: 'loop', on: this.#loops });
+  }
+
+  #land(target) {
+    this.#seeking = target !== null;
+    this.#landings += 1;
+    this.#landed = false;
+    this.#worker?.postMessage({ type: 'land', target, landing: this.#landings });
   }
 
   #fetcher(rung) {
-    if (!this.#fetchers.has(rung))
-      this.#fetchers.set(rung, new Fetcher(this.manifest, rung, (want) => this.#send(want)));
+    if (!this.#fetchers.has(rung)) {
+      const found = (sha256, bytes) => {
+        this.figures.cachedBytes += bytes.length;
+        this.#worker.postMessage({ type: 'asset', rung, sha256, bytes });
+      };
+      const ask = (assets) => this.#routes.ask(assets);
+      const fetcher = new Fetcher(this.manifest, rung, ask, this.#cache, found);
+      fetcher.loops = this.#loops || this.live !== null;
+      this.#fetchers.set(rung, fetcher);
+    }
     return /** @type {Fetcher} */ (this.#fetchers.get(rung));
   }
 
-  /** Start the media: what the first segment needs is there, or nothing is wanted. */
-  #ready() {
-    if (this.#resumed) return;
-    this.#resumed = true;
+  #missing(sha256) {
+    for (const fetcher of this.#fetchers.values()) if (fetcher.expects(sha256)) return fetcher.missing(sha256);
+    return null;
+  }
+
+  /** Start the media once what its first segment needs is there, or nothing is wanted. */
+  #readyIfSo() {
+    if (this.#readyFor < 0) return;
+    const first = this.plain ? [] : this.manifest.assetsOf(this.rung, this.#readyFor);
+    if (!first.every((sha256) => this.#prepared.has(sha256))) return;
+    this.#readyFor = -1;
     if (this.state === 'connecting') this.#enter('playing');
-    if (this.state === 'playing') this.#send({ type: 'resume' });
+    this.#send({ type: this.state === 'paused' ? 'pause' : 'resume' });
   }
 
   // -- the worker -----------------------------------------------------------------------------
@@ -286,8 +408,10 @@ export class Session extends EventTarget {
   #answer(message) {
     if (message.type === 'shown') this.#shown(message);
     else if (message.type === 'captured') this.#tell('captured', message);
-    else if (message.type === 'dropped') this.#fetchers.get(message.rung)?.forget(message.assets);
-    else if (message.type === 'skipped') this.figures.inFlight -= 1;
+    else if (message.type === 'dropped') {
+      this.#fetchers.get(message.rung)?.forget(message.assets);
+      for (const sha256 of message.assets) this.#prepared.delete(sha256);
+    } else if (message.type === 'skipped' || message.type === 'passed') this.figures.inFlight -= 1;
     else if (message.type === 'ready') this.figures.engine = `${message.isa} × ${message.threads}`;
     else if (message.type === 'failed' && message.fatal) this.#fallBack(message.message);
     else if (message.type === 'failed') {
@@ -299,14 +423,17 @@ export class Session extends EventTarget {
         this.#tell('notice', message.message);
       }
       this.#prepared.add(message.sha256);
-      const first = this.manifest.assetsOf(this.rung, 0);
-      if (first.every((sha256) => this.#prepared.has(sha256))) this.#ready();
+      this.#readyIfSo();
     }
   }
 
   #shown(shown) {
     this.figures.shown(shown);
-    if (shown.frame !== null && this.#landed(shown.frame)) {
+    // Not of those that were on their way when a seek was asked for.
+    if (shown.frame !== null && shown.landing === this.#landings) {
+      if (!this.#landed && this.#soughtAt) this.figures.seekMs = performance.now() - this.#soughtAt;
+      this.#landed = true;
+      this.#soughtAt = 0;
       this.frame = shown.frame;
       this.rung = shown.rung;
       const segment = this.manifest.segmentOf(shown.frame);
@@ -319,38 +446,78 @@ export class Session extends EventTarget {
     this.#tell('shown', shown);
   }
 
-  /** Whether a frame is none of those that were on their way when a seek was asked for. */
-  #landed(frame) {
-    const [rate, per] = this.manifest.fps;
-    const past = frame - this.#landing;
-    if (this.#landing >= 0 && (past < 0 || past * per >= LANDING * rate)) return false;
-    this.#landing = -1;
-    return true;
-  }
-
   /** The engine does not run here after all: plain video from now on. */
   #fallBack(why) {
     if (this.plain) return;
     this.plain = `${why}: plain video is shown.`;
     this.figures.plain = true;
     this.#worker.terminate();
-    const tracks = this.#peer.getReceivers().map(({ track }) => track);
-    this.#options.video.srcObject = new MediaStream(tracks);
+    const { picture, sound } = /** @type {Connection} */ (this.#connection);
+    this.#options.video.srcObject = new MediaStream([picture.track, sound.track]);
     this.#startSound();
     this.#tell('state');
-    this.#ready();
+    this.#readyIfSo();
   }
 
   // -- life -----------------------------------------------------------------------------------
 
-  #watch(gone = false) {
-    if (!gone && !['failed', 'closed'].includes(this.#peer.connectionState)) return;
-    if (this.state === 'ended') this.close();
-    else this.#fail('The connection to the server is lost.');
+  #lost(why) {
+    if (this.state === 'ended' || this.#atEnd) this.close(this.state === 'ended' ? 'closed' : 'ended');
+    else if (!this.manifest) this.#fail(why);
+    else if (!this.#reconnecting) this.#reconnect(why);
   }
 
-  #report() {
-    if (this.manifest) this.#send({ type: 'stats', ...this.figures.stats() });
+  get #atEnd() {
+    return this.live === null && this.manifest !== null && this.#next >= this.manifest.frames;
+  }
+
+  /** Looks for the server until it is there again, or patience is over. */
+  async #reconnect(why) {
+    this.#reconnecting = true;
+    const seconds = this.#options.reconnect ?? RECONNECT;
+    const backoff = new Backoff(seconds);
+    this.#connection?.close();
+    this.#tell('notice', `${why} Trying again.`);
+    let said = why;
+    let asked = 0;
+    for (let wait = backoff.next(); wait !== null; wait = backoff.next(asked)) {
+      await new Promise((resolve) => setTimeout(resolve, wait ?? 0));
+      if (this.#over) return;
+      try {
+        await this.#connect();
+        await this.#joined();
+      } catch (error) {
+        const { status, message } = /** @type {any} */ (error);
+        if (HOPELESS.includes(status)) return this.#fail(message);
+        said = message;
+        asked = /** @type {any} */ (error).wait ?? 0;
+        continue;
+      }
+      this.figures.reconnects += 1;
+      this.#tell('notice', '');
+      return undefined;
+    }
+    return this.#fail(`${said} The server was not there again within ${seconds} s.`);
+  }
+
+  /** Waits until this connection's manifest is there; throws where it does not come. */
+  async #joined() {
+    const until = performance.now() + CONNECTING;
+    while (this.#reconnecting && !this.#over) {
+      if (performance.now() > until) throw new CrispcastError('The server answers, but nothing comes.');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async #report() {
+    if (!this.manifest || this.#reconnecting) return;
+    this.#send({ type: 'stats', ...this.figures.stats() });
+    const connection = this.#connection;
+    const packets = await connection?.packets();
+    if (connection !== this.#connection || this.#over) return;
+    const still = this.state === 'playing' && packets === this.#silent.packets;
+    this.#silent = { packets: packets ?? 0, reports: still ? this.#silent.reports + 1 : 0 };
+    if (this.#silent.reports >= SILENCE) this.#lost('Nothing comes from the server.');
   }
 
   #fail(why) {
