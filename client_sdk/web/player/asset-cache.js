@@ -25,6 +25,8 @@ const over = (transaction) =>
 
 export class AssetCache {
   #limit;
+  /** What is kept, the least recently used first. @type {Map<string, number>} sizes by hash */
+  #sizes = new Map();
   /** @type {Promise<IDBDatabase | null>} */
   #database;
 
@@ -38,19 +40,17 @@ export class AssetCache {
   async get(sha256) {
     try {
       const database = await this.#database;
-      if (!database) return null;
+      if (!database || !this.#sizes.has(sha256)) return null;
       const bytes = await done(database.transaction('bytes').objectStore('bytes').get(sha256));
-      if (!bytes) return null;
-      if ((await sha256Of(bytes)) !== sha256) {
-        await this.#drop(database, [sha256]);
-        return null;
+      if (bytes && (await sha256Of(bytes)) === sha256) {
+        this.#note(database, sha256, bytes.length);
+        return bytes;
       }
-      const touched = database.transaction('facts', 'readwrite');
-      touched.objectStore('facts').put({ sha256, size: bytes.length, used: Date.now() });
-      return bytes;
+      await this.#drop(database, [sha256]);
     } catch {
-      return null;
+      // it counts as absent
     }
+    return null;
   }
 
   /** Keeps an asset whose hash was checked. @param {string} sha256 @param {Uint8Array} bytes */
@@ -58,22 +58,27 @@ export class AssetCache {
     if (bytes.length > this.#limit) return;
     try {
       const database = await this.#database;
-      if (!database) return;
-      const kept = database.transaction(['facts', 'bytes'], 'readwrite');
+      if (!database || this.#sizes.has(sha256)) return;
+      const kept = database.transaction('bytes', 'readwrite');
       kept.objectStore('bytes').put(bytes, sha256);
-      kept.objectStore('facts').put({ sha256, size: bytes.length, used: Date.now() });
       await over(kept);
+      this.#note(database, sha256, bytes.length);
       await this.#trim(database);
     } catch {
       // it is not kept
     }
   }
 
+  #note(database, sha256, size) {
+    this.#sizes.delete(sha256);
+    this.#sizes.set(sha256, size); // behind all others
+    database.transaction('facts', 'readwrite').objectStore('facts').put({ sha256, size, used: Date.now() });
+  }
+
   async #trim(database) {
-    const facts = await done(database.transaction('facts').objectStore('facts').getAll());
-    let held = facts.reduce((sum, { size }) => sum + size, 0);
+    let held = [...this.#sizes.values()].reduce((sum, size) => sum + size, 0);
     const gone = [];
-    for (const { sha256, size } of facts.sort((a, b) => a.used - b.used)) {
+    for (const [sha256, size] of this.#sizes) {
       if (held <= this.#limit) break;
       gone.push(sha256);
       held -= size;
@@ -83,17 +88,24 @@ export class AssetCache {
 
   async #drop(database, hashes) {
     const dropped = database.transaction(['facts', 'bytes'], 'readwrite');
-    for (const sha256 of hashes)
+    for (const sha256 of hashes) {
+      this.#sizes.delete(sha256);
       for (const store of ['facts', 'bytes']) dropped.objectStore(store).delete(sha256);
+    }
     await over(dropped);
   }
 
-  #open() {
+  async #open() {
     const request = indexedDB.open(NAME, 1);
     request.onupgradeneeded = () => {
       request.result.createObjectStore('facts', { keyPath: 'sha256' });
       request.result.createObjectStore('bytes');
     };
-    return done(request);
+    const database = await done(request);
+    const facts = await done(database.transaction('facts').objectStore('facts').getAll());
+    facts.sort((a, b) => a.used - b.used);
+    for (const { sha256, size } of facts) this.#sizes.set(sha256, size);
+    await this.#trim(database);
+    return database;
   }
 }

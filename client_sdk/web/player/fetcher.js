@@ -160,15 +160,17 @@ export class Fetcher {
       this.#tries.set(sha256, (this.#tries.get(sha256) ?? 0) + 1);
       this.#assembler.expect(sha256, this.#manifest.sizes[sha256]);
     }
-    if (this.#cache)
-      for (const sha256 of assets) {
-        const bytes = await this.#cache.get(sha256);
-        if (!bytes || !this.expects(sha256)) continue;
-        this.#assembler.forget(sha256);
-        this.#there.add(sha256);
-        this.#found(sha256, bytes);
-      }
+    const cache = this.#cache;
+    if (cache) await Promise.all(assets.map((sha256) => this.#look(cache, sha256)));
     this.#ask(assets.map((sha256) => this.missing(sha256)).filter((at) => at !== null));
+  }
+
+  async #look(cache, sha256) {
+    const bytes = await cache.get(sha256);
+    if (!bytes || !this.expects(sha256)) return;
+    this.#assembler.forget(sha256);
+    this.#there.add(sha256);
+    this.#found(sha256, bytes);
   }
 
   #ahead(segment) {
