@@ -1,7 +1,7 @@
 """The two ways by which assets come, and which one is asked: data channel or HTTP.
 
     want ─► AssetRoutes ─┬─► data channel ── silent for 4 s ──┐
-                         └─► HttpAssets ──── failed ──────────┴─► the other one, from where it stopped
+                         └─► HttpAssets ──── failed ──────────┴─► the other, from where it stopped
 
 Either way the same pieces come to the same assembler, which hashes them: nothing depends on how.
 """
@@ -10,15 +10,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, get_args
 
 from client_sdk.contract.control import MAX_WANTED, Want, Wanted
+from kernels.errors import StreamError
 
 Preference: TypeAlias = Literal["auto", "channel", "http"]
 LARGE = 64 << 10
 """Bytes from which on `auto` prefers HTTP: a data channel is slow where packets are lost."""
 PATIENCE = 4.0  # seconds without a piece after which the channel counts as stuck
 _SWITCHES = 2  # times that an asset may change its way
+
+
+def check_preference(text: str) -> Preference:
+    """The preference of that name. Raises StreamError on any other."""
+    for preference in get_args(Preference):
+        if text == preference:
+            return text  # type: ignore[return-value]
+    raise StreamError(f"delivery {text!r} is none of auto, channel and http")
 
 
 class Fetches(Protocol):

@@ -28,7 +28,7 @@ _MOVED = (301, 302, 303, 307, 308)
 _AGAIN = 0.2  # seconds before another try
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """The server will not give it: no use to ask again."""
 
 
@@ -85,7 +85,7 @@ class HttpAssets:
                     self._tell(partial(self._take, frame))
                 if offset == size:
                     return True
-            except _Refused:
+            except _RefusedError:
                 return False
             except (OSError, HTTPException):
                 continue
@@ -96,13 +96,13 @@ class HttpAssets:
             if response.status == 200:
                 offset = 0  # it does not do ranges
             elif not response.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
-                raise _Refused
+                raise _RefusedError
             while offset < size and (data := response.read(min(MAX_CHUNK_BYTES, size - offset))):
                 yield AssetFrame(sha256, offset, size, data)
                 offset += len(data)
 
     def _open(self, sha256: str, offset: int) -> HTTPResponse:
-        """The answer to the GET, after redirects. Raises _Refused, OSError or HTTPException."""
+        """The answer to the GET, after redirects. Raises _RefusedError, OSError or HTTPException."""
         url = checked_url(f"../assets/{sha256}", self._url)
         for _ in range(_REDIRECTS):
             request = urllib.request.Request(url)
@@ -119,12 +119,12 @@ class HttpAssets:
                 if error.code >= 500:
                     raise OSError(f"status {error.code}") from None
                 if error.code not in _MOVED or not location:
-                    raise _Refused from None
+                    raise _RefusedError from None
                 try:
                     url = checked_url(location, url)
                 except StreamError:
-                    raise _Refused from None
-        raise _Refused
+                    raise _RefusedError from None
+        raise _RefusedError
 
     def _tell(self, function: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop may be gone

@@ -47,9 +47,9 @@ class PlayOptions:
     """How to play. `out`: .y4m or .mp4; `threads` 0: all cores; `cache`: a folder, or None.
 
     `cache_limit`: bytes that the cache may hold. `delivery`: the way that assets are asked for
-    first (`client_sdk.asset_routes`). `loop`: begin again at the end, for ever. `reconnect`: seconds
-    for which a lost server is looked for; 0: not at all. `token`: the bearer token that the server
-    wants, where it wants one.
+    first (`client_sdk.asset_routes`). `loop`: begin again at the end, for ever. `reconnect`:
+    seconds for which a lost server is looked for; 0: not at all. `token`: the bearer token that the
+    server wants, where it wants one.
     """
 
     out: str | os.PathLike[str] | None = None

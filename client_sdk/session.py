@@ -413,7 +413,8 @@ class Session:
 
     def _join(self, playback: Playback, live: int | None) -> None:
         """This connection's manifest is here: go on, or begin."""
-        assert self._connection is not None and self._connection.answer is not None
+        assert self._connection is not None
+        assert self._connection.answer is not None
         self.live = live
         self._end_count = None
         if self._loops:

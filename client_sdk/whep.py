@@ -29,7 +29,7 @@ class Answer:
     endpoint: str
 
 
-class Refusal(StreamError):
+class Refusal(StreamError):  # noqa: N818 - the server's word, not a fault of ours
     """The server answered with another status than 201. `wait`: its Retry-After, in seconds."""
 
     def __init__(self, sentence: str, status: int, wait: float) -> None:

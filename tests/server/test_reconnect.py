@@ -26,7 +26,7 @@ from server.settings import Settings
 from tests.client_sdk.tiny import SEGMENTS, write_tiny
 from tests.server.serving import serving
 from tests.server.test_play import offline
-from tests.server.test_playback_control import Shown, frames_of
+from tests.server.test_playback_control import Shown
 
 FRAMES = sum(SEGMENTS)
 PATIENCE = 40.0
@@ -214,9 +214,7 @@ def test_a_channel_is_joined_again_where_it_is_by_then(tmp_path: Path, shown: Sh
     assert asyncio.run(run()).reconnects == 1
 
 
-def test_a_server_that_stays_away_is_given_up_with_a_sentence(
-    tmp_path: Path, shown: Shown
-) -> None:
+def test_a_server_that_stays_away_is_given_up_with_a_sentence(tmp_path: Path, shown: Shown) -> None:
     path, port = write_tiny(tmp_path, segments=(40, 40)), free_port()
 
     async def run() -> None:
@@ -234,9 +232,7 @@ def test_a_server_that_stays_away_is_given_up_with_a_sentence(
         asyncio.run(run())
 
 
-def test_a_package_that_is_gone_by_then_is_not_waited_for(
-    tiny_copy: Path, shown: Shown
-) -> None:
+def test_a_package_that_is_gone_by_then_is_not_waited_for(tiny_copy: Path, shown: Shown) -> None:
     name = tiny_copy.name.removesuffix(".crisp")
 
     async def run() -> None:
