@@ -102,7 +102,7 @@ class HttpAssets:
                 offset += len(data)
 
     def _open(self, sha256: str, offset: int) -> HTTPResponse:
-        """The answer to the GET, after redirects. Raises _RefusedError, OSError or HTTPException."""
+        """The answer to the GET, after redirects. Raises _RefusedError, OSError, HTTPException."""
         url = checked_url(f"../assets/{sha256}", self._url)
         for _ in range(_REDIRECTS):
             request = urllib.request.Request(url)

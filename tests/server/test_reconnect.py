@@ -228,7 +228,7 @@ def test_a_server_that_stays_away_is_given_up_with_a_sentence(tmp_path: Path, sh
                 await server.wait()
             await playing
 
-    with pytest.raises(StreamError, match="does not answer.*not there again within 2 s"):
+    with pytest.raises(StreamError, match=r"does not answer.*not there again within 2 s"):
         asyncio.run(run())
 
 

@@ -12,14 +12,14 @@
 
 import { CrispcastError } from '../core.js';
 import { moduleWorker } from '../platform.js';
-import { AssetCache } from './asset-cache.js';
-import { Backoff, HOPELESS } from './backoff.js';
+import { Assets } from './assets.js';
+import { comeBack } from './backoff.js';
 import { VERSION, readMessage, readPiece } from './channel.js';
 import { Connection } from './connection.js';
-import { Assembler, Fetcher } from './fetcher.js';
+import { DecodedFrames, takesTrack } from './decoded-frames.js';
+import { Assembler } from './fetcher.js';
 import { Figures } from './figures.js';
 import { Manifest } from './manifest.js';
-import { Routes } from './routes.js';
 import { whyNothing, whyPlain } from './support.js';
 
 const REPORT = 1000; // milliseconds between `stats`
@@ -27,8 +27,6 @@ const SILENCE = 4; // reports without a packet, while it plays: the server is go
 const CONNECTING = 10000; // milliseconds until another connection must have brought its manifest
 const RECONNECT = 30; // seconds for which a lost server is looked for
 const DRAIN = 800; // milliseconds for the last frames once the server said that it is over
-const BUFFERED = 4; // decoded frames that may wait; a slow machine skips the others
-const IN_FLIGHT = 2; // likewise where frames are taken one by one
 
 /** @typedef {'connecting' | 'playing' | 'paused' | 'ended' | 'failed' | 'closed'} State */
 
@@ -49,13 +47,10 @@ export class Session extends EventTarget {
   /** @type {Connection | null} */
   #connection = null;
   #worker;
-  #routes;
-  #cache;
+  #assets;
+  #decoded;
   #head = null;
   #assembler = new Assembler();
-  /** @type {Map<number, Fetcher>} */
-  #fetchers = new Map();
-  #prepared = new Set();
   #loops = false;
   #readyFor = -1; // the segment whose assets `resume` waits for
   #seeking = false; // anchors that come before `sought` are of before
@@ -65,7 +60,6 @@ export class Session extends EventTarget {
   #segment = -1;
   #silent = { packets: 0, reports: 0 };
   #reconnecting = false;
-  #taking = false;
   #ending = 0;
   #timers = [];
 
@@ -78,16 +72,16 @@ export class Session extends EventTarget {
     this.#loops = Boolean(options.loop);
     if (options.plain) this.plain = 'Plain video was asked for.';
     this.figures.plain = Boolean(this.plain);
-    this.#cache = this.plain ? null : new AssetCache(options.cacheLimit);
-    this.#routes = new Routes({
-      preference: options.delivery ?? 'auto',
+    this.#assets = new Assets({
+      ...options,
+      figures: this.figures,
       send: (message) => this.#send(message),
-      missing: (sha256) => this.#missing(sha256),
-      take: (piece) => {
-        this.figures.httpBytes += piece.bytes.length;
-        return this.#guarded(() => this.#take(piece));
-      },
+      deliver: (rung, sha256, bytes) => this.#worker?.postMessage({ type: 'asset', rung, sha256, bytes }),
+      guarded: (take) => this.#guarded(take),
     });
+    this.#decoded = new DecodedFrames(options.video, this.figures, (message, transfer) =>
+      this.#worker?.postMessage(message, transfer),
+    );
   }
 
   /** Connects; resolves once the server has answered. Throws a CrispcastError where it cannot. */
@@ -124,7 +118,7 @@ export class Session extends EventTarget {
     this.frame = to;
     this.#soughtAt = performance.now();
     this.#land(to);
-    this.#fetchers.get(this.rung)?.advance(this.manifest.segmentOf(to));
+    if (!this.plain) this.#assets.advance(this.rung, this.manifest.segmentOf(to));
     this.#send({ type: 'seek', frame: to });
     clearTimeout(this.#ending);
     if (this.state !== 'paused') this.#enter('playing');
@@ -139,7 +133,7 @@ export class Session extends EventTarget {
 
   /** Changes to this rung at the next segment. @param {number} rung */
   chooseRung(rung) {
-    if (!this.plain) this.#fetcher(rung).advance(this.manifest.segmentOf(this.frame));
+    if (!this.plain) this.#assets.advance(rung, this.manifest.segmentOf(this.frame));
     this.#send({ type: 'rung', rung });
   }
 
@@ -161,26 +155,23 @@ export class Session extends EventTarget {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#ending);
     this.#connection?.close();
-    this.#routes.close();
+    this.#assets.close();
+    this.#decoded.stop();
     this.#worker?.terminate();
   }
 
   /** Seconds of video ahead for which all assets are there. */
   get buffered() {
-    return this.#fetchers.get(this.rung)?.ahead(this.frame) ?? 0;
+    return this.#assets.ahead(this.rung, this.frame);
   }
 
   get #over() {
     return this.state === 'closed' || this.state === 'failed';
   }
 
-  get #takesTrack() {
-    return !this.plain && 'MediaStreamTrackProcessor' in globalThis;
-  }
-
   /** Another connection; resolves once the server has answered. Throws a CrispcastError. */
   async #connect() {
-    const { url, video, token } = this.#options;
+    const { url, token } = this.#options;
     const connection = new Connection({
       token,
       reads: !this.plain,
@@ -192,46 +183,22 @@ export class Session extends EventTarget {
     this.#connection = connection;
     this.#silent = { packets: 0, reports: 0 };
     const { picture, sound } = connection;
-    video.srcObject = new MediaStream(this.#takesTrack ? [sound.track] : [picture.track, sound.track]);
-    this.#startSound();
+    const taken = !this.plain && takesTrack();
+    this.#play(taken ? [sound.track] : [picture.track, sound.track]);
     const endpoint = await connection.open(url);
-    this.#routes.connected(endpoint, new URL(endpoint).origin === new URL(url).origin ? token : undefined);
+    const same = new URL(endpoint).origin === new URL(url).origin;
+    this.#assets.connected(endpoint, same ? token : undefined);
   }
 
   /** Where sound needs a gesture it is off at first, and the mute button gives it. */
-  #startSound() {
+  #play(tracks) {
     const { video } = this.#options;
+    video.srcObject = new MediaStream(tracks);
     video.play().catch((error) => {
       if (error.name !== 'NotAllowedError') return;
       video.muted = true;
       video.play().catch(() => {});
     });
-  }
-
-  #startFrames() {
-    const { video } = this.#options;
-    if (this.#takesTrack) {
-      const { track } = this.#connection?.picture ?? {};
-      const { readable } = new MediaStreamTrackProcessor({ track, maxBufferSize: BUFFERED });
-      this.#worker.postMessage({ type: 'frames', frames: readable }, [readable]);
-      return;
-    }
-    if (this.#taking) return; // the element goes on with another stream
-    this.#taking = true;
-    const take = (_, { rtpTimestamp }) => {
-      if (this.#over) return;
-      video.requestVideoFrameCallback(take);
-      if (this.figures.inFlight >= IN_FLIGHT) return;
-      let frame;
-      try {
-        frame = new VideoFrame(video);
-      } catch {
-        return; // the element holds no picture just now
-      }
-      this.figures.inFlight += 1;
-      this.#worker.postMessage({ type: 'frame', frame, time: rtpTimestamp }, [frame]);
-    };
-    video.requestVideoFrameCallback(take);
   }
 
   // -- the data channel -----------------------------------------------------------------------
@@ -285,18 +252,7 @@ export class Session extends EventTarget {
       if (bytes) this.#begin(Manifest.parse(bytes));
       return;
     }
-    this.figures.planBytes += piece.bytes.length;
-    // Rungs may share assets, which are then sent once.
-    const takers = [...this.#fetchers].filter(([, fetcher]) => fetcher.expects(piece.sha256));
-    if (!takers.length) {
-      if ([...this.#fetchers.values()].some((fetcher) => fetcher.knows(piece.sha256))) return;
-      throw new CrispcastError(`asset ${piece.sha256.slice(0, 16)} was not asked for`);
-    }
-    for (const [rung, fetcher] of takers) {
-      const bytes = await fetcher.piece(piece);
-      if (bytes) this.#worker.postMessage({ type: 'asset', rung, sha256: piece.sha256, bytes });
-    }
-    this.#routes.came(piece.sha256);
+    await this.#assets.take(piece);
   }
 
   /** The manifest is announced: of the first connection, or the same of another one. */
@@ -327,7 +283,7 @@ export class Session extends EventTarget {
       if (first) this.#startWorker();
       const { identities } = /** @type {Connection} */ (this.#connection);
       this.#worker.postMessage({ type: 'connected', identities }, identities ? [identities] : []);
-      this.#startFrames();
+      this.#decoded.from(/** @type {Connection} */ (this.#connection).picture.track);
     }
     this.live = live;
     this.#reconnecting = false;
@@ -340,8 +296,8 @@ export class Session extends EventTarget {
     }
     this.#segment = this.#readyFor = manifest.segmentOf(live ?? next);
     if (this.plain) return this.#readyIfSo();
-    for (const fetcher of this.#fetchers.values()) fetcher.renew();
-    this.#fetcher(this.rung).advance(this.#segment);
+    this.#assets.renew();
+    this.#assets.advance(this.rung, this.#segment);
     return this.#readyIfSo();
   }
 
@@ -362,7 +318,7 @@ export class Session extends EventTarget {
 
   #tellLoop() {
     const on = this.#loops || this.live !== null;
-    for (const fetcher of this.#fetchers.values()) fetcher.loops = on;
+    this.#assets.describe(this.manifest, on);
     this.#worker?.postMessage({ type: 'loop', on });
     if (this.#loops || this.figures.frames) this.#send({ type: 'loop', on: this.#loops });
   }
@@ -374,30 +330,10 @@ export class Session extends EventTarget {
     this.#worker?.postMessage({ type: 'land', target, landing: this.#landings });
   }
 
-  #fetcher(rung) {
-    if (!this.#fetchers.has(rung)) {
-      const found = (sha256, bytes) => {
-        this.figures.cachedBytes += bytes.length;
-        this.#worker.postMessage({ type: 'asset', rung, sha256, bytes });
-      };
-      const ask = (assets) => this.#routes.ask(assets);
-      const fetcher = new Fetcher(this.manifest, rung, ask, this.#cache, found);
-      fetcher.loops = this.#loops || this.live !== null;
-      this.#fetchers.set(rung, fetcher);
-    }
-    return /** @type {Fetcher} */ (this.#fetchers.get(rung));
-  }
-
-  #missing(sha256) {
-    for (const fetcher of this.#fetchers.values()) if (fetcher.expects(sha256)) return fetcher.missing(sha256);
-    return null;
-  }
-
   /** Start the media once what its first segment needs is there, or nothing is wanted. */
   #readyIfSo() {
     if (this.#readyFor < 0) return;
-    const first = this.plain ? [] : this.manifest.assetsOf(this.rung, this.#readyFor);
-    if (!first.every((sha256) => this.#prepared.has(sha256))) return;
+    if (!this.plain && !this.#assets.ready(this.rung, this.#readyFor)) return;
     this.#readyFor = -1;
     if (this.state === 'connecting') this.#enter('playing');
     this.#send({ type: this.state === 'paused' ? 'pause' : 'resume' });
@@ -408,10 +344,8 @@ export class Session extends EventTarget {
   #answer(message) {
     if (message.type === 'shown') this.#shown(message);
     else if (message.type === 'captured') this.#tell('captured', message);
-    else if (message.type === 'dropped') {
-      this.#fetchers.get(message.rung)?.forget(message.assets);
-      for (const sha256 of message.assets) this.#prepared.delete(sha256);
-    } else if (message.type === 'skipped' || message.type === 'passed') this.figures.inFlight -= 1;
+    else if (message.type === 'dropped') this.#assets.dropped(message.rung, message.assets);
+    else if (message.type === 'skipped' || message.type === 'passed') this.figures.inFlight -= 1;
     else if (message.type === 'ready') this.figures.engine = `${message.isa} × ${message.threads}`;
     else if (message.type === 'failed' && message.fatal) this.#fallBack(message.message);
     else if (message.type === 'failed') {
@@ -422,7 +356,7 @@ export class Session extends EventTarget {
         this.figures.refused += 1;
         this.#tell('notice', message.message);
       }
-      this.#prepared.add(message.sha256);
+      this.#assets.settled(message.sha256);
       this.#readyIfSo();
     }
   }
@@ -439,7 +373,7 @@ export class Session extends EventTarget {
       const segment = this.manifest.segmentOf(shown.frame);
       if (segment !== this.#segment) {
         this.#segment = segment;
-        this.#fetcher(this.rung).advance(segment);
+        this.#assets.advance(this.rung, segment);
       }
     }
     if (this.state === 'connecting') this.#enter('playing');
@@ -453,8 +387,7 @@ export class Session extends EventTarget {
     this.figures.plain = true;
     this.#worker.terminate();
     const { picture, sound } = /** @type {Connection} */ (this.#connection);
-    this.#options.video.srcObject = new MediaStream([picture.track, sound.track]);
-    this.#startSound();
+    this.#play([picture.track, sound.track]);
     this.#tell('state');
     this.#readyIfSo();
   }
@@ -474,30 +407,21 @@ export class Session extends EventTarget {
   /** Looks for the server until it is there again, or patience is over. */
   async #reconnect(why) {
     this.#reconnecting = true;
-    const seconds = this.#options.reconnect ?? RECONNECT;
-    const backoff = new Backoff(seconds);
     this.#connection?.close();
     this.#tell('notice', `${why} Trying again.`);
-    let said = why;
-    let asked = 0;
-    for (let wait = backoff.next(); wait !== null; wait = backoff.next(asked)) {
-      await new Promise((resolve) => setTimeout(resolve, wait ?? 0));
-      if (this.#over) return;
-      try {
-        await this.#connect();
-        await this.#joined();
-      } catch (error) {
-        const { status, message } = /** @type {any} */ (error);
-        if (HOPELESS.includes(status)) return this.#fail(message);
-        said = message;
-        asked = /** @type {any} */ (error).wait ?? 0;
-        continue;
-      }
+    const gaveUp = await comeBack(this.#options.reconnect ?? RECONNECT, why, async () => {
+      if (this.#over) return true;
+      await this.#connect();
+      await this.#joined();
+      return true;
+    });
+    if (this.#over) return;
+    if (gaveUp) {
+      this.#fail(gaveUp);
+    } else {
       this.figures.reconnects += 1;
       this.#tell('notice', '');
-      return undefined;
     }
-    return this.#fail(`${said} The server was not there again within ${seconds} s.`);
   }
 
   /** Waits until this connection's manifest is there; throws where it does not come. */
