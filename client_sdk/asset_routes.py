@@ -35,6 +35,8 @@ class Fetches(Protocol):
 
     def fetch(self, wanted: Wanted, size: int) -> None: ...
 
+    def close(self) -> None: ...
+
 
 class AssetRoutes:
     """Sends each wanted asset its way. Lives in the event loop.
@@ -76,15 +78,20 @@ class AssetRoutes:
         if wanted is not None and self._may_switch(sha256):
             self._over_channel([wanted])
 
-    def reconnected(self) -> None:
-        """What was asked for on the old channel will not come on the new one."""
+    def connected(self, http: Fetches) -> None:
+        """A connection is there: what was asked for on the one before will not come on it."""
+        if self.http is not None:
+            self.http.close()
+        self.http = http
         self._on_channel.clear()
         self._switched.clear()
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching, and fetch no more."""
         if self._timer is not None:
             self._timer.cancel()
+        if self.http is not None:
+            self.http.close()
 
     def _prefers_http(self, sha256: str) -> bool:
         if self.http is None or self._preference == "channel":

@@ -55,7 +55,7 @@ class Connection:
         self.answer: Answer | None = None
         self._receiver: RTCRtpReceiver | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.channel.on("open", lambda: self._listener and self._listener.opened())
+        self.channel.on("open", self._on_open)
         self.channel.on("message", self._on_message)
         self.channel.on("close", lambda: self._lose("the data channel was closed"))
         self._peer.on("track", self._on_track)
@@ -99,6 +99,10 @@ class Connection:
         await self._peer.close()
         if self.answer is not None:
             await asyncio.to_thread(delete_session, self.answer.session)
+
+    def _on_open(self) -> None:
+        if self._listener is not None:
+            self._listener.opened()
 
     def _on_message(self, data: str | bytes) -> None:
         if self._listener is None:

@@ -126,10 +126,7 @@ class Playback:
         After the first one: go on where the play was.
         """
         if self.routes is not None:
-            self.routes.reconnected()
-            if self.routes.http is not None:
-                self.routes.http.close()
-            self.routes.http = HttpAssets(url, token, self._by_http, self.routes.http_failed)
+            self.routes.connected(HttpAssets(url, token, self._by_http, self.routes.http_failed))
         again = self._position >= 0
         self._clock.forget()
         self._landing.reconnected()
@@ -237,8 +234,6 @@ class Playback:
         """Put out all that came. Raises what went wrong on the way to a file or window."""
         if self.routes is not None:
             self.routes.close()
-            if self.routes.http is not None:
-                self.routes.http.close()
         await asyncio.to_thread(self._thread.finish)
         error = self._thread.error
         if error is not None and not isinstance(error, WindowClosed):

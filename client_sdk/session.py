@@ -32,15 +32,14 @@ from client_sdk.contract.control import (
     Refused,
     Resume,
     Sought,
-    Stats,
     decode_server_message,
 )
 from client_sdk.contract.manifest import Manifest, parse_manifest
 from client_sdk.play_stats import PlayMeter, PlayStats
 from client_sdk.playback import Playback, PlayOptions
-from client_sdk.reconnecting import HOPELESS, Backoff
+from client_sdk.reconnecting import come_back
 from client_sdk.sinks import WindowClosed, check_output
-from client_sdk.whep import Refusal, origin_of
+from client_sdk.whep import origin_of
 from kernels.errors import StreamError
 
 log = logging.getLogger("crispcast.client")
@@ -147,30 +146,15 @@ class Session:
 
     async def _reconnect(self, why: str) -> None:
         """Look for the server until it is there again. Raises StreamError where it stays away."""
-        backoff = Backoff(self._options.reconnect, asyncio.get_running_loop().time)
-        said = StreamError(f"{self._url}: {why}")
-        wait = 0.0
-        while (seconds := backoff.next(wait)) is not None:
+
+        async def attempt(left: float) -> None:
             self._hang_up()
-            log.info("%s; another try in %.1f s", said, seconds)
-            await asyncio.wait({self._over}, timeout=seconds)
-            if self._over.done():
-                return
-            try:
-                await self._connect(min(CONNECT_TIMEOUT, max(1.0, backoff.left)))
-            except StreamError as error:
-                wait = error.wait if isinstance(error, Refusal) else 0.0
-                if isinstance(error, Refusal) and error.status in HOPELESS:
-                    raise
-                said = error
-                continue
-            if self._joined.is_set():
-                self._meter.reconnects += 1
-            return
-        if self._options.reconnect:
-            tried = f"it was not there again within {self._options.reconnect:g} s"
-            raise StreamError(f"{said}; {tried}")
-        raise said
+            if not self._over.done():
+                await self._connect(min(CONNECT_TIMEOUT, max(1.0, left)))
+            self._meter.reconnects += self._joined.is_set()
+
+        first = StreamError(f"{self._url}: {why}")
+        await come_back(self._options.reconnect, first, attempt, self._over)
 
     async def _drain(self) -> None:
         """Wait for the last frames: all video that was sent, and sound until it falls silent."""
@@ -264,17 +248,7 @@ class Session:
             stats = self._meter.stats()
             if self._options.on_status is not None:
                 self._options.on_status(stats)
-            self._send(
-                Stats(
-                    frames=stats.frames,
-                    frames_sr=stats.frames_sr,
-                    frames_lost=stats.frames_lost,
-                    late_plans=stats.late_plans,
-                    plan_bytes=stats.plan_bytes,
-                    upscale_ms=stats.upscale_ms_median,
-                    fps=stats.fps,
-                )
-            )
+            self._send(stats.message())
 
     async def _watch_silence(self) -> None:
         while True:

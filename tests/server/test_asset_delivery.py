@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,11 +16,13 @@ import pytest
 from client_sdk import asset_routes
 from client_sdk.asset_routes import AssetRoutes, Preference, check_preference
 from client_sdk.cache import AssetCache
-from client_sdk.contract import open_package
+from client_sdk.contract import MANIFEST_FILE, Package, asset_file, open_package
 from client_sdk.contract.asset_frames import AssetFrame
 from client_sdk.contract.control import Want, Wanted
 from client_sdk.http_assets import HttpAssets
 from client_sdk.playback import PlayOptions
+from kernels import bases
+from kernels.compiler import base_id, decode_plan, encode_plan
 from kernels.errors import StreamError
 from server.settings import Settings
 from tests.client_sdk.tiny import SEGMENTS, sha, write_tiny
@@ -79,6 +82,29 @@ def test_what_the_channel_does_not_bring_comes_by_http(
     stats = play(path, PlayOptions(delivery="channel"))
     assert stats.http_bytes == stats.plan_bytes
     assert stats.frames_sr > 40
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_difference_to_a_shipped_base_is_all_that_is_sent_of_a_plan(
+    tiny: Package, tiny_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Preference
+) -> None:
+    whole = tiny.asset(tiny.manifest.rungs[0].segments[0].experts[0])
+    base = encode_plan(moved(decode_plan(whole)))
+    wire = encode_plan(decode_plan(whole), base)
+    tree = json.loads(tiny.manifest.to_bytes().decode().replace(sha(whole), sha(wire)))
+    tree["assets"][sha(wire)]["bytes"] = len(wire)
+    (tiny_copy / asset_file(sha(wire), "plan")).write_bytes(wire)
+    (tiny_copy / MANIFEST_FILE).write_text(json.dumps(tree))
+    monkeypatch.setattr(bases, "find", {base_id(base): base}.get)
+    out = tmp_path / "played.y4m"
+    name = tiny_copy.name.removesuffix(".crisp")
+    stats = play(tiny_copy, PlayOptions(out=out, delivery=way), name=name)
+    # What is shown is what the whole plans show.
+    assert out.read_bytes() == offline(tiny, tmp_path / "offline.y4m")
+    assert stats.frames_sr == FRAMES
+    saved = len(whole) - len(wire)
+    assert saved > 0
+    assert stats.plan_bytes == sum(tiny.manifest.size_of(0).values()) - saved
 
 
 def test_another_way_is_no_way() -> None:
@@ -229,6 +255,8 @@ def test_a_way_is_changed_twice_at_most() -> None:
     class Http:
         def fetch(self, wanted: Wanted, size: int) -> None:
             asked.append(f"http from {wanted.offset}")
+
+        def close(self) -> None: ...
 
     async def run() -> None:
         routes = AssetRoutes(
