@@ -26,6 +26,7 @@ from kernels.compiler import base_id, decode_plan, encode_plan
 from kernels.errors import StreamError
 from server.settings import Settings
 from tests.client_sdk.tiny import SEGMENTS, sha, write_tiny
+from tests.kernels.plans import moved
 from tests.server.test_play import PATIENCE, offline, play
 
 FRAMES = sum(SEGMENTS)
