@@ -12,7 +12,6 @@ from __future__ import annotations
 from client_sdk.contract.manifest import Manifest
 from client_sdk.frame_clock import CLOCK_RATE, Identified
 
-LANDED = 5  # seconds after the sought frame that count as there
 _PATIENCE = 10  # seconds of frames that may be held back
 
 
@@ -20,6 +19,7 @@ class Landing:
     """Asked about every frame in order. At first, and after a landing, all are shown."""
 
     def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
         self._rate = manifest.source.rate
         self._waiting = False  # for `sought`
         self._target: int | None = None
@@ -56,6 +56,7 @@ class Landing:
     def shows(self, pts: int, identified: Identified | None) -> bool:
         """Whether the frame with that time stamp is to be shown."""
         frame = None if identified is None else identified.frame
+        crosses = self._crosses(frame)
         if frame is not None:
             self._jumped = self._jumped or self._is_jump(pts, frame)
             self._last = (pts, frame)
@@ -64,7 +65,7 @@ class Landing:
         if self._from is not None:
             there = pts >= self._from
         else:
-            there = self._jumped and self._is_there(frame)
+            there = self._jumped and crosses
         self._held += 1
         if there or self._held > _PATIENCE * self._rate:
             self._waiting, self._from = False, None
@@ -77,7 +78,12 @@ class Landing:
         last_pts, last_frame = self._last
         return frame - last_frame != round((pts - last_pts) * self._rate / CLOCK_RATE)
 
-    def _is_there(self, frame: int | None) -> bool:
-        if frame is None or self._target is None:
+    def _crosses(self, frame: int | None) -> bool:
+        """Whether it is the frame that was sought, or the next one that came where that is lost."""
+        if frame is None or self._target is None or frame < self._target:
             return False
-        return self._target <= frame < self._target + LANDED * self._rate
+        if frame == self._target:
+            return True
+        segment = self._manifest.segments[self._manifest.segment_of(self._target)]
+        before = -1 if self._last is None else self._last[1]
+        return segment.start <= before < self._target and frame < segment.end

@@ -8,12 +8,12 @@
 
 import { CLOCK_RATE, ticks } from './frame-clock.js';
 
-const LANDED = 5; // seconds after the sought frame that count as there
 const PATIENCE = 10; // seconds of frames that may be held back
 
 export class Landing {
   /** The frame that is sought; null: where the server chooses. @type {number | null} */
   target = null;
+  #manifest;
   #rate;
   #waiting = false;
   /** RTP time from which on frames are shown. @type {number | null} */
@@ -22,8 +22,10 @@ export class Landing {
   #jumped = false;
   #held = 0;
 
-  /** @param {[number, number]} fps */
-  constructor([rate, per]) {
+  /** @param {import('./manifest.js').Manifest} manifest */
+  constructor(manifest) {
+    const [rate, per] = manifest.fps;
+    this.#manifest = manifest;
     this.#rate = rate / per;
   }
 
@@ -66,6 +68,7 @@ export class Landing {
    * @param {number | undefined} time its RTP time @param {number | null} frame its number
    */
   shows(time, frame) {
+    const crosses = this.#crosses(frame);
     if (frame !== null) {
       const last = this.#last;
       const step = last && Math.round((ticks(time, last.time) * this.#rate) / CLOCK_RATE);
@@ -74,15 +77,20 @@ export class Landing {
     }
     if (!this.active) return true;
     const there =
-      time === undefined || (this.#from === null ? this.#isThere(frame) : ticks(time, this.#from) >= 0);
+      time === undefined ||
+      (this.#from === null ? this.#jumped && crosses : ticks(time, this.#from) >= 0);
     this.#held += 1;
     if (!there && this.#held <= PATIENCE * this.#rate) return false;
     this.cancel();
     return true;
   }
 
-  #isThere(frame) {
-    if (!this.#jumped || frame === null || this.target === null) return false;
-    return frame >= this.target && frame < this.target + LANDED * this.#rate;
+  /** Whether it is the frame that was sought, or the next one that came where that is lost. */
+  #crosses(frame) {
+    if (frame === null || this.target === null || frame < this.target) return false;
+    if (frame === this.target) return true;
+    const { start, frames } = this.#manifest.segments[this.#manifest.segmentOf(this.target)];
+    const before = this.#last?.frame ?? -1;
+    return before >= start && before < this.target && frame < start + frames;
   }
 }

@@ -40,7 +40,7 @@ class Show {
     this.rung = rung;
     this.bases = bases;
     this.clock = new FrameClock(this.manifest);
-    this.#landing = new Landing(this.manifest.fps);
+    this.#landing = new Landing(this.manifest);
     this.space = colourSpace(this.manifest.colour);
     this.screen = new Screen(canvas, this.manifest, this.space);
   }
