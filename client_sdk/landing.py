@@ -62,10 +62,7 @@ class Landing:
             self._last = (pts, frame)
         if not self.active:
             return True
-        if self._from is not None:
-            there = pts >= self._from
-        else:
-            there = self._jumped and crosses
+        there = pts >= self._from if self._from is not None else self._jumped and crosses
         self._held += 1
         if there or self._held > _PATIENCE * self._rate:
             self._waiting, self._from = False, None

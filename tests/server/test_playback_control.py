@@ -32,6 +32,7 @@ class Shown:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.by: dict[int, list[tuple[float, int | None]]] = {}
         self._news = asyncio.Event()
+        self._then: dict[int, Callable[[], None]] = {}
         put_out = UpscalingThread.frame
 
         def frame(
@@ -46,6 +47,7 @@ class Shown:
             self.by.setdefault(id(thread), []).append((now, number))
             self._news.set()
             put_out(thread, position, identified, frame, landed)
+            self._then.pop(-1 if number is None else number, lambda: None)()
 
         monkeypatch.setattr(UpscalingThread, "frame", frame)
 
@@ -61,8 +63,12 @@ class Shown:
             await asyncio.wait_for(self._news.wait(), PATIENCE)
 
     async def frame(self, number: int) -> None:
-        """Wait until that frame is the last one that was put out."""
-        await self.until(lambda: bool(self.by) and self.numbers()[-1] == number)
+        """Wait until that frame was put out."""
+        await self.until(lambda: bool(self.by) and number in self.numbers())
+
+    def then(self, number: int, do: Callable[[], None]) -> None:
+        """Do something the moment that frame is put out, and before the next one is."""
+        self._then[number] = do
 
 
 @pytest.fixture
@@ -95,8 +101,7 @@ def test_a_seek_goes_on_at_exactly_that_frame(
     async def run() -> PlayStats:
         async with serving(either_path) as served, asyncio.timeout(PATIENCE):
             session, playing = await play(served, PlayOptions(out=out))
-            await shown.frame(at)
-            session.seek(to)
+            shown.then(at, lambda: session.seek(to))
             return await playing
 
     stats = asyncio.run(run())
@@ -114,9 +119,12 @@ def test_the_last_of_many_seeks_counts(tiny_path: Path, shown: Shown) -> None:
     async def run() -> PlayStats:
         async with serving(tiny_path) as served, asyncio.timeout(PATIENCE):
             session, playing = await play(served, PlayOptions())
-            await shown.frame(2)
-            for frame in (30, 14, 33, 14, 20):
-                session.seek(frame)
+
+            def hesitate() -> None:
+                for frame in (30, 14, 33, 14, 20):
+                    session.seek(frame)
+
+            shown.then(2, hesitate)
             return await playing
 
     asyncio.run(run())
@@ -131,8 +139,7 @@ def test_a_seek_lands_by_the_frames_own_numbers_where_the_message_is_lost(
     async def run() -> PlayStats:
         async with serving(tiny_path) as served, asyncio.timeout(PATIENCE):
             session, playing = await play(served, PlayOptions())
-            await shown.frame(LAST + 3)
-            session.seek(20)
+            shown.then(LAST + 3, lambda: session.seek(20))
             return await playing
 
     asyncio.run(run())
@@ -165,8 +172,8 @@ def test_a_loop_that_is_called_off_ends_at_the_end(tiny_path: Path, shown: Shown
     async def run() -> PlayStats:
         async with serving(tiny_path) as served, asyncio.timeout(PATIENCE):
             session, playing = await play(served, PlayOptions(loop=True))
-            await shown.until(lambda: bool(shown.by) and len(shown.numbers()) >= FRAMES + 5)
-            session.loop(False)
+            await shown.frame(FRAMES - 1)
+            shown.then(5, lambda: session.loop(False))
             return await playing
 
     stats = asyncio.run(run())
