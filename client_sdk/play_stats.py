@@ -11,7 +11,6 @@ from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from client_sdk.contract.control import Stats
 from kernels.errors import StreamError
 
 _WINDOW = 4096  # frames that the upscaling figures look back on
@@ -54,18 +53,6 @@ class PlayStats:
     width: int = 0
     height: int = 0
     isa: str = ""
-
-    def message(self) -> Stats:
-        """What the server is told of it."""
-        return Stats(
-            frames=self.frames,
-            frames_sr=self.frames_sr,
-            frames_lost=self.frames_lost,
-            late_plans=self.late_plans,
-            plan_bytes=self.plan_bytes,
-            upscale_ms=self.upscale_ms_median,
-            fps=self.fps,
-        )
 
     def to_json(self) -> str:
         """One JSON object."""

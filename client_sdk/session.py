@@ -32,6 +32,7 @@ from client_sdk.contract.control import (
     Refused,
     Resume,
     Sought,
+    Stats,
     decode_server_message,
 )
 from client_sdk.contract.manifest import Manifest, parse_manifest
@@ -248,7 +249,7 @@ class Session:
             stats = self._meter.stats()
             if self._options.on_status is not None:
                 self._options.on_status(stats)
-            self._send(stats.message())
+            self._send(_told(stats))
 
     async def _watch_silence(self) -> None:
         while True:
@@ -410,6 +411,18 @@ class Session:
 
 def _ended(bye: Bye) -> str:
     return f"the server ended the play{': ' + bye.message if bye.message else ''}"
+
+
+def _told(stats: PlayStats) -> Stats:
+    return Stats(
+        frames=stats.frames,
+        frames_sr=stats.frames_sr,
+        frames_lost=stats.frames_lost,
+        late_plans=stats.late_plans,
+        plan_bytes=stats.plan_bytes,
+        upscale_ms=stats.upscale_ms_median,
+        fps=stats.fps,
+    )
 
 
 async def play_async(url: str, options: PlayOptions) -> PlayStats:
