@@ -336,6 +336,20 @@ def _play(
     no_sr: Annotated[bool, typer.Option("--no-sr", help="Interpolate only.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps plans and plates.")] = None,
+    cache_limit: Annotated[
+        int, typer.Option(min=0, help="Bytes that it may hold; the least used go first.")
+    ] = 256 << 20,
+    delivery: Annotated[
+        str,
+        typer.Option(
+            help="How plans and plates are asked for first: channel, http, or auto: the large ones "
+            "by http."
+        ),
+    ] = "auto",
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
+    reconnect: Annotated[
+        float, typer.Option(min=0, help="Seconds to look for a server that is lost; 0: none.")
+    ] = 30.0,
     token: Annotated[
         str | None,
         typer.Option(envvar="CRISPCAST_TOKEN", help="Bearer token, where the server wants one."),
@@ -359,6 +373,10 @@ def _play(
             on_status=show,
             threads=threads,
             cache=cache,
+            cache_limit=cache_limit,
+            delivery=delivery,
+            loop=loop,
+            reconnect=reconnect,
             token=token,
         )
     finally:

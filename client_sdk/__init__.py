@@ -24,18 +24,26 @@ def play(
     *,
     threads: int = 0,
     cache: str | os.PathLike[str] | None = None,
+    cache_limit: int = 256 << 20,
+    delivery: str = "auto",
+    loop: bool = False,
+    reconnect: float = 30.0,
     token: str | None = None,
 ) -> PlayStats:
     """Play a stream to its end and say how it went. Blocks.
 
     `url`: http://HOST:PORT/whep/NAME. `out`: a .y4m file (every sample exact) or an .mp4.
     `stats`: a file for the figures as JSON. `sr` False: interpolation only. `on_status` is called
-    twice a second and at the end. `threads` 0: all cores. `cache`: a folder that keeps assets.
+    twice a second and at the end. `threads` 0: all cores. `cache`: a folder that keeps assets,
+    `cache_limit` bytes at most. `delivery`: how assets are asked for first, `channel`, `http`, or
+    `auto`: the large ones by HTTP; what fails one way is asked for the other way. `loop`: begin
+    again at the end. `reconnect`: seconds for which a lost server is looked for; 0: not at all.
     `token`: the bearer token that the server wants, where it wants one.
     Raises StreamError, in one sentence, where the play cannot start or breaks off.
     """
     import asyncio
 
+    from client_sdk.asset_routes import check_preference
     from client_sdk.playback import PlayOptions
     from client_sdk.session import play_async
 
@@ -45,6 +53,10 @@ def play(
         sr=sr,
         threads=threads,
         cache=cache,
+        cache_limit=cache_limit,
+        delivery=check_preference(delivery),
+        loop=loop,
+        reconnect=reconnect,
         on_status=on_status,
         token=token,
     )

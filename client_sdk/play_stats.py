@@ -25,7 +25,9 @@ class PlayStats:
     `fps` is of the output's wall clock, `first_frame_ms` and `first_sr_ms` count from the POST.
     `late_plans` counts maps, motion, plans and plates that were not there for their segment's
     first frame, `wrong_assets` those refused for their hash or content. `plan_bytes`: all that came
-    for super-resolution over the network; `cached_bytes` came from the cache.
+    for super-resolution over the network, `http_bytes` of them by HTTP; `cached_bytes` came from
+    the cache. `seek_ms`: from the last seek to its frame put out. `reconnects`: how often the
+    connection was lost and made anew.
     """
 
     frames: int = 0
@@ -36,11 +38,14 @@ class PlayStats:
     upscale_ms_median: float = 0.0
     upscale_ms_max: float = 0.0
     plan_bytes: int = 0
+    http_bytes: int = 0
     cached_bytes: int = 0
     late_plans: int = 0
     wrong_assets: int = 0
     first_frame_ms: float | None = None
     first_sr_ms: float | None = None
+    seek_ms: float | None = None
+    reconnects: int = 0
     last_interpolated_frame: int | None = None
     backlog: int = 0
     seconds: float = 0.0
@@ -86,7 +91,9 @@ class PlayMeter:
     late_plans: int = 0
     wrong_assets: int = 0
     plan_bytes: int = 0
+    http_bytes: int = 0
     cached_bytes: int = 0
+    reconnects: int = 0
     backlog: int = 0
     last_interpolated_frame: int | None = None
     ended: str = ""
@@ -95,6 +102,8 @@ class PlayMeter:
     _first: float | None = None
     _first_sr: float | None = None
     _last: float = 0.0
+    _sought: float | None = None
+    _seek: float | None = None
     _times: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
 
     def frame(self, position: int, upscale_ms: float, super_resolved: bool) -> None:
@@ -111,6 +120,16 @@ class PlayMeter:
         else:
             self.last_interpolated_frame = position
 
+    def sought(self) -> None:
+        """A frame was asked for."""
+        self._sought = time.monotonic()
+
+    def landed(self) -> None:
+        """It was put out."""
+        if self._sought is not None:
+            self._seek = round((time.monotonic() - self._sought) * 1000, 1)
+            self._sought = None
+
     def stats(self) -> PlayStats:
         """The figures as they stand."""
         times = list(self._times)
@@ -125,11 +144,14 @@ class PlayMeter:
             upscale_ms_median=round(statistics.median(times), 3) if times else 0.0,
             upscale_ms_max=round(max(times), 3) if times else 0.0,
             plan_bytes=self.plan_bytes,
+            http_bytes=self.http_bytes,
             cached_bytes=self.cached_bytes,
             late_plans=self.late_plans,
             wrong_assets=self.wrong_assets,
             first_frame_ms=self._since(first),
             first_sr_ms=self._since(self._first_sr),
+            seek_ms=self._seek,
+            reconnects=self.reconnects,
             last_interpolated_frame=self.last_interpolated_frame,
             backlog=self.backlog,
             seconds=round(time.monotonic() - self.started, 3),

@@ -17,6 +17,7 @@ Invariant: a missing plan means interpolation for its patches, never another pla
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
@@ -202,14 +203,18 @@ class Upscaler:
         """Why assets were refused, by hash."""
         return dict(self._refused)
 
-    def forget_before(self, segment_index: int) -> None:
-        """Let go of what was prepared and no segment from here on needs."""
+    def forget_before(self, segment_index: int, but: Iterable[int] = ()) -> None:
+        """Let go of what was prepared and no segment from here on needs, nor those of `but`."""
         rung = self.rung
-        left = range(segment_index, len(rung.segments))
+        left = {*range(segment_index, len(rung.segments)), *but}
         needed = {sha256 for index in left for sha256 in rung.assets_of(index)}
         for kept in self._kept():
             for sha256 in [sha256 for sha256 in kept if sha256 not in needed]:
                 del kept[sha256]
+
+    def pass_over(self, frame_number: int, lr: Planes) -> None:
+        """Take note of an LR frame that is not shown: the next one may look back at it."""
+        self._last = (frame_number, lr[0])
 
     def upscale(self, frame_number: int | None, lr: Planes, *, networks: bool = True) -> Upscaled:
         """The HR planes of frame `frame_number`, cropped to the source's size.

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import av
 
+from client_sdk.asset_fetcher import segments_ahead
 from client_sdk.cache import AssetCache
 from client_sdk.contract.manifest import Manifest
 from client_sdk.frame_clock import Identified
@@ -33,6 +34,13 @@ class _Frame:
     position: int
     identified: Identified | None
     frame: av.VideoFrame
+    landed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _PassedOver:
+    identified: Identified
+    frame: av.VideoFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,9 @@ class _Switch:
     segment: int
 
 
-_Job: TypeAlias = _Frame | _Asset | _Switch | av.AudioFrame | Callable[[], None] | None
+_Job: TypeAlias = (
+    _Frame | _PassedOver | _Asset | _Switch | av.AudioFrame | Callable[[], None] | None
+)
 
 
 class UpscalingThread:
@@ -55,8 +65,8 @@ class UpscalingThread:
 
     `max_backlog`: with more frames waiting, a frame is interpolated, which is far cheaper, so a
     machine that is too slow loses quality and not time; `paced`: one whose networks take longer
-    than frames last interpolates for a while, then tries again. `error`: what ended the output, if
-    anything did.
+    than frames last interpolates for a while, then tries again. `loops`: the first segment follows
+    the last. `error`: what ended the output, if anything did.
     """
 
     def __init__(
@@ -70,6 +80,7 @@ class UpscalingThread:
         threads: int = 0,
         max_backlog: int = 300,
         paced: bool = False,
+        loops: bool = False,
         on_error: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._manifest = manifest
@@ -77,6 +88,7 @@ class UpscalingThread:
         self._cache = cache
         self._threads = threads
         self._max_backlog = max_backlog
+        self.loops = loops
         self._open_sinks = sinks
         self._sinks: Sequence[Sink] = ()
         self._on_error = on_error
@@ -101,11 +113,24 @@ class UpscalingThread:
         """Another rung is to play from this segment on: prepare what there is of it."""
         self._jobs.put(_Switch(rung, segment))
 
-    def frame(self, position: int, identified: Identified | None, frame: av.VideoFrame) -> None:
-        """Upscale and put out a frame; `position` counts frames of time since the first."""
+    def frame(
+        self,
+        position: int,
+        identified: Identified | None,
+        frame: av.VideoFrame,
+        landed: bool = False,
+    ) -> None:
+        """Upscale and put out a frame; `position` counts frames of time since the first.
+
+        `landed`: it is the first after a seek.
+        """
         with self._lock:
             self._waiting += 1
-        self._jobs.put(_Frame(position, identified, frame))
+        self._jobs.put(_Frame(position, identified, frame, landed))
+
+    def pass_over(self, identified: Identified, frame: av.VideoFrame) -> None:
+        """Take note of a frame that is not put out, since it only leads to one that was sought."""
+        self._jobs.put(_PassedOver(identified, frame))
 
     def audio(self, frame: av.AudioFrame) -> None:
         """Put out sound."""
@@ -140,6 +165,9 @@ class UpscalingThread:
         try:
             if isinstance(job, _Frame):
                 self._put_out(job)
+            elif isinstance(job, _PassedOver):
+                planes = planes_of(job.frame)
+                self._upscaler(job.identified.rung).pass_over(job.identified.frame, planes)
             elif isinstance(job, _Asset):
                 self._share(job)
             elif isinstance(job, _Switch):
@@ -234,6 +262,8 @@ class UpscalingThread:
         height, width = upscaled.planes[0].shape
         self._meter.size = (width, height)
         self._meter.frame(job.position, spent, upscaled.super_resolved)
+        if job.landed:
+            self._meter.landed()
 
     def _enter_segment(self, upscaler: Upscaler, identified: Identified) -> None:
         """At a segment's first frame: take what the cache holds of it, count what is late."""
@@ -245,4 +275,6 @@ class UpscalingThread:
         self._segment = (identified.rung, segment)
         self._fill(upscaler, identified.rung, segment)
         self._meter.late_plans += len(upscaler.missing(segment))
-        upscaler.forget_before(segment)
+        upscaler.forget_before(
+            segment, segments_ahead(self._manifest, segment, True) if self.loops else ()
+        )

@@ -22,10 +22,20 @@ _URL_SAFE = "/:@!$&'()*+,;=%?~"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The 201: the answer's SDP, and the session's own URL for DELETE."""
+    """The 201: the answer's SDP, the session's own URL for DELETE, and who answered."""
 
     sdp: str
     session: str
+    endpoint: str
+
+
+class Refusal(StreamError):  # noqa: N818 - the server's word, not a fault of ours
+    """The server answered with another status than 201. `wait`: its Retry-After, in seconds."""
+
+    def __init__(self, sentence: str, status: int, wait: float) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.wait = wait
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -35,7 +45,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_OPENER = urllib.request.build_opener(_NoRedirect)
+NO_REDIRECT = urllib.request.build_opener(_NoRedirect)
+"""Opens URLs and raises HTTPError on a redirect, so that it can be looked at first."""
 
 
 def post_offer(url: str, sdp: str, timeout: float = TIMEOUT, token: str | None = None) -> Answer:
@@ -43,18 +54,18 @@ def post_offer(url: str, sdp: str, timeout: float = TIMEOUT, token: str | None =
 
     A redirect to another origin does not get the token.
     """
-    first = _origin(_checked(url))
+    first = origin_of(checked_url(url))
     if token is not None and not _TOKEN.fullmatch(token):
         raise StreamError("the token is no bearer token: letters, digits and -._~+/ only")
     for _ in range(_REDIRECTS):
         headers = {"Content-Type": SDP}
-        if token is not None and _origin(_checked(url)) == first:
+        if token is not None and origin_of(checked_url(url)) == first:
             headers["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(
-            _checked(url), data=sdp.encode(), method="POST", headers=headers
+            checked_url(url), data=sdp.encode(), method="POST", headers=headers
         )
         try:
-            with _OPENER.open(request, timeout=timeout) as response:
+            with NO_REDIRECT.open(request, timeout=timeout) as response:
                 body = response.read(MAX_ANSWER_BYTES + 1)
                 location = response.headers.get("Location")
                 kind = response.headers.get_content_type()
@@ -62,34 +73,38 @@ def post_offer(url: str, sdp: str, timeout: float = TIMEOUT, token: str | None =
         except urllib.error.HTTPError as error:
             location = error.headers.get("Location")
             if error.code == 307 and location:
-                url = _checked(location, url)
+                url = checked_url(location, url)
                 continue
-            raise StreamError(f"{url}: {_refusal(error)}") from None
+            raise Refusal(f"{url}: {_refusal(error)}", error.code, _wait(error)) from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise StreamError(f"{url} does not answer: {reason}; is the server there?") from None
         if status != 201 or kind != SDP or not location or len(body) > MAX_ANSWER_BYTES:
             raise StreamError(f"{url} does not speak WHEP (status {status}, {kind})")
-        return Answer(body.decode("utf-8", "replace"), _checked(location, url))
+        return Answer(body.decode("utf-8", "replace"), checked_url(location, url), url)
     raise StreamError(f"{url}: more than {_REDIRECTS} redirects")
 
 
 def delete_session(session: str, timeout: float = 5.0) -> None:
     """End the session. A server that is gone already is no error."""
-    request = urllib.request.Request(_checked(session), method="DELETE")
+    request = urllib.request.Request(checked_url(session), method="DELETE")
     try:
-        _OPENER.open(request, timeout=timeout).close()
+        NO_REDIRECT.open(request, timeout=timeout).close()
     except (OSError, HTTPException):
         return
 
 
-def _origin(url: str) -> tuple[str, str]:
+def origin_of(url: str) -> tuple[str, str]:
+    """Scheme and host with its port: who gets to see a token (RFC 6454, section 4)."""
     parts = urllib.parse.urlsplit(url)
     return parts.scheme, parts.netloc
 
 
-def _checked(url: str, base: str = "") -> str:
-    """The URL, from `base` on, with all escaped that HTTP cannot carry (RFC 3986, section 2.1)."""
+def checked_url(url: str, base: str = "") -> str:
+    """The URL, from `base` on, with all escaped that HTTP cannot carry (RFC 3986, section 2.1).
+
+    Raises StreamError where it is none of http or https.
+    """
     try:
         parts = urllib.parse.urlsplit(urllib.parse.urljoin(base, url))
         host = (parts.hostname or "").encode("idna")
@@ -100,6 +115,11 @@ def _checked(url: str, base: str = "") -> str:
     except ValueError:  # brackets, a port or a name that cannot be
         pass
     raise StreamError(f"{url!r} is not an http or https address like http://HOST:PORT/whep/NAME")
+
+
+def _wait(error: urllib.error.HTTPError) -> float:
+    text = error.headers.get("Retry-After") or ""
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:

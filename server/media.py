@@ -10,7 +10,6 @@ they stay in sync.
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from aiortc.mediastreams import MediaStreamError
 from client_sdk.contract import Package
 from kernels.errors import PackageError
 from server.opus import OpusAudio
+from server.playhead import ChannelClock, Playhead
 from server.rung_video import RungVideo
 
 AvPacket: TypeAlias = "av.Packet[Any]"  # generic in PyAV's stub only
@@ -36,111 +36,24 @@ _AUDIO_FLUSH = 5
 
 @dataclass(frozen=True, slots=True)
 class PackageMedia:
-    """What all viewers of a package share."""
+    """What all viewers of a package share; `channel` where it is one."""
 
     package: Package
     rungs: tuple[RungVideo, ...]
     audio: OpusAudio | None
+    channel: ChannelClock | None = None
 
     @classmethod
-    def open(cls, package: Package) -> PackageMedia:
+    def open(cls, package: Package, channel: ChannelClock | None = None) -> PackageMedia:
         """Index the rungs and read the sound. Raises PackageError."""
         rungs = tuple(RungVideo(package, index) for index in range(len(package.manifest.rungs)))
         path = package.audio_path
-        return cls(package, rungs, None if path is None else OpusAudio.open(path))
+        return cls(package, rungs, None if path is None else OpusAudio.open(path), channel)
 
     def close(self) -> None:
         """Give the files back."""
         for rung in self.rungs:
             rung.close()
-
-
-class Playhead:
-    """Maps media time to stream time (RTP) and to the loop's monotonic clock; starts paused.
-
-    Stream time never goes back and runs on through a pause, as a live source's would. Every jump
-    starts a new epoch, at which tracks look for their place again.
-    """
-
-    def __init__(self, package: Package, clock: Callable[[], float]) -> None:
-        self._manifest = package.manifest
-        self._clock = clock
-        self._media = Fraction(0)  # media time at the epoch's start
-        self._stream = Fraction(0)  # stream time at the epoch's start
-        self._wall: float | None = None  # clock at the epoch's start; None: paused
-        self._started: float | None = None  # clock at stream time 0
-        self.epoch = 0
-        self.frame = 0  # the next frame to send
-        self._changed = asyncio.Event()
-
-    @property
-    def running(self) -> bool:
-        """Whether media is due at all."""
-        return self._wall is not None
-
-    def resume(self) -> None:
-        """Start, or go on from the next frame."""
-        if self._wall is None:
-            self._jump(self.frame)
-
-    def pause(self) -> None:
-        """Let nothing be due until `resume`."""
-        if self._wall is not None:
-            self._wall = None
-            self._signal()
-
-    def seek(self, frame_number: int) -> None:
-        """Go on from the IDR at or before `frame_number` (clipped to the video)."""
-        manifest = self._manifest
-        last = manifest.source.frames - 1
-        segment = manifest.segments[manifest.segment_of(min(frame_number, last))]
-        self.frame = segment.start
-        if self._wall is not None:
-            self._jump(segment.start)
-
-    def media_start(self) -> Fraction:
-        """Media time in seconds at which the epoch began."""
-        return self._media
-
-    def stream_time(self, media: Fraction) -> Fraction:
-        """Stream time in seconds of media time `media`."""
-        return self._stream + media - self._media
-
-    async def until(self, media: Fraction, epoch: int) -> bool:
-        """Wait until media time `media` is due; False where the epoch ended before."""
-        while self.epoch == epoch:
-            if self._wall is None:
-                await self._changed.wait()
-                continue
-            delay = self._wall + float(media - self._media) - self._clock()
-            if delay <= 0:
-                return True
-            try:
-                async with asyncio.timeout(delay):
-                    await self._changed.wait()
-            except TimeoutError:
-                return self.epoch == epoch
-        return False
-
-    async def next_epoch(self, epoch: int) -> None:
-        """Wait until `epoch` is over."""
-        while self.epoch == epoch:
-            await self._changed.wait()
-
-    def _jump(self, frame_number: int) -> None:
-        now = self._clock()
-        if self._started is None:
-            self._started = now
-        # On whole milliseconds, which 90 kHz and 48 kHz both hold exactly.
-        self._stream = Fraction(round((now - self._started) * 1000), 1000)
-        self._media = frame_number / self._manifest.source.rate
-        self._wall = now
-        self.epoch += 1
-        self._signal()
-
-    def _signal(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
 
 
 class VideoTrack(MediaStreamTrack):
@@ -158,7 +71,7 @@ class VideoTrack(MediaStreamTrack):
         playhead: Playhead,
         *,
         flush: bool,
-        on_idr: Callable[[int, int], None],
+        on_idr: Callable[[int, int, int], None],
         on_end: Callable[[], None],
         on_fault: Callable[[PackageError], None],
     ) -> None:
@@ -174,7 +87,7 @@ class VideoTrack(MediaStreamTrack):
         self.sent = self.sent_bytes = 0
         self._epoch = 0
         self._stamp_to = 0
-        self._sent_idr: tuple[int, int] | None = None
+        self._sent_idr: tuple[int, int, int] | None = None
 
     def switch(self, rung: int, lead: float = 0.0) -> int:
         """Change to a rung at the first segment that starts `lead` seconds from now or later.
@@ -200,6 +113,10 @@ class VideoTrack(MediaStreamTrack):
             number = playhead.frame
             if self._epoch == 0:
                 await playhead.next_epoch(0)
+            elif number == self._manifest.source.frames and playhead.loops:
+                due = await playhead.until(number / rate, self._epoch)
+                if due and playhead.loops:
+                    playhead.wrap()
             elif number > self._manifest.source.frames:
                 self._on_end()
                 await playhead.next_epoch(self._epoch)
@@ -209,7 +126,7 @@ class VideoTrack(MediaStreamTrack):
                     # A jitter buffer that ignores the marker bit holds the last frame until it
                     # sees another time stamp.
                     return self._packet(self._media.rungs[self.rung].empty(number - 1))
-            elif await playhead.until(number / rate, self._epoch):
+            elif await playhead.until(number / rate, self._epoch, peek=True):
                 try:
                     return self._send(number)
                 except PackageError as error:
@@ -221,17 +138,18 @@ class VideoTrack(MediaStreamTrack):
         self._switch_at = 0  # after a jump any segment will do
         self._epoch = self._playhead.epoch
         number = min(self._playhead.frame, self._manifest.source.frames - 1)
-        if not first:
+        # In a burst nobody can count by time.
+        if not first or self._playhead.target > number:
             self._stamp_to = self._manifest.segments[self._manifest.segment_of(number)].end
 
     def _send(self, number: int) -> AvPacket:
         starts = self._manifest.segments[self._manifest.segment_of(number)].start == number
-        if starts:
-            if number >= self._switch_at:
-                self.rung = self.wanted_rung
-            self._sent_idr = (self.rung, number)
+        if starts and number >= self._switch_at:
+            self.rung = self.wanted_rung
         unit = self._media.rungs[self.rung].unit(number, number < self._stamp_to)
         packet = self._packet(unit)
+        if starts:
+            self._sent_idr = (self.rung, number, packet.pts or 0)
         self._playhead.frame = number + 1
         self.sent += 1
         self.sent_bytes += len(unit)
@@ -241,8 +159,14 @@ class VideoTrack(MediaStreamTrack):
         media = self._playhead.frame / self._manifest.source.rate
         packet: AvPacket = av.Packet(unit)
         packet.time_base = Fraction(1, VIDEO_CLOCK)
-        packet.pts = int(self._playhead.stream_time(media) * VIDEO_CLOCK)
+        packet.pts = video_ticks(self._playhead, media)
+        self._playhead.sent(media)
         return packet
+
+
+def video_ticks(playhead: Playhead, media: Fraction) -> int:
+    """Stream time of media time `media`, in the video's 90 kHz."""
+    return int(playhead.stream_time(media) * VIDEO_CLOCK)
 
 
 class AudioTrack(MediaStreamTrack):
@@ -276,8 +200,13 @@ class AudioTrack(MediaStreamTrack):
             if self._epoch != playhead.epoch:
                 self._epoch = playhead.epoch
                 start = playhead.media_start() * AUDIO_CLOCK
-                self._next = bisect_left(self._audio.times, start - _OPUS_SAMPLES + 1)
+                # The packet under way at the start, but nothing of what is not shown.
+                before = 0 if playhead.bursts else _OPUS_SAMPLES - 1
+                self._next = bisect_left(self._audio.times, start - before)
             index = self._next
+            if self._epoch and index >= self._last and playhead.loops:
+                await playhead.change()
+                continue
             if self._epoch == 0 or index >= self._last + self._flush:
                 if self._epoch:
                     self._on_end()

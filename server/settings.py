@@ -108,6 +108,9 @@ class Settings(BaseModel):
     With any token or a jwt_key, whatever is not public wants one."""
     public_packages: Names = ()
     """Packages that want no token even so; * for all."""
+    channels: Names = ()
+    """Packages that play for ever and at the same moment for all viewers, who cannot seek in them;
+    * for all."""
     jwt_key: Secret = None
     """Key of the JWTs that are taken as tokens: a public key in PEM (RSA, P-256 or Ed25519), or a
     secret of 32 bytes or more (HS256); @FILE reads it from a file. Their claim `packages` lists

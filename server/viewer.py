@@ -24,24 +24,28 @@ from client_sdk.contract.control import (
     ChooseRung,
     ClientMessage,
     Hello,
+    Loop,
     ManifestHead,
     Message,
     Pause,
+    Refused,
     Resume,
     Seek,
+    Sought,
     Stats,
     Switch,
     Want,
     decode_client_message,
     encode_message,
-    knows_switches,
+    minor_of,
 )
 from kernels.errors import PackageError, StreamError
 from server.delivery import Delivery
 from server.feedback import Feedback
 from server.logs import ViewerLog
-from server.media import AudioTrack, PackageMedia, Playhead, VideoTrack
+from server.media import AudioTrack, PackageMedia, VideoTrack, video_ticks
 from server.metrics import Metrics
+from server.playhead import Playhead
 from server.rates import Bucket
 from server.settings import Settings
 from server.steering import Steering
@@ -87,20 +91,23 @@ class Viewer:
         self._candidates, self._complete = 0, False
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._mime_type = media.rungs[0].mime_type
-        self._playhead = Playhead(media.package, asyncio.get_running_loop().time)
+        clock = asyncio.get_running_loop().time
+        self._playhead = Playhead(media.package.manifest, clock, media.channel)
         self._channel: RTCDataChannel | None = None
         self._delivery: Delivery | None = None
         self._video: VideoTrack | None = None
         self._sender: RTCRtpSender | None = None
         self._steering: Steering | None = None
         self._feedback: Feedback | None = None
-        self._announces = False
         self._offers_channel = False
         self._playing: set[str] = set()
         self._ended: set[str] = set()
         self._ended_epoch = 0
         self.paused = asyncio.Event()
         self._greeted = False
+        self._minor = 0  # of the protocol that the client speaks
+        self._rtp_origin: int | None = None  # RTP time of stream time 0
+        self._sought_untold = False
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: list[asyncio.TimerHandle] = []
@@ -247,7 +254,7 @@ class Viewer:
 
     def _begin(self) -> None:
         if not self._greeted:
-            self._playhead.resume()
+            self._resume()
 
     @property
     def frames_sent(self) -> int:
@@ -279,7 +286,10 @@ class Viewer:
 
     def _position(self) -> tuple[int, int]:
         manifest = self.media.package.manifest
-        frame = min(self._playhead.frame, manifest.source.frames - 1)
+        live = self._playhead.live
+        # What leads to the frame that is sought is not shown, so nothing is needed for it.
+        frame = max(self._playhead.frame, self._playhead.target) if live is None else live
+        frame = min(frame, manifest.source.frames - 1)
         return (self._video.wanted_rung if self._video else 0), manifest.segment_of(frame)
 
     def _send(self, message: Message) -> None:
@@ -305,21 +315,21 @@ class Viewer:
 
     def _obey(self, message: ClientMessage) -> None:
         if isinstance(message, Hello):
-            self._announces = knows_switches(message.version)
-            self._greet()
+            self._greet(minor_of(message.version))
         elif not self._greeted:
             raise StreamError("the first message must be hello")
         elif isinstance(message, Want):
             assert self._delivery is not None
             self._delivery.want(message)
         elif isinstance(message, Resume):
-            self._playhead.resume()
-            self.paused.clear()
+            self._resume()
         elif isinstance(message, Pause):
             self._playhead.pause()
             self.paused.set()
         elif isinstance(message, Seek):
-            self._playhead.seek(message.frame)
+            self._seek(message.frame)
+        elif isinstance(message, Loop):
+            self._playhead.loop(message.on)
         elif isinstance(message, ChooseRung):
             self._choose_rung(message.rung)
         elif isinstance(message, Bye):
@@ -333,10 +343,41 @@ class Viewer:
                 self._steering.told(message)
             self._log.debug("%s", message)
 
-    def _greet(self) -> None:
+    def _resume(self) -> None:
+        self.paused.clear()
+        joins = self.media.channel is not None and not self._playhead.running
+        self._playhead.resume()
+        if joins:
+            self._tell_sought()
+
+    def _seek(self, frame: int) -> None:
+        if self.media.channel is not None:
+            why = f"{self.package_name} is a channel: all viewers see the same moment of it"
+            self._tell(Refused(what="seek", message=why[:300]))
+            return
+        self._playhead.seek(frame, exact=self._minor >= 1)
+        self._tell_sought()
+
+    def _tell_sought(self) -> None:
+        """Which picture is the first to show, and its RTP time: as soon as that is known."""
+        self._sought_untold = self._rtp_origin is None or self._playhead.epoch == 0
+        if self._rtp_origin is None or self._sought_untold:
+            return
+        assert self._video is not None
+        target = self._playhead.target
+        ticks = video_ticks(self._playhead, target / self.media.package.manifest.source.rate)
+        time = (self._rtp_origin + ticks) & 0xFFFF_FFFF
+        self._tell(Sought(rtp_time=time, rung=self._video.wanted_rung, frame=target))
+
+    def _tell(self, message: Sought | Refused | Switch) -> None:
+        """Say what clients of version 1.0 do not know."""
+        if self._minor >= 1:
+            self._send(message)
+
+    def _greet(self, minor: int) -> None:
         if self._greeted:
             return
-        self._greeted = True
+        self._greeted, self._minor = True, minor
         package, delivery = self.media.package, self._delivery
         assert delivery is not None
         digest = hashlib.sha256(package.manifest_bytes).hexdigest()
@@ -346,14 +387,15 @@ class Viewer:
                 rung=self._position()[0],
                 sha256=digest,
                 bytes=len(package.manifest_bytes),
+                live=self._playhead.live if minor >= 1 else None,
             )
         )
         delivery.send_manifest(digest)
         self._after(self._settings.start_delay, self._start_late)
 
     def _start_late(self) -> None:
-        if self._playhead.epoch == 0:
-            self._playhead.resume()
+        if self._playhead.epoch == 0 and not self.paused.is_set():
+            self._resume()
 
     def _choose_rung(self, rung: int | None) -> None:
         if rung is not None and rung >= len(self.media.rungs):
@@ -366,8 +408,7 @@ class Viewer:
     def _announce(self, rung: int, frame: int) -> None:
         self._metrics.switches.inc()
         self._log.debug("rung %d from frame %d on", rung, frame)
-        if self._announces:
-            self._send(Switch(rung=rung, frame=frame))
+        self._tell(Switch(rung=rung, frame=frame))
 
     def _on_report(self) -> None:
         if self._steering is not None and self._feedback is not None:
@@ -375,10 +416,13 @@ class Viewer:
 
     # -- media --------------------------------------------------------------------------------
 
-    def _on_idr(self, rung: int, frame: int) -> None:
+    def _on_idr(self, rung: int, frame: int, ticks: int) -> None:
         # aiortc keeps its RTP time stamps to itself; browsers need one to count from.
         time = getattr(self._sender, "_RTCRtpSender__rtp_timestamp", None)
         if isinstance(time, int):
+            self._rtp_origin = time - ticks
+            if self._sought_untold:
+                self._tell_sought()
             self._send(Anchor(rtp_time=time & 0xFFFF_FFFF, rung=rung, frame=frame))
 
     def _on_fault(self, error: PackageError) -> None:

@@ -24,6 +24,7 @@ from server.catalogue import Catalogue
 from server.ice_servers import ice_links
 from server.media import PackageMedia
 from server.metrics import Live, Metrics
+from server.playhead import ChannelClock
 from server.rates import Rates
 from server.settings import Settings
 from server.trickle import SDP_FRAGMENT, read_fragment
@@ -110,7 +111,10 @@ class Viewers:
             for media in self._media:
                 if media.package is package:
                     return media
-            media = await asyncio.to_thread(PackageMedia.open, package)
+            channel = None
+            if name in self.settings.channels or "*" in self.settings.channels:
+                channel = ChannelClock(package.manifest, asyncio.get_running_loop().time())
+            media = await asyncio.to_thread(PackageMedia.open, package, channel)
             self._media.append(media)
             return media
 

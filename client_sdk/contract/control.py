@@ -7,6 +7,8 @@ client ── hello ────────────────────
        ── resume ────────────────────►             ready; the server waits 0.5 s at most
        ◄── anchor (at each IDR) ──────
        ◄── switch (ahead of a rung) ──
+       ── seek ──────────────────────►
+       ◄── sought ────────────────────             then all from the IDR before, in a burst
        ◄── bye {reason: "end"} ───────
 """
 
@@ -34,7 +36,7 @@ EXTENSION_REL = "urn:crispcast:whep-ext:super-resolution"
 
 PROTOCOL_MAJOR = 1
 PROTOCOL = "1.1"
-"""1.0 has no `switch`, no `rung` null and no `interpolating`."""
+"""1.0 has no `switch`, no `rung` null, no `interpolating`, and none of the messages marked so."""
 MAX_CONTROL_BYTES = 16_384
 MAX_WANTED = 128  # assets in one `want`; a longer list goes in several
 
@@ -61,6 +63,8 @@ class ManifestHead(Frozen):
     rung: Rung
     sha256: Sha256
     bytes: Annotated[int, Field(ge=1, le=MAX_MANIFEST_BYTES)]
+    live: FrameNumber | None = None
+    """The package is a channel, which is at this frame now."""
 
 
 class Wanted(Frozen):
@@ -99,10 +103,34 @@ class Resume(Frozen):
 
 
 class Seek(Frozen):
-    """Client: go on from the IDR at or before `frame`."""
+    """Client: go on at `frame`; from 1.1 on exactly there, and the server answers `sought`."""
 
     type: Literal["seek"] = "seek"
     frame: FrameNumber
+
+
+class Loop(Frozen):
+    """Client: begin again at the end, or not. Since 1.1."""
+
+    type: Literal["loop"] = "loop"
+    on: bool
+
+
+class Sought(Frozen):
+    """Server: the access unit with this RTP time is `frame`, the first to show. Since 1.1."""
+
+    type: Literal["sought"] = "sought"
+    rtp_time: Annotated[int, Field(ge=0, le=0xFFFF_FFFF)]
+    rung: Rung
+    frame: FrameNumber
+
+
+class Refused(Frozen):
+    """Server: what was asked for is not done here; `message` says why. Since 1.1."""
+
+    type: Literal["refused"] = "refused"
+    what: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,32}$")]
+    message: Text = ""
 
 
 class ChooseRung(Frozen):
@@ -146,9 +174,9 @@ class Bye(Frozen):
     frames: Count | None = None
 
 
-ClientMessage = Hello | Want | Pause | Resume | Seek | ChooseRung | Stats | Bye
-ServerMessage = ManifestHead | Anchor | Switch | Bye
-Message = ClientMessage | ManifestHead | Anchor | Switch
+ClientMessage = Hello | Want | Pause | Resume | Seek | Loop | ChooseRung | Stats | Bye
+ServerMessage = ManifestHead | Anchor | Sought | Refused | Switch | Bye
+Message = ClientMessage | ServerMessage
 
 M = TypeVar("M", ClientMessage, ServerMessage)
 
@@ -160,14 +188,10 @@ _SERVER: TypeAdapter[ServerMessage] = TypeAdapter(
 )
 
 
-def knows_switches(version: str) -> bool:
-    """Whether who speaks this version of the protocol (1.x) knows what 1.1 added."""
-    return int(version.split(".")[1]) >= 1
-
-
 def encode_message(message: Message) -> str:
     """The text of a message; raises StreamError beyond MAX_CONTROL_BYTES."""
-    text = message.model_dump_json()
+    # What 1.0 does not know is left out; a choice of no rung is one.
+    text = message.model_dump_json(exclude_none=not isinstance(message, ChooseRung))
     if len(text.encode()) > MAX_CONTROL_BYTES:
         raise StreamError(f"a control message of {len(text)} bytes passes {MAX_CONTROL_BYTES}")
     return text
@@ -181,6 +205,11 @@ def decode_client_message(text: str) -> ClientMessage:
 def decode_server_message(text: str) -> ServerMessage:
     """What a server said. Raises StreamError on anything but a valid message of version 1.x."""
     return _decode(_SERVER, text)
+
+
+def minor_of(version: str) -> int:
+    """The minor version that a hello or a manifest names."""
+    return int(version.split(".")[1])
 
 
 def _decode(adapter: TypeAdapter[M], text: str) -> M:

@@ -16,12 +16,15 @@ const HEADER_BYTES = 41;
 const whole = (value, high, low = 0) => Number.isInteger(value) && value >= low && value <= high;
 /** What each message must hold to be believed. */
 const RULES = {
-  manifest: ({ version, package: id, rung, sha256, bytes }) =>
+  manifest: ({ version, package: id, rung, sha256, bytes, live = 0 }) =>
     /^1\.\d+$/.test(version) && /^[0-9a-f]{16}$/.test(id) && whole(rung, 15) &&
-    /^[0-9a-f]{64}$/.test(sha256) && whole(bytes, MAX_MANIFEST_BYTES, 1),
+    /^[0-9a-f]{64}$/.test(sha256) && whole(bytes, MAX_MANIFEST_BYTES, 1) && whole(live, 0xffffffff),
   anchor: ({ rtp_time: time, rung, frame }) =>
     whole(time, 0xffffffff) && whole(rung, 15) && whole(frame, 0xffffffff),
   switch: ({ rung, frame }) => whole(rung, 15) && whole(frame, 0xffffffff),
+  sought: ({ rtp_time: time, rung, frame }) =>
+    whole(time, 0xffffffff) && whole(rung, 15) && whole(frame, 0xffffffff),
+  refused: ({ what }) => /^[a-z_]{1,32}$/.test(what),
   bye: ({ reason }) => ['end', 'error', 'shutdown'].includes(reason),
 }; // prettier-ignore
 

@@ -143,6 +143,8 @@ export class Controls {
   /** Shows how the player stands. */
   update() {
     const { paused, muted, comparing, currentTime, duration, canCompare } = this.#player;
+    const { live } = this.#player;
+    this.#input('seek').disabled = live;
     const play = this.#find('.play');
     this.#say(play, paused ? 'Play' : 'Pause', paused ? ICONS.play : ICONS.pause);
     play.title = paused ? 'Play (k)' : 'Pause (k)';
@@ -219,7 +221,7 @@ export class Controls {
   }
 
   #time(seconds, duration) {
-    this.#find('.time').textContent = `${clock(seconds)} / ${clock(duration)}`;
+    this.#find('.time').textContent = this.#player.live ? 'Live' : `${clock(seconds)} / ${clock(duration)}`;
     this.#input('seek').setAttribute('aria-valuetext', `${spoken(seconds)} of ${spoken(duration)}`);
   }
 

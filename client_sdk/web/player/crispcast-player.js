@@ -4,7 +4,8 @@
  *     <script type="module" src="https://SERVER/sdk/player/crispcast-player.js"></script>
  *     <crispcast-player src="https://SERVER/whep/NAME"></crispcast-player>
  *
- * Attributes: src, autoplay, muted, poster, threads, plain, token.
+ * Attributes: src, autoplay, muted, poster, loop, threads, plain, token, delivery, cache-limit,
+ * reconnect.
  * Events: play, pause, ended, timeupdate, error.
  *
  * @module
@@ -16,7 +17,7 @@ import { Session } from './session.js';
 const REFRESH = 250; // milliseconds between looks at the figures
 
 export class CrispcastPlayer extends HTMLElement {
-  static observedAttributes = ['src', 'muted', 'poster'];
+  static observedAttributes = ['src', 'muted', 'poster', 'loop'];
   #controls;
   /** @type {Session | null} */
   #session = null;
@@ -47,6 +48,7 @@ export class CrispcastPlayer extends HTMLElement {
   attributeChangedCallback(name, _, value) {
     if (name === 'muted') this.#controls.video.muted = value !== null;
     if (name === 'poster') this.#controls.video.poster = value ?? '';
+    if (name === 'loop') this.#session?.loop(value !== null);
     if (name === 'src' && this.#session) {
       this.#leave();
       this.play();
@@ -105,7 +107,7 @@ export class CrispcastPlayer extends HTMLElement {
     return this.manifest?.seconds ?? 0;
   }
 
-  /** Seconds; setting it seeks to the segment that holds them. */
+  /** Seconds; setting it goes to exactly the frame that is shown then. */
   get currentTime() {
     const [rate, per] = this.manifest?.fps ?? [1, 1];
     return ((this.#session?.frame ?? 0) * per) / rate;
@@ -114,8 +116,22 @@ export class CrispcastPlayer extends HTMLElement {
   set currentTime(seconds) {
     if (!this.manifest) return;
     const [rate, per] = this.manifest.fps;
-    this.#session?.seek(Math.floor((seconds * rate) / per));
+    // A time that was read here names its own frame, however it was rounded.
+    this.#session?.seek(Math.floor((seconds * rate) / per + 1e-6));
     this.refresh();
+  }
+
+  get loop() {
+    return this.hasAttribute('loop');
+  }
+
+  set loop(on) {
+    this.toggleAttribute('loop', Boolean(on));
+  }
+
+  /** Whether this is a channel, in which all viewers are at the same place. */
+  get live() {
+    return this.#session ? this.#session.live !== null : false;
   }
 
   get muted() {
@@ -172,6 +188,10 @@ export class CrispcastPlayer extends HTMLElement {
       fps: figures?.fps ?? 0,
       frameMs: figures?.frameMs ?? 0,
       planBytes: figures?.planBytes ?? 0,
+      httpBytes: figures?.httpBytes ?? 0,
+      cachedBytes: figures?.cachedBytes ?? 0,
+      reconnects: figures?.reconnects ?? 0,
+      seekMs: figures?.seekMs ?? null,
       latePlans: figures?.latePlans ?? 0,
       refused: figures?.refused ?? 0,
       resting: figures?.resting ?? false,
@@ -205,10 +225,25 @@ export class CrispcastPlayer extends HTMLElement {
     const url = new URL(src, this.baseURI).href;
     const canvas = this.#controls.freshCanvas();
     const { video } = this.#controls;
-    const threads = Number(this.getAttribute('threads') ?? 0);
+    const number = (name) => (this.hasAttribute(name) ? Number(this.getAttribute(name)) : undefined);
+    const threads = number('threads');
+    const [cacheLimit, reconnect] = [number('cache-limit'), number('reconnect')];
+    const delivery = /** @type {any} */ (this.getAttribute('delivery') ?? undefined);
+    const { loop } = this;
     const token = this.getAttribute('token') ?? undefined;
     const plain = this.hasAttribute('plain');
-    const session = new Session({ url, canvas, video, threads, token, plain });
+    const session = new Session({
+      url,
+      canvas,
+      video,
+      threads,
+      token,
+      plain,
+      loop,
+      delivery,
+      cacheLimit,
+      reconnect,
+    });
     this.#session = session;
     this.#controls.notice(session.plain ?? '');
     this.#controls.mark('started', true);

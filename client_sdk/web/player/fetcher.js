@@ -6,7 +6,7 @@
  */
 
 import { CrispcastError } from '../core.js';
-import { MAX_WANTED, sha256Of } from './channel.js';
+import { sha256Of } from './channel.js';
 
 const HORIZON = 30; // seconds of video ahead
 const TRIES = 2;
@@ -24,6 +24,16 @@ export class Assembler {
     return this.#parts.has(sha256);
   }
 
+  /** It is there by another way. */
+  forget(sha256) {
+    this.#parts.delete(sha256);
+  }
+
+  /** How many bytes of an expected asset are there. */
+  have(sha256) {
+    return this.#parts.get(sha256)?.have ?? 0;
+  }
+
   /** @returns {Promise<Uint8Array | null>} null: pieces are missing; throws where it is not wanted */
   async add({ sha256, offset, total, bytes }) {
     const part = this.#parts.get(sha256);
@@ -31,7 +41,7 @@ export class Assembler {
     if (total !== part.bytes.length || offset > part.have)
       throw new CrispcastError(`asset ${sha256.slice(0, 16)} does not come as it was announced`);
     part.bytes.set(bytes, offset);
-    part.have = offset + bytes.length;
+    part.have = Math.max(part.have, offset + bytes.length);
     if (part.have < total) return null;
     this.#parts.delete(sha256);
     if ((await sha256Of(part.bytes)) === sha256) return part.bytes;
@@ -39,44 +49,84 @@ export class Assembler {
   }
 }
 
-/** Asks for what the segments within the horizon need, by deadline, once; once more if damaged. */
+/** The segments of the next seconds; after the last comes the first where it loops. */
+export function segmentsAhead({ segments, fps, frames }, segment, loops) {
+  const last = segments[segment].start + (HORIZON * fps[0]) / fps[1];
+  const count = segments.length;
+  const ahead = [];
+  for (let at = segment; at < (loops ? segment + count : count); ++at) {
+    const start = segments[at % count].start + (at >= count ? frames : 0);
+    // The segment at hand and the next are always in, however long they are.
+    if (at > segment + 1 && start > last) break;
+    ahead.push(at % count);
+  }
+  return ahead;
+}
+
+/**
+ * Asks for what the segments within the horizon need, by deadline, once; once more if damaged. What a
+ * cache has is not asked for.
+ */
 export class Fetcher {
+  loops = false;
   #manifest;
   #rung;
   #ask;
+  #cache;
   #found;
+  #shared;
   #assembler = new Assembler();
   #tries = new Map();
   #there = new Set();
 
   /**
    * @param {import('./manifest.js').Manifest} manifest @param {number} rung
-   * @param {(message: object) => void} ask sends `want` messages
-   * @param {(sha256: string) => boolean | null} found takes an asset that another rung has fetched;
-   *   null: it is on its way for that one
+   * @param {(assets: import('./routes.js').Wanted[]) => void} ask
+   * @param {import('./asset-cache.js').AssetCache | null} [cache]
+   * @param {(sha256: string, bytes: Uint8Array) => void} [found] hears of what the cache has
+   * @param {(sha256: string) => boolean | null} [shared] takes an asset that another rung has
+   *   fetched; null: it is on its way for that one
    */
-  constructor(manifest, rung, ask, found = () => false) {
-    this.#found = found;
+  constructor(manifest, rung, ask, cache = null, found = () => {}, shared = () => false) {
+    this.#shared = shared;
     this.#manifest = manifest;
     this.#rung = rung;
     this.#ask = ask;
+    this.#cache = cache;
+    this.#found = found;
   }
 
   /** The play has come to this segment. @param {number} segment */
   advance(segment) {
     const untried = this.#ahead(segment).filter((sha256) => !this.#tries.has(sha256));
-    this.#want(
+    void this.#want(
       untried.filter((sha256) => {
-        const found = this.#found(sha256);
-        if (found) this.#tries.set(sha256, 1);
-        if (found) this.#there.add(sha256);
-        return found === false;
+        const shared = this.#shared(sha256);
+        if (shared) this.#tries.set(sha256, 1);
+        if (shared) this.#there.add(sha256);
+        return shared === false;
       }),
     );
   }
 
   expects(sha256) {
     return this.#assembler.expects(sha256);
+  }
+
+  /** Whether it was asked for, and has come or will. @param {string} sha256 */
+  knows(sha256) {
+    return this.#tries.has(sha256);
+  }
+
+  /** What has not come yet of an asset; null where nothing is missing. @param {string} sha256 */
+  missing(sha256) {
+    if (!this.expects(sha256)) return null;
+    return { sha256, offset: this.#assembler.have(sha256), size: this.#manifest.sizes[sha256] };
+  }
+
+  /** Asks again for all that has not come, from where it stopped: the connection is a new one. */
+  renew() {
+    this.#ask([...this.#tries.keys()].map((sha256) => this.missing(sha256)).filter((at) => at !== null));
   }
 
   /** They were let go of: a seek back wants them again. @param {string[]} assets */
@@ -91,11 +141,14 @@ export class Fetcher {
   async piece(piece) {
     try {
       const bytes = await this.#assembler.add(piece);
-      if (bytes) this.#there.add(piece.sha256);
+      if (bytes) {
+        this.#there.add(piece.sha256);
+        void this.#cache?.put(piece.sha256, bytes);
+      }
       return bytes;
     } catch (error) {
       const tries = this.#tries.get(piece.sha256) ?? TRIES;
-      if (tries < TRIES && !this.#assembler.expects(piece.sha256)) this.#want([piece.sha256]);
+      if (tries < TRIES && !this.#assembler.expects(piece.sha256)) void this.#want([piece.sha256]);
       throw error;
     }
   }
@@ -114,26 +167,28 @@ export class Fetcher {
     return (Math.max(0, end - frame) * fps[1]) / fps[0];
   }
 
-  #want(assets) {
+  async #want(assets) {
     for (const sha256 of assets) {
       this.#tries.set(sha256, (this.#tries.get(sha256) ?? 0) + 1);
       this.#assembler.expect(sha256, this.#manifest.sizes[sha256]);
     }
-    for (let at = 0; at < assets.length; at += MAX_WANTED) {
-      const some = assets.slice(at, at + MAX_WANTED);
-      this.#ask({ type: 'want', assets: some.map((sha256) => ({ sha256, offset: 0 })) });
-    }
+    const cache = this.#cache;
+    if (cache) await Promise.all(assets.map((sha256) => this.#look(cache, sha256)));
+    this.#ask(assets.map((sha256) => this.missing(sha256)).filter((at) => at !== null));
+  }
+
+  async #look(cache, sha256) {
+    const bytes = await cache.get(sha256);
+    if (!bytes || !this.expects(sha256)) return;
+    this.#assembler.forget(sha256);
+    this.#there.add(sha256);
+    this.#found(sha256, bytes);
   }
 
   #ahead(segment) {
-    const { segments, fps } = this.#manifest;
-    const last = segments[segment].start + (HORIZON * fps[0]) / fps[1];
     const wanted = new Set();
-    for (let at = segment; at < segments.length; ++at) {
-      // The segment at hand and the next are always in, however long they are.
-      if (at > segment + 1 && segments[at].start > last) break;
+    for (const at of segmentsAhead(this.#manifest, segment, this.loops))
       for (const sha256 of this.#manifest.assetsOf(this.#rung, at)) wanted.add(sha256);
-    }
     return [...wanted];
   }
 }

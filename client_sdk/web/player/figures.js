@@ -12,6 +12,11 @@ export class Figures {
   superResolved = 0;
   latePlans = 0;
   planBytes = 0;
+  httpBytes = 0;
+  cachedBytes = 0;
+  reconnects = 0;
+  /** Milliseconds from the last seek to its frame on the screen. @type {number | null} */
+  seekMs = null;
   refused = 0;
   skipped = 0;
   inFlight = 0;

@@ -5,11 +5,11 @@
  * @module
  */
 
-const CLOCK_RATE = 90000;
-const KEPT = 4;
+export const CLOCK_RATE = 90000;
+const KEPT = 512; // coded frames may come long before they are decoded: a burst after a seek
 
 /** Ticks from `b` to `a`, 32-bit times that wrap around. */
-const ticks = (a, b) => (a - b) | 0;
+export const ticks = (a, b) => (a - b) | 0;
 
 export class FrameClock {
   #manifest;

@@ -1,5 +1,5 @@
 /**
- * One play of a stream: WHEP, the data channel, and what goes to the upscaling worker.
+ * One play of a stream, over as many connections as it takes, and what goes to the upscaling worker.
  *
  *     coded frames ─► identity worker ─► frame numbers ─┐
  *     decoded frames ──────────────────────────────────┼─► upscaling worker ─► canvas
@@ -12,18 +12,21 @@
 
 import { CrispcastError } from '../core.js';
 import { moduleWorker } from '../platform.js';
-import { LABEL, VERSION, readMessage, readPiece } from './channel.js';
-import { Assembler, Fetcher } from './fetcher.js';
+import { Assets } from './assets.js';
+import { comeBack } from './backoff.js';
+import { VERSION, readMessage, readPiece } from './channel.js';
+import { Connection } from './connection.js';
+import { DecodedFrames, takesTrack } from './decoded-frames.js';
+import { Assembler } from './fetcher.js';
 import { Figures } from './figures.js';
 import { Manifest } from './manifest.js';
 import { whyNothing, whyPlain } from './support.js';
-import { connect, leave } from './whep.js';
 
 const REPORT = 1000; // milliseconds between `stats`
-const LANDING = 5; // seconds after the place that was sought
+const SILENCE = 4; // reports without a packet, while it plays: the server is gone
+const CONNECTING = 10000; // milliseconds until another connection must have brought its manifest
+const RECONNECT = 30; // seconds for which a lost server is looked for
 const DRAIN = 800; // milliseconds for the last frames once the server said that it is over
-const BUFFERED = 4; // decoded frames that may wait; a slow machine skips the others
-const IN_FLIGHT = 2; // likewise where frames are taken one by one
 
 /** @typedef {'connecting' | 'playing' | 'paused' | 'ended' | 'failed' | 'closed'} State */
 
@@ -38,55 +41,59 @@ export class Session extends EventTarget {
   frame = 0;
   /** Why plain video is shown, or null. @type {string | null} */
   plain = whyPlain();
+  /** The frame that a channel was at; null where this is none. @type {number | null} */
+  live = null;
   #options;
-  #peer;
-  #channel;
+  /** @type {Connection | null} */
+  #connection = null;
   #worker;
-  #reader = null; // the worker that reads frame numbers
-  #identities = null; // the port that they come through
-  #url = '';
+  #assets;
+  #decoded;
   #head = null;
   #assembler = new Assembler();
-  /** @type {Map<number, Fetcher>} */
-  #fetchers = new Map();
-  /** Assets that several rungs need, which are sent once. @type {Map<string, Uint8Array | null>} */
-  #shared = new Map();
-  #prepared = new Set();
-  #resumed = false;
-  #sought = -1; // frame of the anchor that is waited for after a seek
-  #landing = -1; // frame that a seek goes to, until it is shown
+  #loops = false;
+  #readyFor = -1; // the segment whose assets `resume` waits for
+  #seeking = false; // anchors that come before `sought` are of before
+  #landings = 0; // places that were sought
+  #landed = false; // whether a frame was shown since
+  #soughtAt = 0;
   #segment = -1;
+  #silent = { packets: 0, reports: 0 };
+  #reconnecting = false;
+  #ending = 0;
   #timers = [];
 
   /** @param {{url: string, canvas: HTMLCanvasElement, video: HTMLVideoElement, threads?: number,
-   *   token?: string, plain?: boolean}} options */
+   *   token?: string, plain?: boolean, loop?: boolean, delivery?: import('./routes.js').Preference,
+   *   cacheLimit?: number, reconnect?: number}} options */
   constructor(options) {
     super();
     this.#options = options;
+    this.#loops = Boolean(options.loop);
     if (options.plain) this.plain = 'Plain video was asked for.';
     this.figures.plain = Boolean(this.plain);
+    this.#assets = new Assets({
+      ...options,
+      figures: this.figures,
+      send: (message) => this.#send(message),
+      deliver: (rung, sha256, bytes) => this.#worker?.postMessage({ type: 'asset', rung, sha256, bytes }),
+      guarded: (take) => this.#guarded(take),
+    });
+    this.#decoded = new DecodedFrames(options.video, this.figures, (message, transfer) =>
+      this.#worker?.postMessage(message, transfer),
+    );
   }
 
   /** Connects; resolves once the server has answered. Throws a CrispcastError where it cannot. */
   async start() {
     const nothing = whyNothing();
     if (nothing) throw new CrispcastError(nothing);
-    const { url, video, token } = this.#options;
-    this.#peer = new RTCPeerConnection();
-    this.#channel = this.#peer.createDataChannel(LABEL);
-    this.#channel.binaryType = 'arraybuffer';
-    this.#channel.onopen = () => this.#send({ type: 'hello', version: VERSION, sr: !this.plain });
-    this.#channel.onclose = () => this.#watch(true);
-    this.#channel.onmessage = ({ data }) => void this.#receive(data);
-    this.#peer.onconnectionstatechange = () => this.#watch();
-    const picture = this.#peer.addTransceiver('video', { direction: 'recvonly' }).receiver;
-    const sound = this.#peer.addTransceiver('audio', { direction: 'recvonly' }).receiver;
-    if (!this.plain) this.#startWorkers(picture);
-    const tracks = this.#takesTrack ? [sound.track] : [picture.track, sound.track];
-    video.srcObject = new MediaStream(tracks);
-    this.#startSound();
-    this.#url = await connect(this.#peer, url, token);
-    if (this.state === 'closed') leave(this.#url, token);
+    if (!this.plain) {
+      this.#worker = moduleWorker(new URL('./upscaling-worker.js', import.meta.url));
+      this.#worker.onmessage = ({ data }) => this.#answer(data);
+      this.#worker.onerror = () => this.#fallBack('The upscaling worker did not start');
+    }
+    await this.#connect();
     this.#timers.push(setInterval(() => this.#report(), REPORT));
   }
 
@@ -98,20 +105,30 @@ export class Session extends EventTarget {
   /** Goes on; frame numbers are counted anew, because stream time ran on. */
   resume() {
     this.#worker?.postMessage({ type: 'forget' });
+    if (this.live !== null) this.#land(null);
     this.#send({ type: 'resume' });
     this.#enter('playing');
   }
 
-  /** From the IDR at or before this frame. @param {number} frame */
+  /** Goes on at exactly this frame, or the nearest there is. @param {number} frame */
   seek(frame) {
     if (!this.manifest) return;
-    const segment = this.manifest.segmentOf(Math.min(Math.max(frame, 0), this.manifest.frames - 1));
-    this.#sought = this.manifest.segments[segment].start;
-    this.#worker?.postMessage({ type: 'forget' });
-    this.#fetchers.get(this.rung)?.advance(segment);
-    this.#send({ type: 'seek', frame: this.#sought });
-    this.frame = this.#landing = this.#sought;
+    if (this.live !== null) return this.#tell('notice', 'This is a channel: all see the same moment.');
+    const to = Math.min(Math.max(frame, 0), this.manifest.frames - 1);
+    this.frame = to;
+    this.#soughtAt = performance.now();
+    this.#land(to);
+    if (!this.plain) this.#assets.advance(this.rung, this.manifest.segmentOf(to));
+    this.#send({ type: 'seek', frame: to });
+    clearTimeout(this.#ending);
     if (this.state !== 'paused') this.#enter('playing');
+    return undefined;
+  }
+
+  /** Begins again at the end, or not. @param {boolean} on */
+  loop(on) {
+    this.#loops = on;
+    if (this.manifest) this.#tellLoop();
   }
 
   /** Whether the server changes rungs by itself, and can be told to. */
@@ -122,7 +139,7 @@ export class Session extends EventTarget {
   /** Changes to this rung at the next segment; null: as the server sees fit. @param {number | null} rung */
   chooseRung(rung) {
     if (rung === null && !this.adaptive) return;
-    if (rung !== null && !this.plain) this.#fetcher(rung).advance(this.manifest.segmentOf(this.frame));
+    if (rung !== null && !this.plain) this.#assets.advance(rung, this.manifest.segmentOf(this.frame));
     this.#send({ type: 'rung', rung });
   }
 
@@ -142,40 +159,47 @@ export class Session extends EventTarget {
     this.#send({ type: 'bye', reason: 'leaving' });
     this.#enter(state);
     for (const timer of this.#timers) clearInterval(timer);
-    this.#peer?.close();
+    clearTimeout(this.#ending);
+    this.#connection?.close();
+    this.#assets.close();
+    this.#decoded.stop();
     this.#worker?.terminate();
-    this.#reader?.terminate();
-    if (this.#url) leave(this.#url, this.#options.token);
   }
 
   /** Seconds of video ahead for which all assets are there. */
   get buffered() {
-    return this.#fetchers.get(this.rung)?.ahead(this.frame) ?? 0;
+    return this.#assets.ahead(this.rung, this.frame);
   }
 
   get #over() {
     return this.state === 'closed' || this.state === 'failed';
   }
 
-  get #takesTrack() {
-    return !this.plain && 'MediaStreamTrackProcessor' in globalThis;
-  }
-
-  #startWorkers(receiver) {
-    this.#worker = moduleWorker(new URL('./upscaling-worker.js', import.meta.url));
-    this.#worker.onmessage = ({ data }) => this.#answer(data);
-    this.#worker.onerror = () => this.#fallBack('The upscaling worker did not start');
-    if (!('RTCRtpScriptTransform' in globalThis)) return; // `anchor` it is
-    const { port1, port2 } = new MessageChannel();
-    const reader = moduleWorker(new URL('./identity-worker.js', import.meta.url));
-    receiver.transform = new RTCRtpScriptTransform(reader, { port: port1 }, [port1]);
-    this.#identities = port2;
-    this.#reader = reader;
+  /** Another connection; resolves once the server has answered. Throws a CrispcastError. */
+  async #connect() {
+    const { url, token } = this.#options;
+    const connection = new Connection({
+      token,
+      reads: !this.plain,
+      opened: () => this.#send({ type: 'hello', version: VERSION, sr: !this.plain }),
+      message: (data) => void this.#receive(data),
+      lost: (why) => this.#lost(why),
+    });
+    this.#connection?.close();
+    this.#connection = connection;
+    this.#silent = { packets: 0, reports: 0 };
+    const { picture, sound } = connection;
+    const taken = !this.plain && takesTrack();
+    this.#play(taken ? [sound.track] : [picture.track, sound.track]);
+    const endpoint = await connection.open(url);
+    const same = new URL(endpoint).origin === new URL(url).origin;
+    this.#assets.connected(endpoint, same ? token : undefined);
   }
 
   /** Where sound needs a gesture it is off at first, and the mute button gives it. */
-  #startSound() {
+  #play(tracks) {
     const { video } = this.#options;
+    video.srcObject = new MediaStream(tracks);
     video.play().catch((error) => {
       if (error.name !== 'NotAllowedError') return;
       video.muted = true;
@@ -183,40 +207,22 @@ export class Session extends EventTarget {
     });
   }
 
-  #startFrames() {
-    const { video } = this.#options;
-    if (this.#takesTrack) {
-      const [{ track }] = this.#peer.getReceivers();
-      const { readable } = new MediaStreamTrackProcessor({ track, maxBufferSize: BUFFERED });
-      this.#worker.postMessage({ type: 'frames', frames: readable }, [readable]);
-      return;
-    }
-    const take = (_, { rtpTimestamp }) => {
-      if (this.#over) return;
-      video.requestVideoFrameCallback(take);
-      if (this.figures.inFlight >= IN_FLIGHT) return;
-      let frame;
-      try {
-        frame = new VideoFrame(video);
-      } catch {
-        return; // the element holds no picture just now
-      }
-      this.figures.inFlight += 1;
-      this.#worker.postMessage({ type: 'frame', frame, time: rtpTimestamp }, [frame]);
-    };
-    video.requestVideoFrameCallback(take);
-  }
-
   // -- the data channel -----------------------------------------------------------------------
 
   #send(message) {
-    if (this.#channel?.readyState === 'open') this.#channel.send(JSON.stringify(message));
+    this.#connection?.send(message);
   }
 
-  async #receive(data) {
-    try {
+  #receive(data) {
+    return this.#guarded(async () => {
       if (typeof data === 'string') this.#obey(readMessage(data));
       else await this.#take(readPiece(data));
+    });
+  }
+
+  async #guarded(take) {
+    try {
+      await take();
     } catch (error) {
       // A bad message costs itself; frames go on, interpolated where it was needed.
       this.figures.refused += 1;
@@ -226,21 +232,25 @@ export class Session extends EventTarget {
 
   #obey(message) {
     if (message.type === 'manifest') {
-      this.#head = message;
-      this.#assembler.expect(message.sha256, message.bytes);
-    } else if (message.type === 'anchor') {
-      // After a seek, those that were under way count for nothing.
-      if (this.#sought >= 0 && message.frame !== this.#sought) return;
-      this.#sought = -1;
-      const { rtp_time: time, rung, frame } = message;
-      this.#worker?.postMessage({ type: 'anchor', time, rung, frame });
+      this.#met(message);
+    } else if (message.type === 'anchor' || message.type === 'sought') {
+      if (message.type === 'sought') this.#seeking = false;
+      if (this.#seeking) return; // those that were under way count for nothing
+      const { type, rtp_time: time, rung, frame } = message;
+      this.#worker?.postMessage({ type, time, rung, frame });
       if (this.plain) this.frame = frame;
     } else if (message.type === 'switch') {
       const { rung, frame } = message;
       if (!this.manifest?.rungs[rung] || this.plain) return;
-      this.#fetcher(rung).advance(this.manifest.segmentOf(frame));
+      this.#assets.advance(rung, this.manifest.segmentOf(frame));
+    } else if (message.type === 'refused') {
+      this.#seeking = false;
+      this.#worker?.postMessage({ type: 'stay' });
+      this.#tell('notice', message.message || `The server refuses: ${message.what}.`);
     } else if (message.reason === 'end') {
-      this.#timers.push(setTimeout(() => this.#enter('ended'), DRAIN));
+      this.#ending = setTimeout(() => this.#enter('ended'), DRAIN);
+    } else if (message.reason === 'shutdown') {
+      this.#lost(message.message || 'The server stops.');
     } else {
       this.#fail(message.message || 'The server ended the play.');
     }
@@ -248,18 +258,22 @@ export class Session extends EventTarget {
 
   async #take(piece) {
     if (piece.sha256 === this.#head?.sha256) {
-      const bytes = await this.#assembler.add(piece);
+      const bytes = this.manifest ? null : await this.#assembler.add(piece);
       if (bytes) this.#begin(Manifest.parse(bytes));
       return;
     }
-    this.figures.planBytes += piece.bytes.length;
-    // Rungs may share assets, which are then sent once.
-    const takers = [...this.#fetchers].filter(([, fetcher]) => fetcher.expects(piece.sha256));
-    if (!takers.length) throw new CrispcastError(`asset ${piece.sha256.slice(0, 16)} was not asked for`);
-    for (const [rung, fetcher] of takers) {
-      const bytes = await fetcher.piece(piece);
-      if (bytes && this.#shared.has(piece.sha256)) this.#shared.set(piece.sha256, bytes);
-      if (bytes) this.#worker.postMessage({ type: 'asset', rung, sha256: piece.sha256, bytes });
+    await this.#assets.take(piece);
+  }
+
+  /** The manifest is announced: of the first connection, or the same of another one. */
+  #met(head) {
+    if (!this.manifest) {
+      this.#head = head;
+      this.#assembler.expect(head.sha256, head.bytes);
+    } else if (head.sha256 === this.#head.sha256) {
+      this.#join(head);
+    } else {
+      this.#fail('Another video is played there by now.');
     }
   }
 
@@ -267,43 +281,72 @@ export class Session extends EventTarget {
     if (!manifest.rungs[this.#head.rung]) throw new CrispcastError('the manifest lacks the rung');
     this.manifest = manifest;
     this.rung = this.#head.rung;
-    this.#shared = new Map([...manifest.shared()].map((sha256) => [sha256, null]));
+    this.#join(this.#head);
     this.#tell('manifest');
-    if (this.plain) return this.#ready();
+  }
+
+  /** Goes on where the play was, or begins. */
+  #join({ live = null }) {
+    const { manifest } = this;
+    const first = this.#segment < 0;
+    if (!this.plain) {
+      if (first) this.#startWorker();
+      const { identities } = /** @type {Connection} */ (this.#connection);
+      this.#worker.postMessage({ type: 'connected', identities }, identities ? [identities] : []);
+      this.#decoded.from(/** @type {Connection} */ (this.#connection).picture.track);
+    }
+    this.live = live;
+    this.#reconnecting = false;
+    this.#tellLoop();
+    const next = first ? 0 : this.#next;
+    if (live !== null) this.#land(null);
+    else if (next > 0) {
+      this.#land(next);
+      this.#send({ type: 'seek', frame: next });
+    }
+    this.#segment = this.#readyFor = manifest.segmentOf(live ?? next);
+    if (this.plain) return this.#readyIfSo();
+    this.#assets.renew();
+    this.#assets.advance(this.rung, this.#segment);
+    return this.#readyIfSo();
+  }
+
+  /** The frame to go on with. */
+  get #next() {
+    const next = this.#landed ? this.frame + 1 : this.frame;
+    return this.#loops && next >= this.manifest.frames ? 0 : next;
+  }
+
+  #startWorker() {
+    const { manifest, rung } = this;
     const canvas = this.#options.canvas.transferControlToOffscreen();
-    const identities = this.#identities;
     const threads = this.#options.threads ?? 0;
     const bases = new URL('../bases/', this.#options.url).href; // beside /whep/NAME
-    const start = { type: 'start', manifest: { ...manifest }, rung: this.rung, canvas, threads, bases, identities };
-    this.#worker.postMessage(start, identities ? [canvas, identities] : [canvas]);
-    this.#fetcher(this.rung).advance(0);
-    this.#startFrames();
-    return undefined;
+    const start = { type: 'start', manifest: { ...manifest }, rung, canvas, threads, bases };
+    this.#worker.postMessage(start, [canvas]);
   }
 
-  #fetcher(rung) {
-    if (!this.#fetchers.has(rung))
-      this.#fetchers.set(
-        rung,
-        new Fetcher(this.manifest, rung, (want) => this.#send(want), (sha256) => this.#find(rung, sha256)),
-      );
-    return /** @type {Fetcher} */ (this.#fetchers.get(rung));
+  #tellLoop() {
+    const on = this.#loops || this.live !== null;
+    this.#assets.describe(this.manifest, on);
+    this.#worker?.postMessage({ type: 'loop', on });
+    if (this.#loops || this.figures.frames) this.#send({ type: 'loop', on: this.#loops });
   }
 
-  /** An asset that came for another rung; null: it is still to come for that one. */
-  #find(rung, sha256) {
-    const bytes = this.#shared.get(sha256);
-    if (bytes) this.#worker.postMessage({ type: 'asset', rung, sha256, bytes });
-    else if ([...this.#fetchers.values()].some((fetcher) => fetcher.expects(sha256))) return null;
-    return Boolean(bytes);
+  #land(target) {
+    this.#seeking = target !== null;
+    this.#landings += 1;
+    this.#landed = false;
+    this.#worker?.postMessage({ type: 'land', target, landing: this.#landings });
   }
 
-  /** Start the media: what the first segment needs is there, or nothing is wanted. */
-  #ready() {
-    if (this.#resumed) return;
-    this.#resumed = true;
+  /** Start the media once what its first segment needs is there, or nothing is wanted. */
+  #readyIfSo() {
+    if (this.#readyFor < 0) return;
+    if (!this.plain && !this.#assets.ready(this.rung, this.#readyFor)) return;
+    this.#readyFor = -1;
     if (this.state === 'connecting') this.#enter('playing');
-    if (this.state === 'playing') this.#send({ type: 'resume' });
+    this.#send({ type: this.state === 'paused' ? 'pause' : 'resume' });
   }
 
   // -- the worker -----------------------------------------------------------------------------
@@ -311,8 +354,8 @@ export class Session extends EventTarget {
   #answer(message) {
     if (message.type === 'shown') this.#shown(message);
     else if (message.type === 'captured') this.#tell('captured', message);
-    else if (message.type === 'dropped') this.#fetchers.get(message.rung)?.forget(message.assets);
-    else if (message.type === 'skipped') this.figures.inFlight -= 1;
+    else if (message.type === 'dropped') this.#assets.dropped(message.rung, message.assets);
+    else if (message.type === 'skipped' || message.type === 'passed') this.figures.inFlight -= 1;
     else if (message.type === 'ready') this.figures.engine = `${message.isa} × ${message.threads}`;
     else if (message.type === 'failed' && message.fatal) this.#fallBack(message.message);
     else if (message.type === 'failed') {
@@ -323,34 +366,28 @@ export class Session extends EventTarget {
         this.figures.refused += 1;
         this.#tell('notice', message.message);
       }
-      this.#prepared.add(message.sha256);
-      const first = this.manifest.assetsOf(this.rung, 0);
-      if (first.every((sha256) => this.#prepared.has(sha256))) this.#ready();
+      this.#assets.settled(message.sha256);
+      this.#readyIfSo();
     }
   }
 
   #shown(shown) {
     this.figures.shown(shown);
-    if (shown.frame !== null && this.#landed(shown.frame)) {
+    // Not of those that were on their way when a seek was asked for.
+    if (shown.frame !== null && shown.landing === this.#landings) {
+      if (!this.#landed && this.#soughtAt) this.figures.seekMs = performance.now() - this.#soughtAt;
+      this.#landed = true;
+      this.#soughtAt = 0;
       this.frame = shown.frame;
       this.rung = shown.rung;
       const segment = this.manifest.segmentOf(shown.frame);
       if (segment !== this.#segment) {
         this.#segment = segment;
-        this.#fetcher(this.rung).advance(segment);
+        this.#assets.advance(this.rung, segment);
       }
     }
     if (this.state === 'connecting') this.#enter('playing');
     this.#tell('shown', shown);
-  }
-
-  /** Whether a frame is none of those that were on their way when a seek was asked for. */
-  #landed(frame) {
-    const [rate, per] = this.manifest.fps;
-    const past = frame - this.#landing;
-    if (this.#landing >= 0 && (past < 0 || past * per >= LANDING * rate)) return false;
-    this.#landing = -1;
-    return true;
   }
 
   /** The engine does not run here after all: plain video from now on. */
@@ -359,23 +396,62 @@ export class Session extends EventTarget {
     this.plain = `${why}: plain video is shown.`;
     this.figures.plain = true;
     this.#worker.terminate();
-    const tracks = this.#peer.getReceivers().map(({ track }) => track);
-    this.#options.video.srcObject = new MediaStream(tracks);
-    this.#startSound();
+    const { picture, sound } = /** @type {Connection} */ (this.#connection);
+    this.#play([picture.track, sound.track]);
     this.#tell('state');
-    this.#ready();
+    this.#readyIfSo();
   }
 
   // -- life -----------------------------------------------------------------------------------
 
-  #watch(gone = false) {
-    if (!gone && !['failed', 'closed'].includes(this.#peer.connectionState)) return;
-    if (this.state === 'ended') this.close();
-    else this.#fail('The connection to the server is lost.');
+  #lost(why) {
+    if (this.state === 'ended' || this.#atEnd) this.close(this.state === 'ended' ? 'closed' : 'ended');
+    else if (!this.manifest) this.#fail(why);
+    else if (!this.#reconnecting) this.#reconnect(why);
   }
 
-  #report() {
-    if (this.manifest) this.#send({ type: 'stats', ...this.figures.stats(this.adaptive) });
+  get #atEnd() {
+    return this.live === null && this.manifest !== null && this.#next >= this.manifest.frames;
+  }
+
+  /** Looks for the server until it is there again, or patience is over. */
+  async #reconnect(why) {
+    this.#reconnecting = true;
+    this.#connection?.close();
+    this.#tell('notice', `${why} Trying again.`);
+    const gaveUp = await comeBack(this.#options.reconnect ?? RECONNECT, why, async () => {
+      if (this.#over) return true;
+      await this.#connect();
+      await this.#joined();
+      return true;
+    });
+    if (this.#over) return;
+    if (gaveUp) {
+      this.#fail(gaveUp);
+    } else {
+      this.figures.reconnects += 1;
+      this.#tell('notice', '');
+    }
+  }
+
+  /** Waits until this connection's manifest is there; throws where it does not come. */
+  async #joined() {
+    const until = performance.now() + CONNECTING;
+    while (this.#reconnecting && !this.#over) {
+      if (performance.now() > until) throw new CrispcastError('The server answers, but nothing comes.');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async #report() {
+    if (!this.manifest || this.#reconnecting) return;
+    this.#send({ type: 'stats', ...this.figures.stats(this.adaptive) });
+    const connection = this.#connection;
+    const packets = await connection?.packets();
+    if (connection !== this.#connection || this.#over) return;
+    const still = this.state === 'playing' && packets === this.#silent.packets;
+    this.#silent = { packets: packets ?? 0, reports: still ? this.#silent.reports + 1 : 0 };
+    if (this.#silent.reports >= SILENCE) this.#lost('Nothing comes from the server.');
   }
 
   #fail(why) {

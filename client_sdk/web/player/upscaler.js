@@ -97,11 +97,13 @@ export class Upscaler {
 
   /**
    * Lets go of what only segments before this one need.
-   * @param {number} segment @returns {string[]} hashes that must be fetched again after a seek back
+   * @param {number} segment @param {number[]} [but] segments that will be needed all the same
+   * @returns {string[]} hashes that must be fetched again after a seek back
    */
-  forgetBefore(segment) {
+  forgetBefore(segment, but = []) {
     const needed = new Set();
-    for (let at = segment; at < this.#manifest.segments.length; ++at)
+    const left = this.#manifest.segments.map((_, at) => at).slice(segment);
+    for (const at of [...left, ...but])
       for (const sha256 of this.#manifest.assetsOf(this.#rungIndex, at)) needed.add(sha256);
     const dropped = new Set();
     const owned = [this.#plans, this.#canvases];
@@ -146,6 +148,12 @@ export class Upscaler {
     this.#last.luma.set(this.input.y);
     this.#last.frame = frame ?? -2;
     return { picture, superResolved: networks && column < width, late: !whole, previous: before };
+  }
+
+  /** Takes note of what lies in `input`, which is not shown: the next frame may look back at it. */
+  passOver(frame) {
+    this.#last.luma.set(this.input.y);
+    this.#last.frame = frame;
   }
 
   /** Whether `upscale` also gives a copy of the previous luma that it used. */

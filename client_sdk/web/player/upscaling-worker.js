@@ -1,18 +1,21 @@
 /**
  * The thread that touches pixels: decoded LR frames in, HR pictures on the canvas.
  *
- * In:  start {manifest, rung, canvas, threads, code, bases, identities}, asset {rung, sha256, bytes},
- *      anchor {time, rung, frame}, forget, split {at}, capture {count}, and frames: a stream {frames},
- *      or one by one {frame, time}
+ * In:  start {manifest, rung, canvas, threads, code, bases}, connected {identities},
+ *      asset {rung, sha256, bytes}, anchor {time, rung, frame}, forget, loop {on}, split {at},
+ *      capture {count}, land {target, landing}, sought {time, rung, frame}, stay, and frames: a stream
+ *      {frames}, or one by one {frame, time}
  * Out: ready {isa, threads}, prepared {sha256}, refused {sha256, message}, dropped {rung, assets},
- *      shown {...}, skipped, captured {...}, failed {message}
+ *      shown {...}, skipped, passed, captured {...}, failed {message}
  *
  * @module
  */
 
 import { Runtime } from '../crispcast.js';
 import { sha256Of } from './channel.js';
+import { segmentsAhead } from './fetcher.js';
 import { FrameClock } from './frame-clock.js';
+import { Landing } from './landing.js';
 import { Manifest } from './manifest.js';
 import { Pace } from './pace.js';
 import { Screen, colourSpace, readPlanes } from './picture.js';
@@ -26,6 +29,10 @@ class Show {
   #segment = '';
   #split = 0; // part of the width, from the left, that is interpolated
   #captures = 0;
+  #loops = false;
+  #landing;
+  #landings = 0; // of the last `land`
+  #identities = null;
   #busy = Promise.resolve(); // assets and frames one after the other
 
   constructor(runtime, { manifest, rung, canvas, bases }) {
@@ -36,6 +43,7 @@ class Show {
     this.clock = new FrameClock(this.manifest);
     const [rate, per] = this.manifest.fps;
     this.pace = new Pace((1000 * per) / rate);
+    this.#landing = new Landing(this.manifest);
     this.space = colourSpace(this.manifest.colour);
     this.screen = new Screen(canvas, this.manifest, this.space);
   }
@@ -46,6 +54,35 @@ class Show {
 
   capture({ count }) {
     this.#captures = count;
+  }
+
+  /** A connection is there, another one than before. */
+  connected({ identities }) {
+    this.clock.forget();
+    this.#landing.reconnected();
+    if (this.#identities) this.#identities.onmessage = null;
+    this.#identities = identities;
+    if (identities) identities.onmessage = ({ data }) => this.clock.anchor(data.time, data);
+  }
+
+  loop({ on }) {
+    this.#loops = on;
+  }
+
+  /** What comes is not shown before this frame. */
+  land({ target, landing }) {
+    this.clock.forget();
+    this.#landing.begin(target);
+    this.#landings = landing;
+  }
+
+  sought({ time, rung, frame }) {
+    this.anchor({ time, rung, frame });
+    this.#landing.sought(time, frame);
+  }
+
+  stay() {
+    this.#landing.cancel();
   }
 
   anchor({ time, rung, frame }) {
@@ -97,6 +134,11 @@ class Show {
     const known = time === undefined ? null : this.clock.identify(time);
     const rung = known?.rung ?? this.rung;
     const upscaler = this.#upscaler(rung);
+    if (!this.#landing.shows(time, known?.frame ?? null)) {
+      const before = known !== null && this.#landing.target === known.frame + 1;
+      if (before && (await readPlanes(frame, upscaler.input, this.space))) upscaler.passOver(known.frame);
+      return say({ type: 'passed' });
+    }
     if (!(await readPlanes(frame, upscaler.input, this.space)))
       return say({ type: 'skipped' }); // of the rung before, or not decoded whole
     const late = known ? this.#enter(upscaler, known) : 0;
@@ -114,6 +156,7 @@ class Show {
       frame: number,
       rung,
       time,
+      landing: this.#landings,
       superResolved: shown.superResolved,
       late,
       upscaleMs: upscaled - began,
@@ -130,7 +173,8 @@ class Show {
     if (!this.#segment.startsWith(`${rung}/`)) this.pace.otherPlans();
     this.#segment = `${rung}/${segment}`;
     this.rung = rung;
-    say({ type: 'dropped', rung, assets: upscaler.forgetBefore(segment) });
+    const but = this.#loops ? segmentsAhead(this.manifest, segment, true) : [];
+    say({ type: 'dropped', rung, assets: upscaler.forgetBefore(segment, but) });
     return upscaler.missing(segment);
   }
 
@@ -164,8 +208,6 @@ let show = null;
 async function start(data) {
   const runtime = await Runtime.load(undefined, { threads: data.threads });
   show = new Show(runtime, data);
-  const { clock } = show;
-  if (data.identities) data.identities.onmessage = (event) => clock.anchor(event.data.time, event.data);
   say({ type: 'ready', isa: runtime.isa, threads: runtime.threads });
 }
 

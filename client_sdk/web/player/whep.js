@@ -12,7 +12,8 @@ const GATHERING = 1000; // milliseconds: the server takes no trickle, so candida
 /**
  * Offers what the peer holds and sets the answer.
  * @param {RTCPeerConnection} peer @param {string} url of the WHEP endpoint
- * @param {string} [token] a bearer token @returns {Promise<string>} the session's own URL
+ * @param {string} [token] a bearer token
+ * @returns {Promise<{session: string, endpoint: string}>} the session's own URL, and who answered
  */
 export async function connect(peer, url, token) {
   await peer.setLocalDescription(await peer.createOffer());
@@ -27,11 +28,13 @@ export async function connect(peer, url, token) {
   }
   if (reply.status !== 201) {
     const said = await reply.json().catch(() => ({}));
-    throw new CrispcastError(said.detail ? `${said.detail}` : `the server says ${reply.status}`);
+    const refusal = new CrispcastError(said.detail ? `${said.detail}` : `the server says ${reply.status}`);
+    const wait = Number(reply.headers.get('Retry-After') ?? 0) * 1000 || 0;
+    throw Object.assign(refusal, { status: reply.status, wait });
   }
   const session = new URL(reply.headers.get('Location') ?? '', reply.url).href;
   await peer.setRemoteDescription({ type: 'answer', sdp: await reply.text() });
-  return session;
+  return { session, endpoint: reply.url };
 }
 
 /** Ends the session, even while the page goes away. @param {string} session @param {string} [token] */

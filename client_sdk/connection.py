@@ -1,0 +1,136 @@
+"""One connection to a server: WHEP, the data channel, decoded frames. It never comes back itself.
+
+    POST offer ─► 201 answer ─► ICE, DTLS ─┬─► data channel ─► said, brought
+                                           └─► RTP, decoded ─► frame
+
+Signalling: draft-ietf-wish-whep-03. Data channel: RFC 8831. Video: RFC 6184, AV1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import av
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+
+from client_sdk.contract import av1_codec
+from client_sdk.contract.control import CHANNEL, Message, encode_message
+from client_sdk.whep import Answer, delete_session, post_offer
+from kernels.errors import StreamError
+
+_CODECS = (av1_codec.MIME_TYPE, "video/H264", "video/rtx")
+
+
+class Listener(Protocol):
+    """Who hears of a connection; always in the event loop."""
+
+    def opened(self) -> None:
+        """The data channel can be spoken on."""
+
+    def said(self, text: str) -> None:
+        """A control message came."""
+
+    def brought(self, data: bytes) -> None:
+        """A piece of an asset came."""
+
+    def frame(self, frame: av.VideoFrame | av.AudioFrame) -> None:
+        """A frame was decoded."""
+
+    def lost(self, why: str) -> None:
+        """The connection is over, and nobody asked for that."""
+
+
+class Connection:
+    """`open` it once, then `close`. Nothing is heard of it after that."""
+
+    def __init__(self, url: str, token: str | None, listener: Listener) -> None:
+        self._url = url
+        self._token = token
+        self._listener: Listener | None = listener
+        av1_codec.register()
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.channel = self._peer.createDataChannel(CHANNEL)
+        self.answer: Answer | None = None
+        self._receiver: RTCRtpReceiver | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.channel.on("open", self._on_open)
+        self.channel.on("message", self._on_message)
+        self.channel.on("close", lambda: self._lose("the data channel was closed"))
+        self._peer.on("track", self._on_track)
+        self._peer.on("connectionstatechange", self._on_connection_state)
+
+    async def open(self) -> None:
+        """Offer and take the answer. Raises StreamError."""
+        peer = self._peer
+        video = peer.addTransceiver("video", direction="recvonly")
+        capabilities = RTCRtpReceiver.getCapabilities("video")
+        assert capabilities is not None
+        video.setCodecPreferences([c for c in capabilities.codecs if c.mimeType in _CODECS])
+        self._receiver = video.receiver
+        peer.addTransceiver("audio", direction="recvonly")
+        await peer.setLocalDescription(await peer.createOffer())
+        self.answer = await asyncio.to_thread(
+            post_offer, self._url, peer.localDescription.sdp, token=self._token
+        )
+        try:
+            await peer.setRemoteDescription(RTCSessionDescription(self.answer.sdp, "answer"))
+        except Exception as error:  # aiortc raises whatever its parser trips over
+            raise StreamError(f"{self._url} gave an answer that is no SDP: {error}") from None
+
+    def send(self, message: Message) -> None:
+        """Say something, where the channel is open."""
+        if self.channel.readyState == "open":
+            self.channel.send(encode_message(message))
+
+    def pts_of(self, rtp_time: int) -> int | None:
+        """The time stamp that decoded frames of that RTP time have; None before the first."""
+        # aiortc rebases time stamps on the first one, which it keeps to itself.
+        mapper = getattr(self._receiver, "_RTCRtpReceiver__timestamp_mapper", None)
+        origin = getattr(mapper, "_origin", None)
+        return (rtp_time - origin) & 0xFFFF_FFFF if isinstance(origin, int) else None
+
+    async def close(self) -> None:
+        """End the session; a server that is gone already is no error."""
+        self._listener = None
+        for task in self._tasks:
+            task.cancel()
+        await self._peer.close()
+        if self.answer is not None:
+            await asyncio.to_thread(delete_session, self.answer.session)
+
+    def _on_open(self) -> None:
+        if self._listener is not None:
+            self._listener.opened()
+
+    def _on_message(self, data: str | bytes) -> None:
+        if self._listener is None:
+            return
+        if isinstance(data, bytes):
+            self._listener.brought(data)
+        else:
+            self._listener.said(data)
+
+    def _on_connection_state(self) -> None:
+        state = self._peer.connectionState
+        if state in ("failed", "closed"):
+            self._lose(f"the connection {state}")
+
+    def _lose(self, why: str) -> None:
+        if self._listener is not None:
+            self._listener.lost(why)
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        task = asyncio.ensure_future(self._receive(track))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _receive(self, track: MediaStreamTrack) -> None:
+        while True:
+            try:
+                frame = await track.recv()
+            except MediaStreamError:
+                return
+            if self._listener is not None and isinstance(frame, av.VideoFrame | av.AudioFrame):
+                self._listener.frame(frame)

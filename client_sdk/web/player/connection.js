@@ -1,0 +1,77 @@
+/**
+ * One connection to a server: WHEP, the data channel, tracks, and the reader of frame numbers. It
+ * never comes back by itself: the session makes another one.
+ *
+ * @module
+ */
+
+import { moduleWorker } from '../platform.js';
+import { LABEL } from './channel.js';
+import { connect, leave } from './whep.js';
+
+export class Connection {
+  /** The port that frame numbers come through, or null where the browser hands out no coded frames. */
+  identities = null;
+  #token;
+  #reader = null;
+  #session = '';
+  #closed = false;
+
+  /**
+   * @param {{token?: string, reads: boolean, opened: () => void, message: (data: any) => void,
+   *   lost: (why: string) => void}} options `reads`: frame numbers are wanted
+   */
+  constructor({ token, reads, opened, message, lost }) {
+    this.#token = token;
+    this.peer = new RTCPeerConnection();
+    this.channel = this.peer.createDataChannel(LABEL);
+    this.channel.binaryType = 'arraybuffer';
+    this.channel.onopen = opened;
+    this.channel.onmessage = ({ data }) => !this.#closed && message(data);
+    this.channel.onclose = () => !this.#closed && lost('The connection to the server was closed.');
+    this.peer.onconnectionstatechange = () => {
+      const gone = ['failed', 'closed'].includes(this.peer.connectionState);
+      if (gone && !this.#closed) lost('The connection to the server is lost.');
+    };
+    this.picture = this.peer.addTransceiver('video', { direction: 'recvonly' }).receiver;
+    this.sound = this.peer.addTransceiver('audio', { direction: 'recvonly' }).receiver;
+    if (reads && 'RTCRtpScriptTransform' in globalThis) this.#read(); // else `anchor` it is
+  }
+
+  /** Offers and takes the answer. @param {string} url of the WHEP endpoint */
+  async open(url) {
+    const { session, endpoint } = await connect(this.peer, url, this.#token);
+    this.#session = session;
+    if (this.#closed) leave(session, this.#token);
+    return endpoint;
+  }
+
+  send(message) {
+    if (this.channel.readyState === 'open') this.channel.send(JSON.stringify(message));
+  }
+
+  /** Packets of video that came, up to now. @returns {Promise<number>} */
+  async packets() {
+    let packets = 0;
+    for (const report of (await this.peer.getStats()).values())
+      if (report.type === 'inbound-rtp' && report.kind === 'video') packets += report.packetsReceived;
+    return packets;
+  }
+
+  /** Ends it; safe to call twice. Nothing is heard of it any more. */
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.peer.close();
+    this.#reader?.terminate();
+    if (this.#session) leave(this.#session, this.#token);
+  }
+
+  #read() {
+    const { port1, port2 } = new MessageChannel();
+    const reader = moduleWorker(new URL('./identity-worker.js', import.meta.url));
+    this.picture.transform = new RTCRtpScriptTransform(reader, { port: port1 }, [port1]);
+    this.identities = port2;
+    this.#reader = reader;
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Decoded frames, on their way to the upscaling worker: as a stream of the track where the browser
+ * has MediaStreamTrackProcessor, else one by one as the element presents them.
+ *
+ * @module
+ */
+
+const BUFFERED = 4; // decoded frames that may wait; a slow machine skips the others
+const IN_FLIGHT = 2; // likewise where frames are taken one by one
+
+/** Whether the track itself is taken, so that no element need play it. */
+export const takesTrack = () => 'MediaStreamTrackProcessor' in globalThis;
+
+export class DecodedFrames {
+  #video;
+  #figures;
+  #send;
+  #taking = false;
+  #stopped = false;
+
+  /**
+   * @param {HTMLVideoElement} video @param {import('./figures.js').Figures} figures
+   * @param {(message: object, transfer: any[]) => void} send to the worker
+   */
+  constructor(video, figures, send) {
+    this.#video = video;
+    this.#figures = figures;
+    this.#send = send;
+  }
+
+  /** From this track on; the ones before end by themselves. @param {MediaStreamTrack} track */
+  from(track) {
+    if (takesTrack()) {
+      const { readable } = new MediaStreamTrackProcessor({ track, maxBufferSize: BUFFERED });
+      this.#send({ type: 'frames', frames: readable }, [readable]);
+    } else if (!this.#taking) {
+      this.#taking = true; // the element goes on with another stream
+      this.#video.requestVideoFrameCallback(this.#take);
+    }
+  }
+
+  stop() {
+    this.#stopped = true;
+  }
+
+  #take = (_, { rtpTimestamp }) => {
+    if (this.#stopped) return;
+    this.#video.requestVideoFrameCallback(this.#take);
+    if (this.#figures.inFlight >= IN_FLIGHT) return;
+    let frame;
+    try {
+      frame = new VideoFrame(this.#video);
+    } catch {
+      return; // the element holds no picture just now
+    }
+    this.#figures.inFlight += 1;
+    this.#send({ type: 'frame', frame, time: rtpTimestamp }, [frame]);
+  };
+}
