@@ -9,7 +9,8 @@ Signalling: draft-ietf-wish-whep-03. Data channel: RFC 8831. Video: RFC 6184, AV
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 import av
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
@@ -17,6 +18,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from client_sdk.contract import av1_codec
 from client_sdk.contract.control import CHANNEL, Message, encode_message
+from client_sdk.lost_packets import ask_again
 from client_sdk.whep import Answer, delete_session, post_offer
 from kernels.errors import StreamError
 
@@ -69,6 +71,7 @@ class Connection:
         assert capabilities is not None
         video.setCodecPreferences([c for c in capabilities.codecs if c.mimeType in _CODECS])
         self._receiver = video.receiver
+        self._spawn(ask_again(video.receiver))
         peer.addTransceiver("audio", direction="recvonly")
         await peer.setLocalDescription(await peer.createOffer())
         self.answer = await asyncio.to_thread(
@@ -122,7 +125,10 @@ class Connection:
             self._listener.lost(why)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
-        task = asyncio.ensure_future(self._receive(track))
+        self._spawn(self._receive(track))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -7,6 +7,7 @@ low-overhead format, without their delimiters).
 from __future__ import annotations
 
 from client_sdk.contract.av1_codec import MIME_TYPE
+from client_sdk.contract.av1_rtp import packetize
 from client_sdk.contract.obu import SEQUENCE_HEADER, build_identity, parse_identity, split
 from client_sdk.contract.sei import FrameIdentity
 
@@ -44,3 +45,7 @@ class Av1Units:
     def empty(self, identity: FrameIdentity) -> bytes:
         """A unit that shows nothing."""
         return build_identity(identity).sized
+
+    def packetize(self, unit: bytes) -> list[bytes]:
+        """RTP payloads of a temporal unit."""
+        return packetize(unit)

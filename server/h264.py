@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aiortc.codecs.h264 import H264Encoder
+
 from client_sdk.contract import sei
 from client_sdk.contract.sei import FrameIdentity
 
@@ -88,6 +90,12 @@ class H264Units:
     def empty(self, identity: FrameIdentity) -> bytes:
         """A unit that shows nothing."""
         return annex_b([sei.build_nal(identity)])
+
+    def packetize(self, unit: bytes) -> list[bytes]:
+        """RTP payloads of Annex B bytes (RFC 6184, packetization-mode 1)."""
+        # aiortc's packetiser has both halves, and no door to them.
+        payloads: list[bytes] = H264Encoder._packetize(H264Encoder._split_bitstream(unit))
+        return payloads
 
 
 def annex_b(nals: list[bytes]) -> bytes:

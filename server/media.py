@@ -1,32 +1,29 @@
 """Media in real time: a playhead per viewer, and the tracks that follow it.
 
-    Playhead (when is media time t due?) ─┬─► VideoTrack ─► av.Packet (H.264 or AV1, 90 kHz)
-                                          └─► AudioTrack ─► av.Packet (Opus, 48 kHz)
+    Playhead (when is media time t due?) ─┬─► VideoTrack ─► Coded (H.264 or AV1, 90 kHz)
+                                          └─► AudioTrack ─► Coded (Opus, 48 kHz)
 
-aiortc packetises an `av.Packet` as it is (RFC 6184, RFC 7587; AV1 by our `av1_codec`) and adds its
-own random origin to the time stamps. Both tracks take their stream time from the one playhead, so
-they stay in sync.
+`server.rtp_sender` sends what is handed over, and adds a random origin to the time stamps. Both
+tracks take their stream time from the one playhead, so they stay in sync.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeAlias
 
-import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from client_sdk.contract import Package
 from kernels.errors import PackageError
 from server.opus import OpusAudio
-from server.playhead import ChannelClock, Playhead
+from server.playhead import ChannelClock, Playhead, Ticks
+from server.rtp_sender import Coded
 from server.rung_video import RungVideo
 
-AvPacket: TypeAlias = "av.Packet[Any]"  # generic in PyAV's stub only
 VIDEO_CLOCK, AUDIO_CLOCK = 90_000, 48_000
 _OPUS_SILENCE = b"\xf8\xff\xfe"  # 20 ms of CELT silence (RFC 6716, section 3.1)
 _OPUS_SAMPLES = 960
@@ -41,6 +38,7 @@ class PackageMedia:
     package: Package
     rungs: tuple[RungVideo, ...]
     audio: OpusAudio | None
+    starts: frozenset[int]  # frame numbers at which segments start
     channel: ChannelClock | None = None
 
     @classmethod
@@ -48,7 +46,8 @@ class PackageMedia:
         """Index the rungs and read the sound. Raises PackageError."""
         rungs = tuple(RungVideo(package, index) for index in range(len(package.manifest.rungs)))
         path = package.audio_path
-        return cls(package, rungs, None if path is None else OpusAudio.open(path), channel)
+        starts = frozenset(segment.start for segment in package.manifest.segments)
+        return cls(package, rungs, None if path is None else OpusAudio.open(path), starts, channel)
 
     def close(self) -> None:
         """Give the files back."""
@@ -88,6 +87,8 @@ class VideoTrack(MediaStreamTrack):
         self._epoch = 0
         self._stamp_to = 0
         self._sent_idr: tuple[int, int, int] | None = None
+        self._rate = self._manifest.source.rate
+        self._ticks = Ticks(playhead, VIDEO_CLOCK)
 
     def switch(self, rung: int, lead: float = 0.0) -> int:
         """Change to a rung at the first segment that starts `lead` seconds from now or later.
@@ -101,12 +102,13 @@ class VideoTrack(MediaStreamTrack):
         self._switch_at = next((n for n in starts if n >= soonest), manifest.source.frames)
         return min(self._switch_at, manifest.source.frames - 1)
 
-    async def recv(self) -> AvPacket:
+    async def recv(self) -> Coded:  # type: ignore[override] # for `rtp_sender` alone
         if self._sent_idr is not None:
             # aiortc asks for the next packet when the last one is out.
             self._on_idr(*self._sent_idr)
             self._sent_idr = None
-        playhead, rate = self._playhead, self._manifest.source.rate
+        playhead = self._playhead
+        numerator, denominator = self._rate.numerator, self._rate.denominator
         while True:
             if self._epoch != playhead.epoch:
                 self._enter_epoch()
@@ -114,7 +116,7 @@ class VideoTrack(MediaStreamTrack):
             if self._epoch == 0:
                 await playhead.next_epoch(0)
             elif number == self._manifest.source.frames and playhead.loops:
-                due = await playhead.until(number / rate, self._epoch)
+                due = await playhead.until(number * denominator / numerator, self._epoch)
                 if due and playhead.loops:
                     playhead.wrap()
             elif number > self._manifest.source.frames:
@@ -125,8 +127,8 @@ class VideoTrack(MediaStreamTrack):
                 if self._flush:
                     # A jitter buffer that ignores the marker bit holds the last frame until it
                     # sees another time stamp.
-                    return self._packet(self._media.rungs[self.rung].empty(number - 1))
-            elif await playhead.until(number / rate, self._epoch, peek=True):
+                    return self._coded(self._media.rungs[self.rung].empty(number - 1))
+            elif await playhead.until(number * denominator / numerator, self._epoch, peek=True):
                 try:
                     return self._send(number)
                 except PackageError as error:
@@ -137,31 +139,28 @@ class VideoTrack(MediaStreamTrack):
         first = self._epoch == 0
         self._switch_at = 0  # after a jump any segment will do
         self._epoch = self._playhead.epoch
+        self._ticks = Ticks(self._playhead, VIDEO_CLOCK)
         number = min(self._playhead.frame, self._manifest.source.frames - 1)
         # In a burst nobody can count by time.
         if not first or self._playhead.target > number:
             self._stamp_to = self._manifest.segments[self._manifest.segment_of(number)].end
 
-    def _send(self, number: int) -> AvPacket:
-        starts = self._manifest.segments[self._manifest.segment_of(number)].start == number
-        if starts and number >= self._switch_at:
+    def _send(self, number: int) -> Coded:
+        if number in self._media.starts and number >= self._switch_at:
             self.rung = self.wanted_rung
-        unit = self._media.rungs[self.rung].unit(number, number < self._stamp_to)
-        packet = self._packet(unit)
-        if starts:
-            self._sent_idr = (self.rung, number, packet.pts or 0)
+        payloads = self._media.rungs[self.rung].payloads(number, number < self._stamp_to)
+        coded = self._coded(payloads)
+        if number in self._media.starts:
+            self._sent_idr = (self.rung, number, coded.time)
         self._playhead.frame = number + 1
         self.sent += 1
-        self.sent_bytes += len(unit)
-        return packet
+        self.sent_bytes += sum(map(len, payloads))
+        return coded
 
-    def _packet(self, unit: bytes) -> AvPacket:
-        media = self._playhead.frame / self._manifest.source.rate
-        packet: AvPacket = av.Packet(unit)
-        packet.time_base = Fraction(1, VIDEO_CLOCK)
-        packet.pts = video_ticks(self._playhead, media)
-        self._playhead.sent(media)
-        return packet
+    def _coded(self, payloads: Sequence[bytes]) -> Coded:
+        number = self._playhead.frame
+        self._playhead.sent(number)
+        return Coded(payloads, self._ticks.of(number))
 
 
 def video_ticks(playhead: Playhead, media: Fraction) -> int:
@@ -194,7 +193,7 @@ class AudioTrack(MediaStreamTrack):
         self._epoch = 0
         self._next = 0
 
-    async def recv(self) -> AvPacket:
+    async def recv(self) -> Coded:  # type: ignore[override] # for `rtp_sender` alone
         playhead = self._playhead
         while True:
             if self._epoch != playhead.epoch:
@@ -219,10 +218,7 @@ class AudioTrack(MediaStreamTrack):
                 time, data = self._audio.times[self._last - 1] + past, _OPUS_SILENCE
             media = Fraction(time, AUDIO_CLOCK)
             # The flush goes out at once: nobody plays it.
-            if index < self._last and not await playhead.until(media, self._epoch):
+            if index < self._last and not await playhead.until(time / AUDIO_CLOCK, self._epoch):
                 continue
             self._next = index + 1
-            packet: AvPacket = av.Packet(data)
-            packet.time_base = Fraction(1, AUDIO_CLOCK)
-            packet.pts = int(playhead.stream_time(media) * AUDIO_CLOCK)
-            return packet
+            return Coded((data,), int(playhead.stream_time(media) * AUDIO_CLOCK))

@@ -38,6 +38,7 @@ class Live:
     draining: bool
     frames: int
     asset_bytes: int
+    tasks: int
 
 
 class _LiveCollector(Collector):
@@ -51,6 +52,7 @@ class _LiveCollector(Collector):
             ("viewers_max", live.places, "Viewers that the settings allow."),
             ("packages", live.packages, "Packages that can be watched."),
             ("packages_unavailable", live.unavailable, "Packages that are damaged."),
+            ("tasks", live.tasks, "Tasks of the event loop; those of no viewer are few."),
             ("draining", int(live.draining), "1 while no new viewer is taken."),
         ):
             yield GaugeMetricFamily(f"crispcast_{name}", what, value)

@@ -58,7 +58,8 @@ class Playhead:
         self._start = self._shown = Fraction(0)  # media times: the epoch's start, and the target's
         self._burst = Fraction(0)  # seconds between the two
         self._stream = Fraction(0)  # stream time at the epoch's start
-        self._latest = Fraction(-1)  # stream time of the last picture
+        self._latest = Fraction(-1)  # stream time of the last picture of the epochs before
+        self._last_sent: int | None = None  # the last picture of this one
         self._wall = 0.0  # clock at the epoch's start
         self._started: float | None = None  # clock at stream time 0
         self._paused, self._peeking = True, False
@@ -66,7 +67,13 @@ class Playhead:
         self.epoch = 0
         self.frame = 0  # the next frame to send
         self.target = 0
-        self._changed = asyncio.Event()
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._in_seconds = (0.0, 0.0, 0.0)  # start, shown and burst: what is asked at every frame
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second."""
+        return self._manifest.source.rate
 
     @property
     def running(self) -> bool:
@@ -134,43 +141,54 @@ class Playhead:
         """Stream time in seconds of media time `media`."""
         return self._stream + self._since(media)
 
-    def sent(self, media: Fraction) -> None:
-        """A picture of that media time goes out: none may come that is older."""
-        self._latest = max(self._latest, self.stream_time(media))
+    def sent(self, frame_number: int) -> None:
+        """That picture goes out: none may come that is older."""
+        self._last_sent = frame_number
 
-    async def until(self, media: Fraction, epoch: int, peek: bool = False) -> bool:
-        """Wait until media time `media` is due; False where the epoch ended before.
+    async def until(self, media: float, epoch: int, peek: bool = False) -> bool:
+        """Wait until media time `media`, in seconds, is due; False where the epoch ended before.
 
         `peek`: what a seek in a pause asks to see is due too.
         """
         while self.epoch == epoch:
             delay = self.due_in(media, peek)
-            if delay is None:
-                await self._changed.wait()
-                continue
-            if delay <= 0:
+            if delay is not None and delay <= 0:
                 return True
-            try:
-                async with asyncio.timeout(delay):
-                    await self._changed.wait()
-            except TimeoutError:
-                return self.epoch == epoch
+            await self._change_within(delay)
         return False
 
-    def due_in(self, media: Fraction, peek: bool = False) -> float | None:
+    def due_in(self, media: float, peek: bool = False) -> float | None:
         """Seconds until media time `media` is due, as things stand; None in a pause."""
-        if self._paused and not (peek and self._peeking and media <= self._shown):
+        start, shown, burst = self._in_seconds
+        if self._paused and not (peek and self._peeking and media <= shown):
             return None
-        return self._wall + float(self._since(media)) - self._clock()
+        if media >= shown or not burst:
+            since = burst + media - shown
+        else:
+            since = burst * (media - start) / (shown - start)
+        return self._wall + since - self._clock()
 
     async def next_epoch(self, epoch: int) -> None:
         """Wait until `epoch` is over."""
         while self.epoch == epoch:
-            await self._changed.wait()
+            await self._change_within(None)
 
     async def change(self) -> None:
         """Wait until anything is asked of it."""
-        await self._changed.wait()
+        await self._change_within(None)
+
+    async def _change_within(self, seconds: float | None) -> None:
+        """Wait for a change, `seconds` at most. Once a frame and viewer: hence a bare timer."""
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiters.add(waiter)
+        timer = None if seconds is None else loop.call_later(seconds, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+            if timer is not None:
+                timer.cancel()
 
     def _since(self, media: Fraction) -> Fraction:
         """Seconds from the epoch's start to `media`."""
@@ -201,18 +219,57 @@ class Playhead:
     def _begin_at(self, wall: float, burst: Fraction) -> None:
         if self._started is None:
             self._started = wall
+        self._settle()
         stream = max(Fraction(round((wall - self._started) * 1000), 1000), self._latest)
         if stream == self._latest:
             stream += Fraction(1, 1000)
         self._begin(wall, stream, burst)
 
     def _begin(self, wall: float, stream: Fraction, burst: Fraction) -> None:
+        self._settle()
         rate = self._manifest.source.rate
         self._start, self._shown = self.frame / rate, max(self.frame, self.target) / rate
         self._wall, self._stream, self._burst = wall, stream, burst
+        self._in_seconds = (float(self._start), float(self._shown), float(burst))
         self.epoch += 1
         self._signal()
 
+    def _settle(self) -> None:
+        """Before the epoch ends: the stream time of its last picture, while that can be told."""
+        if self._last_sent is not None:
+            media = self._last_sent / self._manifest.source.rate
+            self._latest = max(self._latest, self.stream_time(media))
+            self._last_sent = None
+
     def _signal(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        for waiter in self._waiters:
+            _wake(waiter)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class Ticks:
+    """Stream time of a playhead's frames in ticks of a clock, for one epoch: exact, in integers.
+
+    Once a frame and viewer, which fractions are too slow for.
+    """
+
+    def __init__(self, playhead: Playhead, clock: int) -> None:
+        self._playhead, self._clock = playhead, clock
+        self._rate = playhead.rate
+        shown = playhead.media_start()
+        base = (playhead.stream_time(shown) - shown) * clock
+        step = clock / self._rate
+        self._divisor = base.denominator * step.denominator
+        self._base = base.numerator * step.denominator
+        self._step = step.numerator * base.denominator
+        self._straight_from = math.ceil(shown * self._rate) if playhead.bursts else 0
+
+    def of(self, frame_number: int) -> int:
+        """The last whole tick at or before the frame's time."""
+        if frame_number < self._straight_from:
+            return int(self._playhead.stream_time(frame_number / self._rate) * self._clock)
+        return (self._base + frame_number * self._step) // self._divisor

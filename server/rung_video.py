@@ -1,6 +1,6 @@
 """The coded pictures of a rung's mp4, with their frame numbers inside; never re-encoded.
 
-mp4 sample --> H264Units | Av1Units --> unit, as the packetiser takes it
+mp4 sample --> H264Units | Av1Units --> unit --> RTP payloads, shared by all viewers
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from server.h264 import H264Units
 # A package may come from anybody: its files are what they are said to be, and lead nowhere else.
 LOCAL = {"protocol_whitelist": "file"}
 
+MOST_HELD = 24 << 20
+"""Bytes of payloads that a rung keeps ready; the oldest go first. The page cache has the rest."""
+
 
 class Units(Protocol):
     """What is different from codec to codec."""
@@ -33,6 +36,9 @@ class Units(Protocol):
     def empty(self, identity: FrameIdentity) -> bytes:
         """A unit that shows nothing."""
 
+    def packetize(self, unit: bytes) -> list[bytes]:
+        """RTP payloads of a unit."""
+
 
 _UNITS: dict[str, type[Units]] = {"h264": H264Units, "av1": Av1Units}
 _DECODERS = {"h264": ("h264",), "av1": ("libdav1d", "av1")}
@@ -42,7 +48,8 @@ _DECODERS = {"h264": ("h264",), "av1": ("libdav1d", "av1")}
 class RungVideo:
     """The units of one rung, found once and shared by all viewers.
 
-    Holds positions only; the bytes stay in the file, where the page cache keeps what is in use.
+    The bytes stay in the file, where the page cache keeps what is in use; of what viewers watch
+    now, the payloads are held ready.
     Raises PackageError where the file is not what the manifest says.
     """
 
@@ -52,6 +59,8 @@ class RungVideo:
         self._codec = package.manifest.rungs[rung_index].codec
         self._path = package.video_path(rung_index)
         self._index: list[tuple[int, int]] = []
+        self._payloads: dict[tuple[int, bool], tuple[bytes, ...]] = {}
+        self._held = 0
         self._keys = self._read_index()
         frames = package.manifest.source.frames
         if len(self._index) != frames:
@@ -97,6 +106,24 @@ class RungVideo:
         """Bytes of a frame as it lies in the file: about what is sent for it."""
         return self._index[frame_number][1]
 
+    def payloads(self, frame_number: int, stamp: bool) -> tuple[bytes, ...]:
+        """The RTP payloads of `unit`; made once for all viewers, as far as memory allows."""
+        stamp = stamp or frame_number in self._keys
+        found = self._payloads.get((frame_number, stamp))
+        if found is None:
+            found = tuple(self._packetized(frame_number, self.unit(frame_number, stamp)))
+            self._payloads[frame_number, stamp] = found
+            self._held += sum(map(len, found))
+            while self._held > MOST_HELD:
+                self._held -= sum(map(len, self._payloads.pop(next(iter(self._payloads)))))
+        return found
+
+    def _packetized(self, frame_number: int, unit: bytes) -> list[bytes]:
+        try:
+            return self._units.packetize(unit)
+        except ValueError as error:
+            raise PackageError(f"{self._path}: frame {frame_number}: {error}") from None
+
     def unit(self, frame_number: int, stamp: bool) -> bytes:
         """What is sent for a frame; a key frame can be joined at, and always has its identity.
 
@@ -114,9 +141,9 @@ class RungVideo:
         except (OSError, ValueError) as error:
             raise PackageError(f"{self._path}: frame {frame_number}: {error}") from None
 
-    def empty(self, frame_number: int) -> bytes:
-        """A unit that shows nothing, and names the frame."""
-        return self._units.empty(self._identity(frame_number))
+    def empty(self, frame_number: int) -> list[bytes]:
+        """The payloads of a unit that shows nothing, and names the frame."""
+        return self._units.packetize(self._units.empty(self._identity(frame_number)))
 
     def _identity(self, frame_number: int) -> FrameIdentity:
         return FrameIdentity(self._package_id, self._rung, frame_number)

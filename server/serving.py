@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import logging
 import math
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -101,6 +104,13 @@ def configured(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
+def _allow_sockets() -> None:
+    """A viewer has a socket for each address of this machine: as many as the system lets us."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # some systems allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def serve(
     path: str | os.PathLike[str],
     settings: Settings | None = None,
@@ -121,4 +131,8 @@ def serve(
         scheme = "http" if settings.tls_certificate is None else "https"
         if on_ready is not None:
             on_ready(f"{scheme}://{name}:{opened.getsockname()[1]}", catalogue)
+        _allow_sockets()
+        # What was imported stays: looking through it for garbage would hold up every viewer.
+        gc.collect()
+        gc.freeze()
         DrainingServer(config, app.state.viewers).run(sockets=[opened])

@@ -47,6 +47,7 @@ from server.media import AudioTrack, PackageMedia, VideoTrack, video_ticks
 from server.metrics import Metrics
 from server.playhead import Playhead
 from server.rates import Bucket
+from server.rtp_sender import PacketSender
 from server.settings import Settings
 from server.steering import Steering
 from server.trickle import MAX_CANDIDATES, Fragment
@@ -186,6 +187,7 @@ class Viewer:
             [codec for codec in capabilities if codec.mimeType in (self._mime_type, "video/rtx")]
         )
         self._video, self._sender = video, transceiver.sender
+        PacketSender(transceiver.sender)
         self._steering = Steering(
             self.media,
             video,
@@ -204,6 +206,7 @@ class Viewer:
             )
             self._playing.add("audio")
             sound = self._peer.addTransceiver(track, direction="sendonly")
+            PacketSender(sound.sender)
             capabilities = RTCRtpSender.getCapabilities("audio").codecs
             sound.setCodecPreferences(
                 [codec for codec in capabilities if codec.mimeType == "audio/opus"]
@@ -293,8 +296,15 @@ class Viewer:
         return (self._video.wanted_rung if self._video else 0), manifest.segment_of(frame)
 
     def _send(self, message: Message) -> None:
-        if self._channel is not None and self._channel.readyState == "open":
-            self._channel.send(encode_message(message))
+        channel = self._channel
+        if channel is None or channel.readyState != "open":
+            return
+        if channel.bufferedAmount > 2 * self._settings.high_water and not self._closing:
+            # Assets wait for it long before; what is said at every IDR would pile up for ever.
+            self._log.warning("the client does not read its channel")
+            self._spawn(self.close("protocol"))
+            return
+        channel.send(encode_message(message))
 
     def _on_message(self, data: str | bytes) -> None:
         try:

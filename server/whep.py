@@ -147,6 +147,7 @@ class Viewers:
             draining=self.draining,
             frames=self._past_frames + sum(viewer.frames_sent for viewer in sessions),
             asset_bytes=self._past_bytes + sum(viewer.asset_bytes_sent for viewer in sessions),
+            tasks=len(asyncio.all_tasks()),
         )
 
     async def drain(self, seconds: float) -> None:

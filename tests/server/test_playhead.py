@@ -31,7 +31,7 @@ def clock() -> Clock:
 
 def due(playhead: Playhead, frame: int, *, peek: bool = True) -> bool:
     """Whether a frame is due by now."""
-    seconds = playhead.due_in(frame / FPS, peek)
+    seconds = playhead.due_in(float(frame / FPS), peek)
     return seconds is not None and seconds <= 0
 
 
@@ -61,7 +61,7 @@ def test_time_stamps_lie_as_close_as_a_burst_is_sent_and_never_go_back(
         playhead.seek(target)
         for frame in range(playhead.frame, target + 1):
             stamps.append(playhead.stream_time(frame / FPS))
-            playhead.sent(frame / FPS)
+            playhead.sent(frame)
     assert stamps == sorted(set(stamps))
     assert stamps[-1] - stamps[-2] < Fraction(1, 10) / FPS
 

@@ -8,7 +8,8 @@ import pytest
 
 from client_sdk.contract import open_package
 from client_sdk.contract.control import Stats
-from server.media import PackageMedia, Playhead, VideoTrack
+from server.media import PackageMedia, VideoTrack
+from server.playhead import Playhead
 from server.steering import FREE, SLOWEST, Steering
 from tests.client_sdk.ladder import write_ladder
 from tests.client_sdk.tiny import SEGMENTS
@@ -39,12 +40,12 @@ class Viewing:
     def __init__(self, path: Path, *, adaptive: bool = True) -> None:
         self.now = 0.0
         self.media = PackageMedia.open(open_package(path))
-        playhead = Playhead(self.media.package, lambda: self.now)
+        playhead = Playhead(self.media.package.manifest, lambda: self.now)
         self.video = VideoTrack(
             self.media,
             playhead,
             flush=False,
-            on_idr=lambda rung, frame: None,
+            on_idr=lambda *_: None,
             on_end=lambda: None,
             on_fault=lambda error: None,
         )
