@@ -49,6 +49,8 @@ MADE_BY = (
     "benchmarks.plate_rivals_clip",
     "overfit.plates",
     "overfit.refinement",
+    "overfit.acceleration",
+    "overfit.convergence",
     "overfit.training",
 )
 REFERENCES = {

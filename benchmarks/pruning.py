@@ -42,12 +42,14 @@ from server.encoding.graph import code_hash
 SCALE, SECONDS, CRF = 2, 3.0, 30.0
 CLIPS = ("juggle", "cups", "bbb")
 UNITS = 16
-LARGER = 24
-"""Units of the network that is pruned, and of one that is pruned to as many weights."""
+LARGER = (24, 32)
+"""Units of the network that is pruned, and of others that are pruned to as many weights."""
 QUICK_STEPS, STEPS = 600, 3000
 ROUNDS = 9
 MADE_BY = (
     "kernels.compiler",
+    "overfit.acceleration",
+    "overfit.convergence",
     "overfit.networks",
     "overfit.pruning",
     "overfit.training",
@@ -96,11 +98,7 @@ def cases(quick: bool, everything: bool) -> list[Case]:
     What tells most comes first, for runs that are killed.
     """
     found = [Case(units, DENSE) for units in ((8, 12, 16) if quick else (4, 8, 12, 16))]
-    ends = _weights(LARGER, 0) - _weights(UNITS, 0)
-    equal = (0.25 * (_weights(UNITS, 3) - _weights(UNITS, 0)) - ends) / (
-        _weights(LARGER, 3) - _weights(LARGER, 0)
-    )
-    pruned = [Case(LARGER, PruningConfig(density=round(equal, 4)))]
+    pruned = [Case(units, PruningConfig(density=_equal(units))) for units in LARGER]
     for density in (0.25, 0.5) if quick else (0.25, 0.5, 0.125):
         pruned += [Case(pruning=pruning) for pruning in _prunings(density, quick, everything)]
     return found + sorted(pruned, key=lambda case: _changes(case.pruning))
@@ -124,6 +122,13 @@ def _prunings(density: float, quick: bool, everything: bool) -> Iterator[Pruning
         changes = _changes(pruning)[0]
         if everything or changes == 0 or (changes == 1 and not (quick and density == 0.5)):
             yield pruning
+
+
+def _equal(units: int) -> float:
+    """The density at which a network has as many weights as one of `UNITS` at a quarter."""
+    ends = _weights(units, 0) - _weights(UNITS, 0)
+    quarter = 0.25 * (_weights(UNITS, 3) - _weights(UNITS, 0))
+    return round((quarter - ends) / (_weights(units, 3) - _weights(units, 0)), 4)
 
 
 def _weights(units: int, blocks: int) -> int:

@@ -24,7 +24,7 @@ from rich.console import Console
 from benchmarks.quality_figures import figures
 from benchmarks.quality_footage import BicubicCurve, Excerpt, Footage
 from benchmarks.quality_plan import PARTS, QUICK, SCALES, Effort, Job, jobs
-from benchmarks.quality_rows import SPACES, VARIANTS, Bench, Row
+from benchmarks.quality_rows import SETTINGS, SPACES, VARIANTS, Bench, Row
 from benchmarks.quality_table import tables
 from benchmarks.rd_cache import Cache, Clip, default_work
 from kernels.errors import CrispcastError
@@ -85,10 +85,17 @@ def effort_of(options: argparse.Namespace) -> Effort:
     effort = QUICK if options.quick else Effort()
     for network in options.networks or ():
         NetworkConfig().shaped(network)
+    for setting in options.settings or ():
+        if setting not in SETTINGS:
+            NetworkConfig().shaped(setting)
     threads = options.threads
     return replace(
         effort,
         clips=tuple(options.only or effort.clips),
+        decoded_clips=tuple(options.only or effort.decoded_clips),
+        settings=tuple(options.settings or effort.settings),
+        decoded=options.decoded_steps or effort.decoded,
+        compared=effort.compared if options.compared is None else options.compared,
         networks=tuple(options.networks or effort.networks),
         trained=tuple(options.networks or effort.trained),
         seconds=options.seconds or effort.seconds,
@@ -134,6 +141,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--networks", nargs="+", metavar="NAME", help="of clean LR")
     add("--seconds", type=float, help="of clean LR; decoded LR has 10")
     add("--steps", nargs="+", type=int, help="of stdo and nas; the middle one of all methods")
+    add("--settings", nargs="+", metavar="NAME", help="networks of decoded LR")
+    add("--decoded-steps", type=int, metavar="STEPS", help="of the settings of decoded LR")
+    add("--compared", type=int, metavar="STEPS", help="of methods at equal bytes; 0 is none")
     add("--recipe", action="store_true", help="the papers' rows by the papers' recipe: for a GPU")
     add("--protocol", choices=PROTOCOLS, default="stdo", help="of the tables like the papers'")
     add("--space", choices=SPACES, default="rgb", help="of the tables like the papers'")
@@ -146,7 +156,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.seconds is not None and options.seconds <= 0:
         parser.error("--seconds must be above 0")
-    if any(steps < 1 for steps in options.steps or ()) or options.threads < 1:
+    counts = [*(options.steps or ()), options.threads]
+    if any(count < 1 for count in counts) or options.decoded_steps == 0:
         parser.error("steps and threads must be at least 1")
     return options
 

@@ -11,6 +11,8 @@ from overfit.networks import NetworkConfig
 
 PARTS = ("decoded", "papers", "training")
 CLIPS = ("juggle", "cups", "bbb")
+DECODED_CLIPS = ("juggle", "cups", "coffee")
+"""Those of 720p, for which the bit rate is meant."""
 SCALES = (2, 3, 4)
 CHUNKS = 4
 METHODS = ("stdo", "nas", "awdnn", "jstdo", "dydca", "dydca 0.25", "cafm")
@@ -29,10 +31,11 @@ class Effort:
     """
 
     clips: tuple[str, ...] = CLIPS
+    decoded_clips: tuple[str, ...] = DECODED_CLIPS
     networks: tuple[str, ...] = ("default", "espcn-mobile")
     curve: tuple[int, ...] = (1000, 3000, 9000)
     steps: int = 3000
-    settings: tuple[str, ...] = ("default", "best")
+    settings: tuple[str, ...] = ("default", "wide")
     decoded: int = 5000
     compared: int = 1500
     ladder: tuple[int, ...] = (100, 200, 400, 800, 1600)
@@ -45,6 +48,7 @@ class Effort:
 
 QUICK = Effort(
     clips=("juggle",),
+    decoded_clips=("juggle",),
     networks=("default",),
     curve=(100, 300),
     steps=300,
@@ -66,7 +70,7 @@ def decoded_cases(effort: Effort) -> Iterator[Case]:
     if effort.compared:
         for method in ("awdnn", *DECODED_CHUNKS, "dydca", "auto"):
             chunks = DECODED_CHUNKS.get(method, 1)
-            yield Case(effort.settings[0], method, chunks, effort.compared)
+            yield Case("default", method, chunks, effort.compared)
 
 
 def papers_cases(effort: Effort, scale: int, recipe: bool) -> Iterator[Case]:
@@ -121,7 +125,8 @@ def jobs(
     for part in PARTS:
         if part not in parts:
             continue
-        for name in effort.clips[: 1 if part == "training" else None]:
+        clips = effort.decoded_clips if part == "decoded" else effort.clips
+        for name in clips[: 1 if part == "training" else None]:
             for scale in scales:
                 if part == "decoded" and scale == 3 and len(scales) > 1:
                     continue  # no target counts it

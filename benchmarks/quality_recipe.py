@@ -44,6 +44,7 @@ def recipe(network: NetworkConfig, patches: int, threads: int) -> TrainingConfig
         round_begin=1.0,
         bits=8,
         codes=False,
+        settled=None,
         threads=threads,
     )
 

@@ -25,11 +25,27 @@ from overfit.methods.interface import DIFFICULTY_STEPS, patch_means
 from overfit.methods.plans import base_among
 from overfit.metrics import PROTOCOLS, Errors, Planes, Protocol, squares
 from overfit.networks import NetworkConfig
-from overfit.pruning import DENSE
+from overfit.pruning import DENSE, PruningConfig
 from overfit.training_config import TrainingConfig
 from server.encoding.config import PRESETS
 from server.encoding.graph import code_hash
 
+
+@dataclass(frozen=True)
+class Setting:
+    """A size of the default network for decoded LR, and how much of it is left."""
+
+    units: int
+    blocks: int
+    density: float
+
+
+SETTINGS = {
+    "best": Setting(PRESETS["best"].units, PRESETS["best"].blocks, PRESETS["best"].density),
+    "half": Setting(16, 3, 0.5),
+    "wide": Setting(24, 3, 0.5),
+}
+"""By name, beside the networks that have one (docs/methods.md)."""
 PLAIN = "bicubic"
 """The method that trains nothing."""
 VARIANTS = {**METHODS, "dydca 0.25": Dydca(deep_share=0.25)}
@@ -37,11 +53,14 @@ VARIANTS = {**METHODS, "dydca 0.25": Dydca(deep_share=0.25)}
 SPACES = ("luma", "rgb")
 MADE_BY = (
     "kernels.compiler",
+    "overfit.acceleration",
     "overfit.chunking",
+    "overfit.convergence",
     "overfit.methods",
     "overfit.networks",
     "overfit.pruning",
     "overfit.training",
+    "overfit.training_config",
     "overfit.training_data",
 )
 _TRIAL_STEPS = (40, 600)
@@ -61,7 +80,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Case:
-    """What is trained. `network`: a name of docs/methods.md, `best`, that preset's, or `PLAIN`.
+    """What is trained. `network`: a name of docs/methods.md or of `SETTINGS`, or `PLAIN`.
 
     `steps` are those of all experts together; None is the papers' recipe, which says itself.
     """
@@ -75,8 +94,9 @@ class Case:
         """The network: it reads one frame of clean LR, and two of decoded LR."""
         inputs = ("luma", "previous") if footage.kind == "decoded" else ("luma",)
         plain = NetworkConfig(scale=footage.scale, inputs=inputs)
-        if self.network == "best":
-            return replace(plain, units=PRESETS["best"].units, blocks=PRESETS["best"].blocks)
+        setting = SETTINGS.get(self.network)
+        if setting is not None:
+            return replace(plain, units=setting.units, blocks=setting.blocks)
         return plain.shaped(self.network)
 
     def training(self, footage: Footage, budget: Budget) -> TrainingConfig:
@@ -87,7 +107,9 @@ class Case:
             steps=self.steps, batch=budget.batch, tile=budget.tile, threads=budget.threads
         )
         if footage.kind == "decoded":
-            return plain
+            setting = SETTINGS.get(self.network)
+            density = PruningConfig.density if setting is None else setting.density
+            return replace(plain, pruning=PruningConfig(density=density))
         return replace(plain, pruning=DENSE, round_begin=1.0, bits=8, codes=False)
 
 

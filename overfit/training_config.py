@@ -18,7 +18,9 @@ class TrainingConfig:
     update. tile: side of a window in LR pixels without its halo (three of 96 cost as much as eight
     of 48, and teach half as much again). pruning: which weights survive, and how. round_begin:
     progress from which weights are rounded to `bits` and, with `codes`, the values between layers
-    to 8. plate_dropout: fraction of windows shown without their plate.
+    to 8. plate_dropout: fraction of windows shown without their plate. settled: dB within which an
+    error must stay to count as converged (`overfit.convergence`); None is never. mixed:
+    steps may multiply bfloat16, where the processor does.
     """
 
     steps: int = 3000
@@ -34,6 +36,8 @@ class TrainingConfig:
     bits: int = 5
     codes: bool = True
     plate_dropout: float = 0.1
+    settled: float | None = 0.02
+    mixed: bool = True
     seed: int = 1
     threads: int = 2
 
@@ -48,6 +52,8 @@ class TrainingConfig:
             raise CrispcastError("pruning ends, then rounding begins, as fractions of 1")
         if not 4 <= self.bits <= 8:
             raise CrispcastError(f"weights of {self.bits} bits are not supported; choose 4 to 8")
+        if self.settled is not None and not 0 < self.settled < math.inf:
+            raise CrispcastError(f"settled within {self.settled:g} dB: choose a number above 0")
         if not 0 <= self.plate_dropout <= 1:
             raise CrispcastError(f"plate dropout {self.plate_dropout:g} is not from 0 to 1")
 

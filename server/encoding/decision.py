@@ -71,9 +71,11 @@ def _qualities(config: EncodeConfig) -> list[int]:
 
 @job_function(
     "overfit.survey",
+    "overfit.acceleration",
     "overfit.adam",
     "overfit.checkpoint",
     "overfit.chunking",
+    "overfit.convergence",
     "overfit.inference",
     "overfit.metrics",
     "overfit.networks",

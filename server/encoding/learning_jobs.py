@@ -22,9 +22,11 @@ from server.encoding.jobs import cores, read_json, write_json
 from server.encoding.training_jobs import Footage, Plates
 
 LEARNS = (
+    "overfit.acceleration",
     "overfit.adam",
     "overfit.checkpoint",
     "overfit.chunking",
+    "overfit.convergence",
     "overfit.inference",
     "overfit.methods",
     "overfit.networks",

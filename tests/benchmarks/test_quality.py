@@ -17,7 +17,7 @@ from benchmarks.quality_footage import BicubicCurve, Excerpt, Footage
 from benchmarks.quality_plan import QUICK, Effort, jobs
 from benchmarks.quality_plot import plot_curve
 from benchmarks.quality_recipe import BATCH, EPOCHS, cost_of, flops, patches_in, recipe, weights_of
-from benchmarks.quality_rows import PLAIN, Bench, Budget, Case, Psnr, Row, measured
+from benchmarks.quality_rows import PLAIN, SETTINGS, Bench, Budget, Case, Psnr, Row, measured
 from benchmarks.quality_table import tables
 from benchmarks.rd_cache import Cache, Clip
 from kernels.errors import CrispcastError
@@ -205,6 +205,34 @@ def test_quick_and_full_runs_have_all_that_the_keys_need() -> None:
 def test_methods_that_are_named_are_the_only_ones() -> None:
     todo = list(jobs(Effort(), ("decoded", "papers"), (2,), methods=("nas",)))
     assert {case.method for job in todo for case in job.cases} == {"nas", PLAIN}
+
+
+def test_settings_of_decoded_lr_have_the_size_and_density_that_their_name_means(
+    excerpt: Excerpt,
+) -> None:
+    found = {}
+    for name in ("default", *SETTINGS):
+        case = Case(name, "awdnn", 1, 10)
+        shape = case.shape(Footage(excerpt, "decoded", 2))
+        training = case.training(Footage(excerpt, "decoded", 2), Budget())
+        found[name] = (shape.units, shape.blocks, training.pruning.density)
+        assert shape.inputs == ("luma", "previous")
+    assert found == {
+        "default": (16, 3, 0.25),
+        "half": (16, 3, 0.5),
+        "wide": (24, 3, 0.5),
+        "best": (24, 4, 0.25),
+    }
+
+
+def test_what_is_trained_on_decoded_lr_can_be_chosen() -> None:
+    options = ["--settings", "half", "--decoded-steps", "70", "--compared", "0"]
+    effort = quality.effort_of(quality._options([*options, "--only", "bbb"]))
+    todo = list(jobs(effort, ("decoded",), (2, 4)))
+    assert [(job.clip, job.scale) for job in todo] == [("bbb", 2), ("bbb", 4)]
+    assert {case for job in todo for case in job.cases} == {Case("half", "awdnn", 1, 70)}
+    with pytest.raises(CrispcastError, match="network huge is unknown"):
+        quality.effort_of(quality._options(["--settings", "huge"]))
 
 
 def test_by_the_recipe_every_method_is_trained_by_it() -> None:

@@ -328,6 +328,7 @@ def test_a_killed_second_attempt_goes_on_as_that(
         {"tile": 4},
         {"budget": 0.0},
         {"budget": float("nan")},
+        {"settled": 0.0},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict) -> None:
