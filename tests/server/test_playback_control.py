@@ -134,7 +134,7 @@ def test_the_last_of_many_seeks_counts(tiny_path: Path, shown: Shown) -> None:
 def test_a_seek_lands_by_the_frames_own_numbers_where_the_message_is_lost(
     tiny_path: Path, shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.viewer.Viewer._tell", lambda self, message: None)
+    monkeypatch.setattr("server.conversation.Conversation._tell", lambda self, message: None)
 
     async def run() -> PlayStats:
         async with serving(tiny_path) as served, asyncio.timeout(PATIENCE):
