@@ -246,8 +246,8 @@ def test_a_client_that_seeks_in_a_channel_is_told_why_not(
         async with serving(path, settings) as served, asyncio.timeout(PATIENCE):
             session, playing = await play(served, PlayOptions())
             await shown.frame(5)
-            assert session._playback is not None
-            session._playback.seek(80)
+            assert session.playback is not None
+            session.playback.seek(80)
             await shown.frame(40)
             session.stop()
             await playing
