@@ -108,138 +108,38 @@ def _crispcast(
 ) -> None: ...
 
 
-@app.command("encode")
-def _encode(
-    video: Annotated[Path, typer.Argument(help="Any video that FFmpeg reads.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The package: NAME.crisp.")],
-    scale: Annotated[
-        int | None,
-        typer.Option(help="How much smaller the rung is: 1 (not at all) to 4; 2 if unset."),
-    ] = None,
-    method: Annotated[
-        str,
-        typer.Option(
-            help="stdo, jstdo, dydca, awdnn, nas, cafm; auto: what suits the video; none: "
-            "interpolation only."
-        ),
-    ] = "stdo",
-    chunks: Annotated[
-        int | None, typer.Option(help="Parts of the video, by what the method cuts it by.")
-    ] = None,
-    network: Annotated[
-        str,
-        typer.Option(help="default, or as edsr, edsr-mobile, espcn+branches: see docs/methods.md."),
-    ] = "default",
-    plates: Annotated[str, typer.Option(help="auto, or off: no pictures of places.")] = "auto",
-    canvas: Annotated[
-        str, typer.Option(help="auto, or off: no plates for cameras that move.")
-    ] = "auto",
-    chroma: Annotated[str, typer.Option(help="auto, or off: plates without colour.")] = "auto",
-    codec: Annotated[
-        str, typer.Option(help="Of the rung: h264, av1, or auto: av1 where there is a target.")
-    ] = "auto",
-    precision: Annotated[str, typer.Option(help="Of experts: int8, or fp32.")] = "int8",
-    pattern: Annotated[
-        str,
-        typer.Option(
-            help="What is pruned together: taps, unstructured, bcr, n:m, kernels, channels or "
-            "regrouped."
-        ),
-    ] = "taps",
-    schedule: Annotated[
-        str,
-        typer.Option(
-            help="How: cubic, one-shot, iss-p, sr-ste, admm, reweighted or grow.",
-        ),
-    ] = "cubic",
-    allocation: Annotated[
-        str | None,
-        typer.Option(
-            help="Where: ranked, uniform, erk or rate-distortion; the pattern's own if unset."
-        ),
-    ] = None,
-    density: Annotated[
-        float | None, typer.Option(help="Share of weights that survives; the preset's if unset.")
-    ] = None,
-    base: Annotated[
-        str, typer.Option(help="Where training starts: auto, none, or a base's file.")
-    ] = "auto",
-    preset: Annotated[str, typer.Option(help="fast, balanced or best.")] = "balanced",
-    steps: Annotated[
-        int | None, typer.Option(help="Training steps; the preset's if unset.")
-    ] = None,
-    lr_crf: Annotated[
-        float | None, typer.Option(help="The rung's CRF on its codec's scale.")
-    ] = None,
-    lr_bitrate: Annotated[str | None, typer.Option(help="Or its bit rate, as 250k.")] = None,
-    target_kbps: Annotated[
-        float | None, typer.Option(help="Bytes of it all; scale, rate and plates are chosen.")
-    ] = None,
-    target_psnr: Annotated[float | None, typer.Option(help="Or its PSNR of the luma, dB.")] = None,
-    ladder: Annotated[
-        str | None, typer.Option(help="Or several rungs, by kb/s of it all: 150,300,600, or auto.")
-    ] = None,
-    plate_quality: Annotated[int | None, typer.Option(help="AVIF's, 1 to 100; 70.")] = None,
-    max_compute: Annotated[
-        str | None,
-        typer.Option(
-            help="Multiply-adds a frame that clients can run, or phone-low, phone, laptop."
-        ),
-    ] = None,
-    budget: Annotated[
-        float | None, typer.Option(help="Seconds that all training may take at most.")
-    ] = None,
-    max_segment: Annotated[float, typer.Option(help="Longest segment, 2 to 4 seconds.")] = 2.0,
-    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
-    engine: Annotated[str, typer.Option(help="Where jobs run: local.")] = "local",
-    workers: Annotated[int, typer.Option(help="Processes; 0 for one per GPU.")] = 0,
-    store: Annotated[Path | None, typer.Option(help="Where intermediate results live.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing package.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
-) -> None:
-    """Encode VIDEO into a package: a small video, experts, plates and patch maps."""
-    from server.encoding.display import EncodeDisplay
-    from server.encoding.rates import parse_bitrate, parse_ladder
+class _RoomCommand(TyperCommand):
+    """A command that its room has: what it takes and does is loaded when it is asked for."""
 
-    with EncodeDisplay() as display:
-        result = encode(
-            video,
-            output,
-            on_progress=display,
-            scale=scale,
-            method=method,
-            chunks=chunks,
-            network=network,
-            plates=plates,
-            canvas=canvas,
-            chroma=chroma,
-            codec=codec,
-            precision=precision,
-            pattern=pattern,
-            schedule=schedule,
-            allocation=allocation,
-            density=density,
-            base=base,
-            preset=preset,
-            steps=steps,
-            lr_crf=lr_crf,
-            lr_bitrate=None if lr_bitrate is None else parse_bitrate(lr_bitrate),
-            target_kbps=target_kbps,
-            target_psnr=target_psnr,
-            ladder=None if ladder is None else parse_ladder(ladder),
-            plate_quality=plate_quality,
-            max_compute=max_compute,
-            budget=budget,
-            max_segment=max_segment,
-            seed=seed,
-            threads=threads,
-            engine=engine,
-            workers=workers,
-            store=store,
-            force=force,
-        )
-    _print(result.to_json(), as_json, result.summary())
+    def found(self) -> Any:
+        """The room's command, as click has it."""
+        raise NotImplementedError
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = self.found().get_params(ctx)
+        return params
+
+    def invoke(self, ctx: Any) -> Any:
+        return self.found().invoke(ctx)
+
+
+class _EncodeCommand(_RoomCommand):
+    def found(self) -> Any:
+        from server.encoding.command import encode_command
+
+        return encode_command()
+
+
+class _ExportCommand(_RoomCommand):
+    def found(self) -> Any:
+        from mobile_export.command import export_command
+
+        return export_command()
+
+
+@app.command("encode", cls=_EncodeCommand)
+def _encode() -> None:
+    """Encode VIDEO into a package: a small video, experts, plates and patch maps."""
 
 
 @app.command("report")
@@ -297,21 +197,6 @@ def _serve(
         _say(f"serving at {url}; ctrl-C ends it")
 
     serve(path, load_settings(settings, os.environ, context.meta), on_ready=ready)
-
-
-class _ExportCommand(TyperCommand):
-    """`export`: what it takes and does is in its room, loaded when the command is asked for."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        from mobile_export.command import export_command
-
-        found: list[Any] = export_command().get_params(ctx)
-        return found
-
-    def invoke(self, ctx: Any) -> Any:
-        from mobile_export.command import export_command
-
-        return export_command().invoke(ctx)
 
 
 @app.command("export", cls=_ExportCommand)

@@ -1,17 +1,16 @@
 """One play of a stream, over as many connections as it takes.
 
-    Connection ─┬─► control, pieces of assets ─► Playback
-                └─► decoded frames ────────────► Playback ─► file, window
+    Connection ─┬─► control, pieces of assets ─► Conversation ─┐
+                └─► decoded frames ────────────────────────────┴─► Playback ─► file, window
     lost ─► wait, connect again, go on at the next frame (client_sdk.reconnecting)
 
-Signalling: draft-ietf-wish-whep-03. Data channel: docs/control.md.
+Signalling: draft-ietf-wish-whep-03.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Coroutine
 from typing import Any
 
@@ -20,33 +19,15 @@ from aiortc import RTCDataChannel
 
 from client_sdk.cache import AssetCache
 from client_sdk.connection import Connection
-from client_sdk.contract.asset_frames import Assembler, decode_frame
-from client_sdk.contract.control import (
-    Anchor,
-    Bye,
-    ChooseRung,
-    Hello,
-    Loop,
-    ManifestHead,
-    Message,
-    Pause,
-    Refused,
-    Resume,
-    Sought,
-    Stats,
-    Switch,
-    decode_server_message,
-    minor_of,
-)
-from client_sdk.contract.manifest import Manifest, parse_manifest
+from client_sdk.contract.control import Bye, Loop, Pause, Resume
+from client_sdk.contract.manifest import Manifest
+from client_sdk.conversation import Conversation
 from client_sdk.play_stats import PlayMeter, PlayStats
 from client_sdk.playback import Playback, PlayOptions
 from client_sdk.reconnecting import come_back
 from client_sdk.sinks import WindowClosed, check_output
 from client_sdk.whep import origin_of
 from kernels.errors import StreamError
-
-log = logging.getLogger("crispcast.client")
 
 CONNECT_TIMEOUT = 15.0  # seconds until the manifest must be here
 SILENCE = 4.0  # seconds without a frame, while not paused: the server is gone
@@ -58,8 +39,9 @@ _HELD = 600  # frames that may come before the manifest
 class Session:
     """A play. `run` does it all; `pause`, `resume`, `seek`, `loop` and `stop` steer it.
 
-    `manifest` is a future that holds it once it came; `first_frame` is set by the first frame;
-    `live` is the frame that a channel was at, or None where this is none.
+    `manifest` is a future that holds it once it came, and `playback` shows it from then on;
+    `first_frame` is set by the first frame; `connection` is the one there is now; `live` is the
+    frame that a channel was at, or None where this is none.
     """
 
     def __init__(self, url: str, options: PlayOptions) -> None:
@@ -73,17 +55,15 @@ class Session:
             check_display()
         self._cache = AssetCache(options.cache, options.cache_limit)
         self._meter = PlayMeter()
+        self._conversation = Conversation(url, self._meter, self)
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.manifest: asyncio.Future[Manifest] = asyncio.get_running_loop().create_future()
         self.live: int | None = None
-        self._connection: Connection | None = None
+        self.connection: Connection | None = None
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._joined = asyncio.Event()  # this connection's manifest is here
-        self._head: ManifestHead | None = None
-        self._head_assembler = Assembler()
-        self._playback: Playback | None = None
+        self.playback: Playback | None = None
         self._held: list[av.VideoFrame | av.AudioFrame] = []
-        self._untimed: list[Anchor | Sought] = []
         self._paused = False
         self._loops = options.loop
         self._end_count: int | None = None
@@ -106,8 +86,8 @@ class Session:
             self._meter.ended = await self._over
             if self._meter.ended == "end":
                 await self._drain()
-            if self._playback is not None:
-                await self._playback.finish()
+            if self.playback is not None:
+                await self.playback.finish()
             return self._meter.stats()
         finally:
             await self._close()
@@ -118,10 +98,10 @@ class Session:
         """A new connection, up to its manifest. Raises StreamError."""
         self._lost = asyncio.get_running_loop().create_future()
         self._joined = asyncio.Event()
-        self._untimed.clear()
+        self._conversation.renew()
         self._held.clear()
-        self._connection = Connection(self._url, self._options.token, self)
-        await self._connection.open()
+        self.connection = Connection(self._url, self._options.token, self)
+        await self.connection.open()
         joined = asyncio.ensure_future(self._joined.wait())
         either: set[asyncio.Future[Any]] = {joined, self._over, self._lost}
         try:
@@ -142,7 +122,7 @@ class Session:
         if self._over.done():
             return None
         why = self._lost.result()
-        if self._playback is not None and self._playback.over:
+        if self.playback is not None and self.playback.over:
             self.stop("end")
             self._all_here.set()
             return None
@@ -178,40 +158,36 @@ class Session:
     def pause(self) -> None:
         """Ask the server to send nothing until `resume`."""
         self._paused = True
-        self._send(Pause())
+        self._conversation.send(Pause())
 
     def resume(self) -> None:
         """Go on after `pause`; in a channel, where that is by now."""
-        if self._playback is not None and self.live is not None and self._paused:
-            self._playback.join()
+        if self.playback is not None and self.live is not None and self._paused:
+            self.playback.join()
         self._paused = False
         self._frame_came.set()
-        self._send(Resume())
+        self._conversation.send(Resume())
 
     def seek(self, frame: int) -> None:
         """Go on at `frame`. Raises PackageError outside the video, StreamError in a channel."""
         if self.live is not None:
             raise StreamError(f"{self._url} is a channel: there is no seeking in it")
-        if self._playback is not None:
-            self._playback.seek(frame)
+        if self.playback is not None:
+            self.playback.seek(frame)
 
     def choose_rung(self, rung: int | None) -> None:
         """Play this rung from the next segment on; None: whichever the server sees fit.
 
         Raises StreamError where the server knows nothing of None, or the manifest is not here yet.
         """
-        if self._head is None:
-            raise StreamError("the manifest is not here yet; choose a rung when it is")
-        if rung is None and not self._switches:
-            raise StreamError("the server does not choose rungs by itself; choose one")
-        self._send(ChooseRung(rung=rung))
+        self._conversation.choose_rung(rung)
 
     def loop(self, on: bool) -> None:
         """Begin again at the end, or not."""
         self._loops = on
-        if self._playback is not None:
-            self._playback.loop(on)
-        self._send(Loop(on=on))
+        if self.playback is not None:
+            self.playback.loop(on)
+        self._conversation.send(Loop(on=on))
 
     def stats(self) -> PlayStats:
         """The figures so far."""
@@ -220,25 +196,25 @@ class Session:
     @property
     def channel(self) -> RTCDataChannel:
         """The data channel of the connection there is. Raises StreamError before there is one."""
-        if self._connection is None:
+        if self.connection is None:
             raise StreamError(f"{self._url}: there is no connection yet")
-        return self._connection.channel
+        return self.connection.channel
 
     def _hang_up(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self.connection = self.connection, None
         if connection is not None:
             self._spawn(connection.close())
 
     async def _close(self) -> None:
-        self._send(Bye(reason="leaving"))
+        self._conversation.send(Bye(reason="leaving"))
         for task in self._tasks:
             task.cancel()
-        if self._playback is not None:
+        if self.playback is not None:
             # What went wrong there is raised already, or hidden by something that went before.
             with contextlib.suppress(Exception):
-                await self._playback.finish()
-        if self._connection is not None:
-            await self._connection.close()
+                await self.playback.finish()
+        if self.connection is not None:
+            await self.connection.close()
         for future in (self._over, self.manifest):
             if future.done() and not future.cancelled():
                 future.exception()  # retrieved, so that asyncio does not complain
@@ -251,29 +227,7 @@ class Session:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        if not self._over.done():
-            self._over.set_exception(error)
-
-    @property
-    def _switches(self) -> bool:
-        """Whether the server speaks 1.1 or more of the protocol."""
-        return self._head is not None and minor_of(self._head.version) >= 1
-
-    def _told(self, stats: PlayStats) -> Stats:
-        playback = self._playback
-        return Stats(
-            frames=stats.frames,
-            frames_sr=stats.frames_sr,
-            frames_lost=stats.frames_lost,
-            late_plans=stats.late_plans,
-            plan_bytes=stats.plan_bytes,
-            upscale_ms=stats.upscale_ms_median if playback is None else playback.networks_ms,
-            fps=stats.fps,
-            interpolating=playback is not None and playback.resting and self._switches,
-        )
+            self.fail(error)
 
     async def _report(self) -> None:
         while True:
@@ -281,7 +235,7 @@ class Session:
             stats = self._meter.stats()
             if self._options.on_status is not None:
                 self._options.on_status(stats)
-            self._send(self._told(stats))
+            self._conversation.report(stats)
 
     async def _watch_silence(self) -> None:
         while True:
@@ -292,11 +246,11 @@ class Session:
                 if not self._paused and self._joined.is_set():
                     self.lost(f"nothing came for {SILENCE:.0f} s; the server is gone")
 
-    # -- what the connection tells -----------------------------------------------------------
+    # -- what the connection tells ------------------------------------------------------------
 
     def opened(self) -> None:
         """The data channel is open."""
-        self._send(Hello(sr=self._options.sr))
+        self._conversation.greet(self._options.sr)
 
     def lost(self, why: str) -> None:
         """The connection is over."""
@@ -305,147 +259,82 @@ class Session:
 
     def said(self, text: str) -> None:
         """A control message came."""
-        self._guarded(self._on_control, text)
+        self._conversation.said(text)
 
     def brought(self, data: bytes) -> None:
         """A piece of an asset came."""
-        self._guarded(self._on_asset, data)
+        self._conversation.brought(data)
 
     def frame(self, frame: av.VideoFrame | av.AudioFrame) -> None:
         """A frame was decoded."""
         self._frame_came.set()
-        if self._playback is None or not self._joined.is_set():
+        if self.playback is None or not self._joined.is_set():
             if len(self._held) < _HELD:
                 self._held.append(frame)
             return
-        self._tell_times()
-        self._playback.frame(frame)
+        self._conversation.tell_times()
+        self.playback.frame(frame)
         if isinstance(frame, av.VideoFrame):
             self.first_frame.set()
-        if self._end_count is not None and self._playback.frames_seen >= self._end_count:
+        if self._end_count is not None and self.playback.frames_seen >= self._end_count:
             self._all_here.set()
 
-    def _guarded(self, take: Any, what: str | bytes) -> None:
-        try:
-            take(what)
-        except StreamError as error:
-            # A bad message costs itself; frames go on, interpolated where it was needed.
-            self._meter.wrong_assets += 1
-            log.warning("%s: %s", self._url, error)
-        except Exception as error:
-            self._fail(error)
+    # -- what the server says -----------------------------------------------------------------
 
-    def _send(self, message: Message) -> None:
-        if self._connection is not None:
-            self._connection.send(message)
-
-    def _on_control(self, text: str) -> None:
-        message = decode_server_message(text)
-        if isinstance(message, ManifestHead):
-            self._on_head(message)
-        elif isinstance(message, Anchor | Sought):
-            self._untimed.append(message)
-            self._tell_times()
-        elif isinstance(message, Switch):
-            if self._playback is not None:
-                self._playback.switch(message.rung, message.frame)
-        elif isinstance(message, Refused):
-            log.warning("%s: no %s: %s", self._url, message.what, message.message)
-            if self._playback is not None:
-                self._playback.stay()
-        elif message.reason == "end":
-            self._on_end(message)
-        elif message.reason == "shutdown":
-            self.lost(_ended(message))
-        else:
-            self._fail(StreamError(f"{self._url}: {_ended(message)}"))
-
-    def _on_head(self, head: ManifestHead) -> None:
-        if self._playback is None:
-            self._head = head
-            self._head_assembler.expect(head.sha256, head.bytes)
-        elif self._head is not None and head.sha256 == self._head.sha256:
-            self._join(self._playback, head.live)
-        else:
-            self._fail(StreamError(f"{self._url} plays another video by now; start anew"))
-
-    def _on_end(self, bye: Bye) -> None:
-        self.stop("end")
-        seen = 0 if self._playback is None else self._playback.frames_seen
-        if bye.frames is None or seen >= bye.frames:
-            self._all_here.set()
-        else:
-            self._end_count = bye.frames
-
-    def _tell_times(self) -> None:
-        """The other way to know a frame, for a decoder that drops SEI; and where a seek lands."""
-        while self._untimed and self._playback is not None and self._connection is not None:
-            message = self._untimed[0]
-            pts = self._connection.pts_of(message.rtp_time)
-            if pts is None:
-                return
-            del self._untimed[0]
-            tell = self._playback.sought if isinstance(message, Sought) else self._playback.anchor
-            tell(pts, message.rung, message.frame)
-
-    def _on_asset(self, data: bytes) -> None:
-        frame = decode_frame(data)
-        if self._head is not None and frame.sha256 == self._head.sha256:
-            body = self._head_assembler.add(frame) if self._playback is None else None
-            if body is not None:
-                self._on_manifest(body)
-            return
-        if self._playback is None:
-            raise StreamError("an asset came before the manifest")
-        self._playback.asset(frame)
-
-    def _on_manifest(self, body: bytes) -> None:
-        assert self._head is not None
-        manifest = parse_manifest(body, f"the manifest of {self._url}")
-        if self._head.rung >= len(manifest.rungs):
-            raise StreamError(f"{self._url} plays rung {self._head.rung}, which is not there")
-        self._playback = Playback(
+    def begin(self, manifest: Manifest, rung: int, live: int | None) -> None:
+        """The manifest is here: what came before it can be shown."""
+        playback = self.playback = Playback(
             manifest,
-            self._head.rung,
+            rung,
             self._options,
             cache=self._cache,
             meter=self._meter,
-            send=self._send,
+            send=self._conversation.send,
             ready=self._on_ready,
             on_error=self._on_sink_error,
-            live=self._head.live,
+            live=live,
         )
-        self._join(self._playback, self._head.live)
+        self.join(playback, live)
         self.manifest.set_result(manifest)
         held, self._held = self._held, []
         for frame in held:
             self.frame(frame)
 
-    def _join(self, playback: Playback, live: int | None) -> None:
+    def join(self, playback: Playback, live: int | None) -> None:
         """This connection's manifest is here: go on, or begin."""
-        assert self._connection is not None
-        assert self._connection.answer is not None
+        assert self.connection is not None
+        assert self.connection.answer is not None
         self.live = live
         self._end_count = None
         if self._loops:
-            self._send(Loop(on=True))
-        endpoint, token = self._connection.answer.endpoint, self._options.token
+            self._conversation.send(Loop(on=True))
+        endpoint, token = self.connection.answer.endpoint, self._options.token
         same = origin_of(endpoint) == origin_of(self._url)
         playback.begin(live, endpoint, token if same else None)
         self._joined.set()
 
+    def ended(self, frames: int | None) -> None:
+        """The video is over, and so is the play once all `frames` are here."""
+        self.stop("end")
+        seen = 0 if self.playback is None else self.playback.frames_seen
+        if frames is None or seen >= frames:
+            self._all_here.set()
+        else:
+            self._end_count = frames
+
+    def fail(self, error: BaseException) -> None:
+        """The play cannot go on: `run` raises `error`."""
+        if not self._over.done():
+            self._over.set_exception(error)
+
     def _on_ready(self) -> None:
-        self._send(Pause() if self._paused else Resume())
+        self._conversation.send(Pause() if self._paused else Resume())
 
     def _on_sink_error(self, error: Exception) -> None:
         if isinstance(error, WindowClosed):
             self.stop("closed")
         else:
-            self._fail(error)
-
-
-def _ended(bye: Bye) -> str:
-    return f"the server ended the play{': ' + bye.message if bye.message else ''}"
+            self.fail(error)
 
 
 async def play_async(url: str, options: PlayOptions) -> PlayStats:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,6 +23,11 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+Why: TypeAlias = Literal[
+    "left", "end", "lost", "never_connected", "protocol", "fault", "shutdown", "refused"
+]
+"""Why a session is over, for logs and metrics."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _MAX_TOLD = 100_000  # a client's own figures: more than this at once is no figure

@@ -78,3 +78,13 @@ def test_the_command_line_loads_no_room() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("arguments", [["encode", "--help"], ["doctor"]])
+def test_help_and_doctor_need_nothing_that_may_be_missing(arguments: list[str]) -> None:
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('av', 'aiortc', 'PIL', 'torch', 'cv2'))\n"
+        f"import crispcast; crispcast.main({arguments})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -193,7 +193,12 @@ def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> E
         **rate,
     )
     total = choice.video_bytes + choice.plate_bytes + fixed + plans
-    return sized(settled, facts["samples"], Rate(total, choice.slope, choice.gain))
+    made = sized(settled, facts["samples"], Rate(total, choice.slope, choice.gain))
+    if made.lr_bitrate is None or not choice.networks:
+        return made
+    # What smaller networks leave over is the video's.
+    left = plans - made.experts * plan_bytes(made.work, plate=choice.quality > 0)
+    return replace(made, lr_bitrate=made.lr_bitrate + round(8 * left / facts["seconds"]))
 
 
 def without_networks(

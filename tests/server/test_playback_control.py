@@ -134,7 +134,7 @@ def test_the_last_of_many_seeks_counts(tiny_path: Path, shown: Shown) -> None:
 def test_a_seek_lands_by_the_frames_own_numbers_where_the_message_is_lost(
     tiny_path: Path, shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.viewer.Viewer._tell", lambda self, message: None)
+    monkeypatch.setattr("server.conversation.Conversation._tell", lambda self, message: None)
 
     async def run() -> PlayStats:
         async with serving(tiny_path) as served, asyncio.timeout(PATIENCE):
@@ -246,8 +246,8 @@ def test_a_client_that_seeks_in_a_channel_is_told_why_not(
         async with serving(path, settings) as served, asyncio.timeout(PATIENCE):
             session, playing = await play(served, PlayOptions())
             await shown.frame(5)
-            assert session._playback is not None
-            session._playback.seek(80)
+            assert session.playback is not None
+            session.playback.seek(80)
             await shown.frame(40)
             session.stop()
             await playing

@@ -134,8 +134,8 @@ def test_half_an_asset_is_kept_and_the_rest_asked_for(
             session = Session(f"{served.url}/whep/tiny", options)
             playing = asyncio.create_task(session.run())
             await session.first_frame.wait()
-            assert session._playback is not None
-            fetcher = session._playback._fetcher
+            assert session.playback is not None
+            fetcher = session.playback._fetcher
             assert fetcher is not None
             while not any(fetcher._assembler._parts.values()):
                 await asyncio.sleep(0.01)

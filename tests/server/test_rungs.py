@@ -234,13 +234,13 @@ def test_an_older_client_is_told_nothing_that_it_does_not_know(
     ladder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    obey = Session._on_control
+    obey = Session.said
 
     def listen(self: Session, text: str) -> None:
         said.append(text)
         obey(self, text)
 
-    monkeypatch.setattr(Session, "_on_control", listen)
+    monkeypatch.setattr(Session, "said", listen)
 
     def choose(session: Session, _: Viewer) -> None:
         session.choose_rung(1)
@@ -248,7 +248,7 @@ def test_an_older_client_is_told_nothing_that_it_does_not_know(
     play(ladder, PlayOptions(), choose)
     assert any('"switch"' in text for text in said)
     said.clear()
-    monkeypatch.setattr("client_sdk.session.Hello", partial(Hello, version="1.0"))
+    monkeypatch.setattr("client_sdk.conversation.Hello", partial(Hello, version="1.0"))
     stats = play(ladder, PlayOptions(), choose)
     assert not any('"switch"' in text for text in said)
     assert stats.frames == open_package(ladder).manifest.source.frames

@@ -3,7 +3,7 @@
  *
  *     coded frames ─► identity worker ─► frame numbers ─┐
  *     decoded frames ──────────────────────────────────┼─► upscaling worker ─► canvas
- *     data channel ─► manifest, anchors, assets ───────┘
+ *     data channel ─► conversation ─► anchors, assets ─┘
  *
  * Events: `manifest`, `state`, `shown`, `captured`, and `notice`, whose `detail` is a sentence.
  *
@@ -13,21 +13,18 @@
 import { CrispcastError } from '../core.js';
 import { moduleWorker } from '../platform.js';
 import { Assets } from './assets.js';
-import { comeBack } from './backoff.js';
-import { VERSION, readMessage, readPiece } from './channel.js';
-import { Connection } from './connection.js';
+import { VERSION } from './channel.js';
+import { Conversation } from './conversation.js';
 import { DecodedFrames, takesTrack } from './decoded-frames.js';
-import { Assembler } from './fetcher.js';
 import { Figures } from './figures.js';
-import { Manifest } from './manifest.js';
+import { Lifeline } from './lifeline.js';
 import { whyNothing, whyPlain } from './support.js';
 
 const REPORT = 1000; // milliseconds between `stats`
-const SILENCE = 4; // reports without a packet, while it plays: the server is gone
-const CONNECTING = 10000; // milliseconds until another connection must have brought its manifest
-const RECONNECT = 30; // seconds for which a lost server is looked for
 const DRAIN = 800; // milliseconds for the last frames once the server said that it is over
 
+/** @typedef {import('./manifest.js').Manifest} Manifest */
+/** @typedef {import('./connection.js').Connection} Connection */
 /** @typedef {'connecting' | 'playing' | 'paused' | 'ended' | 'failed' | 'closed'} State */
 
 export class Session extends EventTarget {
@@ -44,22 +41,17 @@ export class Session extends EventTarget {
   /** The frame that a channel was at; null where this is none. @type {number | null} */
   live = null;
   #options;
-  /** @type {Connection | null} */
-  #connection = null;
+  #lifeline;
+  #conversation;
   #worker;
   #assets;
   #decoded;
-  #head = null;
-  #assembler = new Assembler();
   #loops = false;
   #readyFor = -1; // the segment whose assets `resume` waits for
-  #seeking = false; // anchors that come before `sought` are of before
   #landings = 0; // places that were sought
   #landed = false; // whether a frame was shown since
   #soughtAt = 0;
   #segment = -1;
-  #silent = { packets: 0, reports: 0 };
-  #reconnecting = false;
   #ending = 0;
   #timers = [];
 
@@ -82,6 +74,26 @@ export class Session extends EventTarget {
     this.#decoded = new DecodedFrames(options.video, this.figures, (message, transfer) =>
       this.#worker?.postMessage(message, transfer),
     );
+    this.#conversation = new Conversation({
+      begin: (manifest, rung, live) => this.#begin(manifest, rung, live),
+      join: (live) => this.#join(live),
+      timed: (time) => this.#timed(time),
+      switched: (rung, frame) => this.#switched(rung, frame),
+      refused: (why) => this.#refused(why),
+      asset: (piece) => this.#assets.take(piece),
+      ended: () => (this.#ending = setTimeout(() => this.#enter('ended'), DRAIN)),
+      lost: (why) => this.#lost(why),
+      fail: (why) => this.#fail(why),
+    });
+    this.#lifeline = new Lifeline(options, {
+      reads: () => !this.plain,
+      over: () => this.#over,
+      made: (connection) => this.#play(connection),
+      answered: (endpoint, token) => this.#assets.connected(endpoint, token),
+      opened: () => this.#send({ type: 'hello', version: VERSION, sr: !this.plain }),
+      message: (data) => void this.#guarded(() => this.#conversation.hear(data)),
+      lost: (why) => this.#lost(why),
+    });
   }
 
   /** Connects; resolves once the server has answered. Throws a CrispcastError where it cannot. */
@@ -93,7 +105,7 @@ export class Session extends EventTarget {
       this.#worker.onmessage = ({ data }) => this.#answer(data);
       this.#worker.onerror = () => this.#fallBack('The upscaling worker did not start');
     }
-    await this.#connect();
+    await this.#lifeline.connect();
     this.#timers.push(setInterval(() => this.#report(), REPORT));
   }
 
@@ -133,7 +145,7 @@ export class Session extends EventTarget {
 
   /** Whether the server changes rungs by itself, and can be told to. */
   get adaptive() {
-    return this.manifest !== null && Number(this.#head.version.split('.')[1]) >= 1;
+    return this.manifest !== null && this.#conversation.minor >= 1;
   }
 
   /** Changes to this rung at the next segment; null: as the server sees fit. @param {number | null} rung */
@@ -160,7 +172,7 @@ export class Session extends EventTarget {
     this.#enter(state);
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#ending);
-    this.#connection?.close();
+    this.#lifeline.close();
     this.#assets.close();
     this.#decoded.stop();
     this.#worker?.terminate();
@@ -175,31 +187,11 @@ export class Session extends EventTarget {
     return this.state === 'closed' || this.state === 'failed';
   }
 
-  /** Another connection; resolves once the server has answered. Throws a CrispcastError. */
-  async #connect() {
-    const { url, token } = this.#options;
-    const connection = new Connection({
-      token,
-      reads: !this.plain,
-      opened: () => this.#send({ type: 'hello', version: VERSION, sr: !this.plain }),
-      message: (data) => void this.#receive(data),
-      lost: (why) => this.#lost(why),
-    });
-    this.#connection?.close();
-    this.#connection = connection;
-    this.#silent = { packets: 0, reports: 0 };
-    const { picture, sound } = connection;
-    const taken = !this.plain && takesTrack();
-    this.#play(taken ? [sound.track] : [picture.track, sound.track]);
-    const endpoint = await connection.open(url);
-    const same = new URL(endpoint).origin === new URL(url).origin;
-    this.#assets.connected(endpoint, same ? token : undefined);
-  }
-
   /** Where sound needs a gesture it is off at first, and the mute button gives it. */
-  #play(tracks) {
+  #play({ picture, sound }) {
     const { video } = this.#options;
-    video.srcObject = new MediaStream(tracks);
+    const taken = !this.plain && takesTrack(); // the picture's: it goes to the worker
+    video.srcObject = new MediaStream(taken ? [sound.track] : [picture.track, sound.track]);
     video.play().catch((error) => {
       if (error.name !== 'NotAllowedError') return;
       video.muted = true;
@@ -210,14 +202,7 @@ export class Session extends EventTarget {
   // -- the data channel -----------------------------------------------------------------------
 
   #send(message) {
-    this.#connection?.send(message);
-  }
-
-  #receive(data) {
-    return this.#guarded(async () => {
-      if (typeof data === 'string') this.#obey(readMessage(data));
-      else await this.#take(readPiece(data));
-    });
+    this.#lifeline.send(message);
   }
 
   async #guarded(take) {
@@ -230,73 +215,40 @@ export class Session extends EventTarget {
     }
   }
 
-  #obey(message) {
-    if (message.type === 'manifest') {
-      this.#met(message);
-    } else if (message.type === 'anchor' || message.type === 'sought') {
-      if (message.type === 'sought') this.#seeking = false;
-      if (this.#seeking) return; // those that were under way count for nothing
-      const { type, rtp_time: time, rung, frame } = message;
-      this.#worker?.postMessage({ type, time, rung, frame });
-      if (this.plain) this.frame = frame;
-    } else if (message.type === 'switch') {
-      const { rung, frame } = message;
-      if (!this.manifest?.rungs[rung] || this.plain) return;
-      this.#assets.advance(rung, this.manifest.segmentOf(frame));
-    } else if (message.type === 'refused') {
-      this.#seeking = false;
-      this.#worker?.postMessage({ type: 'stay' });
-      this.#tell('notice', message.message || `The server refuses: ${message.what}.`);
-    } else if (message.reason === 'end') {
-      this.#ending = setTimeout(() => this.#enter('ended'), DRAIN);
-    } else if (message.reason === 'shutdown') {
-      this.#lost(message.message || 'The server stops.');
-    } else {
-      this.#fail(message.message || 'The server ended the play.');
-    }
+  #timed(time) {
+    this.#worker?.postMessage(time);
+    if (this.plain) this.frame = time.frame;
   }
 
-  async #take(piece) {
-    if (piece.sha256 === this.#head?.sha256) {
-      const bytes = this.manifest ? null : await this.#assembler.add(piece);
-      if (bytes) this.#begin(Manifest.parse(bytes));
-      return;
-    }
-    await this.#assets.take(piece);
+  #switched(rung, frame) {
+    if (!this.manifest?.rungs[rung] || this.plain) return;
+    this.#assets.advance(rung, this.manifest.segmentOf(frame));
   }
 
-  /** The manifest is announced: of the first connection, or the same of another one. */
-  #met(head) {
-    if (!this.manifest) {
-      this.#head = head;
-      this.#assembler.expect(head.sha256, head.bytes);
-    } else if (head.sha256 === this.#head.sha256) {
-      this.#join(head);
-    } else {
-      this.#fail('Another video is played there by now.');
-    }
+  #refused(why) {
+    this.#worker?.postMessage({ type: 'stay' });
+    this.#tell('notice', why);
   }
 
-  #begin(manifest) {
-    if (!manifest.rungs[this.#head.rung]) throw new CrispcastError('the manifest lacks the rung');
+  #begin(manifest, rung, live) {
     this.manifest = manifest;
-    this.rung = this.#head.rung;
-    this.#join(this.#head);
+    this.rung = rung;
+    this.#join(live);
     this.#tell('manifest');
   }
 
   /** Goes on where the play was, or begins. */
-  #join({ live = null }) {
+  #join(live) {
     const { manifest } = this;
     const first = this.#segment < 0;
     if (!this.plain) {
       if (first) this.#startWorker();
-      const { identities } = /** @type {Connection} */ (this.#connection);
+      const { identities, picture } = /** @type {Connection} */ (this.#lifeline.connection);
       this.#worker.postMessage({ type: 'connected', identities }, identities ? [identities] : []);
-      this.#decoded.from(/** @type {Connection} */ (this.#connection).picture.track);
+      this.#decoded.from(picture.track);
     }
     this.live = live;
-    this.#reconnecting = false;
+    this.#lifeline.joined();
     this.#tellLoop();
     const next = first ? 0 : this.#next;
     if (live !== null) this.#land(null);
@@ -334,7 +286,7 @@ export class Session extends EventTarget {
   }
 
   #land(target) {
-    this.#seeking = target !== null;
+    this.#conversation.seeking = target !== null;
     this.#landings += 1;
     this.#landed = false;
     this.#worker?.postMessage({ type: 'land', target, landing: this.#landings });
@@ -396,8 +348,7 @@ export class Session extends EventTarget {
     this.plain = `${why}: plain video is shown.`;
     this.figures.plain = true;
     this.#worker.terminate();
-    const { picture, sound } = /** @type {Connection} */ (this.#connection);
-    this.#play([picture.track, sound.track]);
+    this.#play(/** @type {Connection} */ (this.#lifeline.connection));
     this.#tell('state');
     this.#readyIfSo();
   }
@@ -407,7 +358,7 @@ export class Session extends EventTarget {
   #lost(why) {
     if (this.state === 'ended' || this.#atEnd) this.close(this.state === 'ended' ? 'closed' : 'ended');
     else if (!this.manifest) this.#fail(why);
-    else if (!this.#reconnecting) this.#reconnect(why);
+    else if (!this.#lifeline.looking) this.#reconnect(why);
   }
 
   get #atEnd() {
@@ -416,15 +367,9 @@ export class Session extends EventTarget {
 
   /** Looks for the server until it is there again, or patience is over. */
   async #reconnect(why) {
-    this.#reconnecting = true;
-    this.#connection?.close();
+    const looking = this.#lifeline.comeBack(why);
     this.#tell('notice', `${why} Trying again.`);
-    const gaveUp = await comeBack(this.#options.reconnect ?? RECONNECT, why, async () => {
-      if (this.#over) return true;
-      await this.#connect();
-      await this.#joined();
-      return true;
-    });
+    const gaveUp = await looking;
     if (this.#over) return;
     if (gaveUp) {
       this.#fail(gaveUp);
@@ -434,24 +379,11 @@ export class Session extends EventTarget {
     }
   }
 
-  /** Waits until this connection's manifest is there; throws where it does not come. */
-  async #joined() {
-    const until = performance.now() + CONNECTING;
-    while (this.#reconnecting && !this.#over) {
-      if (performance.now() > until) throw new CrispcastError('The server answers, but nothing comes.');
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-
   async #report() {
-    if (!this.manifest || this.#reconnecting) return;
+    if (!this.manifest || this.#lifeline.looking) return;
     this.#send({ type: 'stats', ...this.figures.stats(this.adaptive) });
-    const connection = this.#connection;
-    const packets = await connection?.packets();
-    if (connection !== this.#connection || this.#over) return;
-    const still = this.state === 'playing' && packets === this.#silent.packets;
-    this.#silent = { packets: packets ?? 0, reports: still ? this.#silent.reports + 1 : 0 };
-    if (this.#silent.reports >= SILENCE) this.#lost('Nothing comes from the server.');
+    const silent = await this.#lifeline.silent(() => this.state === 'playing');
+    if (silent) this.#lost('Nothing comes from the server.');
   }
 
   #fail(why) {

@@ -1,0 +1,108 @@
+/**
+ * What holds a play to its server: one connection after the other, and notice of silence.
+ *
+ *     connect ─► lost, or silent ─► comeBack: wait, connect, until its manifest is here ─► joined
+ *
+ * @module
+ */
+
+import { CrispcastError } from '../core.js';
+import { comeBack } from './backoff.js';
+import { Connection } from './connection.js';
+
+const SILENCE = 4; // times asked without a packet, while it plays: the server is gone
+const CONNECTING = 10000; // milliseconds until another connection must have brought its manifest
+const RECONNECT = 30; // seconds for which a lost server is looked for
+
+/**
+ * @typedef {object} Play whose lifeline it is
+ * @property {() => boolean} reads whether frame numbers are wanted
+ * @property {() => boolean} over whether no connection is wanted any more
+ * @property {(connection: Connection) => void} made a connection is there, and not yet open
+ * @property {(endpoint: string, token: string | undefined) => void} answered the server has answered
+ * @property {() => void} opened the data channel can be spoken on
+ * @property {(data: any) => void} message something came over it
+ * @property {(why: string) => void} lost the connection is over
+ */
+
+export class Lifeline {
+  /** The connection there is now. @type {Connection | null} */
+  connection = null;
+  /** Whether a lost server is looked for. */
+  looking = false;
+  #options;
+  #play;
+  #silent = { packets: 0, reports: 0 };
+
+  /** @param {{url: string, token?: string, reconnect?: number}} options @param {Play} play */
+  constructor(options, play) {
+    this.#options = options;
+    this.#play = play;
+  }
+
+  /** Says it, where there is a connection. */
+  send(message) {
+    this.connection?.send(message);
+  }
+
+  /** Another connection; resolves once the server has answered. Throws a CrispcastError. */
+  async connect() {
+    const { url, token } = this.#options;
+    const { reads, opened, message, lost } = this.#play;
+    const connection = new Connection({ token, reads: reads(), opened, message, lost });
+    this.close();
+    this.connection = connection;
+    this.#silent = { packets: 0, reports: 0 };
+    this.#play.made(connection);
+    const endpoint = await connection.open(url);
+    const same = new URL(endpoint).origin === new URL(url).origin;
+    this.#play.answered(endpoint, same ? token : undefined);
+  }
+
+  /**
+   * Looks for the server until it is there again, the play is over, or patience is.
+   * @param {string} why @returns {Promise<string | null>} a sentence where it gave up
+   */
+  comeBack(why) {
+    this.looking = true;
+    this.close();
+    return comeBack(this.#options.reconnect ?? RECONNECT, why, async () => {
+      if (this.#play.over()) return true;
+      await this.connect();
+      await this.#joined();
+      return true;
+    });
+  }
+
+  /** This connection's manifest is here. */
+  joined() {
+    this.looking = false;
+  }
+
+  /**
+   * Asked again and again: whether nothing came for so long that the server must be gone.
+   * @param {() => boolean} plays whether something should come
+   */
+  async silent(plays) {
+    const { connection } = this;
+    const packets = await connection?.packets();
+    if (connection !== this.connection || this.#play.over()) return false;
+    const still = plays() && packets === this.#silent.packets;
+    this.#silent = { packets: packets ?? 0, reports: still ? this.#silent.reports + 1 : 0 };
+    return this.#silent.reports >= SILENCE;
+  }
+
+  /** Ends the connection; safe to call twice. */
+  close() {
+    this.connection?.close();
+  }
+
+  /** Waits until this connection's manifest is there; throws where it does not come. */
+  async #joined() {
+    const until = performance.now() + CONNECTING;
+    while (this.looking && !this.#play.over()) {
+      if (performance.now() > until) throw new CrispcastError('The server answers, but nothing comes.');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
