@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from benchmarks.mil_interpreter import ModelPackage
 from benchmarks.networks import SHAPES, network
 from client_sdk.contract import Package, open_package
 from client_sdk.contract.plate import compose, decode_plate
@@ -42,7 +43,6 @@ from mobile_export.folder import size_of
 from mobile_export.selection import Expert, experts_of
 from overfit.metrics.psnr import psnr_y
 from overfit.video import probe, read_frames, read_rung
-from tests.mobile_export.mil_interpreter import ModelPackage
 
 Plane = npt.NDArray[np.uint8]
 CLIP = "sam2_05_default_juggle_720p.mp4"

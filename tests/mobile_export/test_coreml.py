@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.mil_interpreter import SENTINEL, ModelPackage
 from kernels.plan import PlanIR
 from kernels.reference import run_plan
 from mobile_export.coreml import PREFIX, write_coreml
 from mobile_export.coreml_program import Form, Target, model_of
 from mobile_export.folder import size_of
 from tests.kernels.plans import codes_everywhere, every_branch, plan_for, spec, tables
-from tests.mobile_export.mil_interpreter import SENTINEL, ModelPackage
 from tests.mobile_export.real import (
     HEIGHT,
     WIDTH,

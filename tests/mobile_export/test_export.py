@@ -111,7 +111,7 @@ def test_the_models_of_an_encode_match_the_runtime_on_its_own_frames(
         assert match_db(session.run(None, feeds)[0][0, 0], wanted) >= 60
         assert (files / f"{stem}.int8.onnx").exists() == plan.table.coded
         pytest.importorskip("coremltools", reason="needs coremltools")
-        from tests.mobile_export.mil_interpreter import ModelPackage
+        from benchmarks.mil_interpreter import ModelPackage
 
         index = json.loads((tmp_path / "coreml" / "export.json").read_text())
         for model in index["models"]:

@@ -77,7 +77,8 @@ class ModelPackage:
             for output, result in zip(operation.outputs, results, strict=True):
                 values[output.name] = result
         (name,) = block.outputs
-        return values[name][0, 0].astype(np.float32)
+        made: np.ndarray = values[name][0, 0].astype(np.float32)
+        return made
 
     def _argument(self, argument: Any, values: dict[str, Any]) -> Any:
         found = [
