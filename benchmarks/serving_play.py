@@ -54,8 +54,10 @@ class Watch:
         upscale = Upscaler.upscale
         last: list[Upscaled] = []
 
-        def upscaled(upscaler: Upscaler, number: int | None, lr: Planes) -> Upscaled:
-            last[:] = [upscale(upscaler, number, lr)]
+        def upscaled(
+            upscaler: Upscaler, number: int | None, lr: Planes, *, networks: bool = True
+        ) -> Upscaled:
+            last[:] = [upscale(upscaler, number, lr, networks=networks)]
             return last[0]
 
         def watched(thread: Any, job: Any) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import statistics
 from collections import deque
 
-LOOKED_AT = 12  # frames with networks, of which the median must be in time
+LOOKED_AT = 12  # frames with networks, of which the median counts
+SLOW = 2  # times a frame lasts: every second frame with networks is better than none
 REST, LONGEST = 2.0, 60.0  # seconds of interpolation
 SOUND = 20.0  # seconds with networks after which the next rest is short again
 
@@ -48,7 +49,7 @@ class Pace:
         self.networks_ms = statistics.median(self._times)
         if now - self._since > SOUND:
             self._rest = REST
-        if len(self._times) == LOOKED_AT and self.networks_ms > self._frame_ms:
+        if len(self._times) == LOOKED_AT and self.networks_ms > SLOW * self._frame_ms:
             self._ends = now + self._rest
             self._rest = min(2 * self._rest, LONGEST)
 

@@ -20,8 +20,10 @@ def run(pace: Pace, seconds: float, spent_ms: float, begin: float = 0.0) -> list
     return ran
 
 
-def test_a_machine_that_keeps_up_runs_networks_on_every_frame() -> None:
+def test_a_machine_that_keeps_up_somewhat_runs_networks_on_every_frame() -> None:
     assert all(run(Pace(1000 * FRAME), 60, 30))
+    # A few frames less are better than none super-resolved.
+    assert all(run(Pace(1000 * FRAME), 60, 70))
 
 
 def test_a_single_slow_frame_changes_nothing() -> None:
@@ -32,7 +34,7 @@ def test_a_single_slow_frame_changes_nothing() -> None:
 
 
 def test_a_slow_machine_rests_for_twice_as_long_each_time_up_to_a_bound() -> None:
-    ran = run(Pace(1000 * FRAME), 400, 60)
+    ran = run(Pace(1000 * FRAME), 400, 100)
     assert ran[:LOOKED_AT] == [True] * LOOKED_AT
     edges = [at for at, (a, b) in enumerate(pairwise(ran)) if a != b]
     rests = [(b - a) * FRAME for a, b in zip(edges[::2], edges[1::2], strict=False)]
@@ -42,7 +44,7 @@ def test_a_slow_machine_rests_for_twice_as_long_each_time_up_to_a_bound() -> Non
 
 def test_other_plans_are_tried_at_once() -> None:
     pace = Pace(1000 * FRAME)
-    run(pace, 2, 60)
+    run(pace, 2, 100)
     assert pace.resting
     pace.other_plans()
     assert pace.may_run(2.0)
@@ -50,8 +52,8 @@ def test_other_plans_are_tried_at_once() -> None:
 
 def test_after_a_sound_while_the_next_rest_is_short_again() -> None:
     pace = Pace(1000 * FRAME)
-    run(pace, 100, 60)
+    run(pace, 100, 100)
     pace.other_plans()
     assert all(run(pace, 30, 20, begin=100))
-    ran = run(pace, 2.6, 60, begin=130)
+    ran = run(pace, 2.6, 100, begin=130)
     assert REST - 2 * FRAME < sum(not each for each in ran) * FRAME < REST + 2 * FRAME

@@ -5,7 +5,8 @@
  * @module
  */
 
-const LOOKED_AT = 12; // frames with networks, of which the median must be in time
+const LOOKED_AT = 12; // frames with networks, of which the median counts
+const SLOW = 2; // times a frame lasts: every second frame with networks is better than none
 const [REST, LONGEST] = [2000, 60000]; // milliseconds of interpolation
 const SOUND = 20000; // milliseconds with networks after which the next rest is short again
 
@@ -41,7 +42,7 @@ export class Pace {
     const sorted = [...this.#times].sort((a, b) => a - b);
     this.networksMs = sorted[sorted.length >> 1];
     if (now - this.#since > SOUND) this.#rest = REST;
-    if (this.#times.length < LOOKED_AT || this.networksMs <= this.#frameMs) return;
+    if (this.#times.length < LOOKED_AT || this.networksMs <= SLOW * this.#frameMs) return;
     this.#ends = now + this.#rest;
     this.#rest = Math.min(2 * this.#rest, LONGEST);
   }
