@@ -40,7 +40,8 @@ export class Pace {
     if (this.#since < 0) this.#since = now;
     this.#times = [...this.#times.slice(1 - LOOKED_AT), spent];
     const sorted = [...this.#times].sort((a, b) => a - b);
-    this.networksMs = sorted[sorted.length >> 1];
+    const half = sorted.length >> 1;
+    this.networksMs = sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
     if (now - this.#since > SOUND) this.#rest = REST;
     if (this.#times.length < LOOKED_AT || this.networksMs <= SLOW * this.#frameMs) return;
     this.#ends = now + this.#rest;
