@@ -47,7 +47,7 @@ class PacketSender:
 
     def __init__(self, sender: Any) -> None:
         self._sender = sender
-        self._history: list[tuple[int, int, int, bytes] | None] = [None] * HISTORY
+        self._history: list[tuple[int, int, int, bytes, bytes] | None] = [None] * HISTORY
         self._may_repeat = HISTORY
         self._rtx_sequence = random_sequence_number()
         self._payload_type = 0
@@ -94,7 +94,7 @@ class PacketSender:
             last = len(payloads) - 1
             for index, payload in enumerate(payloads):
                 kind = payload_type | 0x80 if index == last else payload_type
-                history[sequence % HISTORY] = (sequence, kind & 0x80, stamp, payload)
+                history[sequence % HISTORY] = (sequence, kind & 0x80, stamp, extension, payload)
                 header = _HEADER.pack(first, kind, sequence, stamp, sender._ssrc)
                 await send(header + extension + payload)
                 sequence = (sequence + 1) & 0xFFFF
@@ -115,17 +115,18 @@ class PacketSender:
         if kept is None or kept[0] != sequence:
             return
         self._may_repeat -= 1
-        _, marker, stamp, payload = kept
+        _, marker, stamp, extension, payload = kept
         sender, kind = self._sender, self._get("rtx_payload_type")
         if kind is None:
-            # Without RTX the packet goes as it went.
+            # Without RTX the packet goes just as it went: its number is its nonce (RFC 7714, 8.1),
+            # which must not come with another header.
             kind, ssrc = self._payload_type, sender._ssrc
         else:
             payload = struct.pack("!H", sequence) + payload
             sequence, ssrc = self._rtx_sequence, sender._rtx_ssrc
             self._rtx_sequence = (sequence + 1) & 0xFFFF
-        first, extension = self._extension(time.time() + _NTP_EPOCH)
-        header = _HEADER.pack(first, marker | kind, sequence, stamp, ssrc)
+            extension = self._extension(time.time() + _NTP_EPOCH)[1]
+        header = _HEADER.pack(self._template[0], marker | kind, sequence, stamp, ssrc)
         await sender.transport._send_rtp(header + extension + payload)
 
     def _make_template(self) -> tuple[int, bytes, bytes]:

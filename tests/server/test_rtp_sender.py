@@ -135,6 +135,7 @@ def test_a_lost_packet_is_sent_again(rtx: bool) -> None:
         sender, wire = await sending(UNITS, agreed)
         packets = parsed(wire, agreed)
         lost = packets[1]
+        await asyncio.sleep(0.01)  # so that another send time would show
         for number in (lost.sequence_number, (lost.sequence_number + 1000) & 0xFFFF):
             await sender._retransmit(number)
         (again,) = parsed(wire, agreed)[len(packets) :]
@@ -143,9 +144,8 @@ def test_a_lost_packet_is_sent_again(rtx: bool) -> None:
             assert (again.payload_type, again.ssrc) == (RTX, sender._rtx_ssrc)
             assert again.payload == struct.pack("!H", lost.sequence_number) + lost.payload
         else:
-            assert wire.sent[-1][:2] == wire.sent[1][:2]
-            assert again.sequence_number == lost.sequence_number
-            assert again.payload == lost.payload
+            # To the byte: a number is a nonce, and two headers for one would give a key away.
+            assert wire.sent[-1] == wire.sent[1]
         await sender.stop()
 
     asyncio.run(run())

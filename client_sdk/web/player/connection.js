@@ -42,7 +42,7 @@ export class Connection {
   async open(url) {
     const { session, endpoint } = await connect(this.peer, url, this.#token);
     this.#session = session;
-    if (this.#closed) leave(session, this.#token);
+    if (this.#closed) leave(session);
     return endpoint;
   }
 
@@ -64,7 +64,7 @@ export class Connection {
     this.#closed = true;
     this.peer.close();
     this.#reader?.terminate();
-    if (this.#session) leave(this.#session, this.#token);
+    if (this.#session) leave(this.#session);
   }
 
   #read() {
