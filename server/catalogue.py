@@ -87,8 +87,11 @@ class Catalogue:
                 else:
                     scan.broken[name] = before.broken[name]
             else:
+                found = _stamp(folder, whole=False)
                 self._open(folder, name, scan)
-                stamp = _stamp(folder, whole=name in scan.packages)
+                # What was written to meanwhile is opened once more the next time.
+                still = found == _stamp(folder, whole=False)
+                stamp = _stamp(folder, whole=name in scan.packages) if still else None
             if stamp is not None:
                 scan.stamps[name] = stamp
         for name in before.packages.keys() - scan.packages.keys() - scan.broken.keys():
