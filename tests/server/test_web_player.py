@@ -379,7 +379,7 @@ def test_a_page_that_is_too_slow_rests_and_gets_the_rung_with_the_cheaper_plans(
       const upscale = Upscaler.prototype.upscale;
       Upscaler.prototype.upscale = function (frame, column = 0) {
         const { width } = this.input;
-        const until = performance.now() + (width > 60 && column < width ? 60 : 0);
+        const until = performance.now() + (width > 60 && column < width ? 110 : 0);
         while (performance.now() < until);
         return upscale.call(this, frame, column);
       };"""
