@@ -21,7 +21,7 @@ ARGUMENTS = [
     "--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks",
 ]
 SCREENSHOTS = Path(os.environ.get("CRISPCAST_SCREENSHOTS", "build/screenshots"))
-PATIENCE = 60_000  # milliseconds: the machine may be busy
+PATIENCE = 30_000  # milliseconds: the machine may be busy
 
 
 @contextlib.asynccontextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from client_sdk.contract import Package, open_package
 from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
 from server.catalogue import Catalogue, open_catalogue
@@ -128,6 +129,28 @@ def test_a_package_that_breaks_is_409_until_it_is_mended(folder: Path) -> None:
             assert (await served.ask("GET", "/whep/tiny")).status == 204
 
     asyncio.run(run())
+
+
+def test_a_package_that_is_mended_while_it_is_opened_is_opened_once_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = open_catalogue(folder)
+    manifest = folder / "tiny.crisp" / "manifest.json"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole[:100])
+
+    def mended_too_late(path: Path) -> Package:
+        try:
+            return open_package(path)
+        finally:
+            manifest.write_bytes(whole)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("server.catalogue.open_package", mended_too_late)
+        catalogue.look()
+    assert "tiny" in catalogue.broken
+    catalogue.look()
+    assert "tiny" in catalogue.packages
 
 
 def test_a_package_that_is_copied_in_place_is_taken_when_it_is_whole(

@@ -129,13 +129,14 @@ def test_what_was_not_agreed_on_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("rtx", [True, False])
-def test_a_lost_packet_is_sent_again(rtx: bool) -> None:
+def test_a_lost_packet_is_sent_again(rtx: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         agreed = parameters(rtx=rtx)
         sender, wire = await sending(UNITS, agreed)
         packets = parsed(wire, agreed)
         lost = packets[1]
-        await asyncio.sleep(0.01)  # so that another send time would show
+        now = time.time()
+        monkeypatch.setattr("server.rtp_sender.time.time", lambda: now + 1)  # another send time
         for number in (lost.sequence_number, (lost.sequence_number + 1000) & 0xFFFF):
             await sender._retransmit(number)
         (again,) = parsed(wire, agreed)[len(packets) :]

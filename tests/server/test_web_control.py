@@ -205,9 +205,7 @@ def test_a_killed_server_that_comes_back_is_played_on(tmp_path: Path) -> None:
     async def run() -> None:
         async with contextlib.AsyncExitStack() as stack:
             async with process(path, port) as server:
-                page = await stack.enter_async_context(
-                    watched(f"http://127.0.0.1:{port}", "reconnect=90")
-                )
+                page = await stack.enter_async_context(watched(f"http://127.0.0.1:{port}"))
                 await until(page, "player.currentTime > 1")
                 server.kill()
                 await server.wait()
