@@ -8,7 +8,7 @@ Figures are kept by the package's content.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from overfit.measurement import METHODS, Measurement, measure
 from overfit.methods.plans import decoded
 from overfit.metrics import SEAMS_VERSION, RatePoint
 from overfit.networks import NetworkConfig, build
-from overfit.package import ledger
+from overfit.package import ledger, read_settings
 from overfit.scoring import VERSION as SCORES_VERSION
 from overfit.video import LARGEST_CRF, Codec
 from server.encoding import EncodeConfig, EncodeResult, encode
@@ -104,7 +104,7 @@ class Bench:
             return _figures(measure(opened, clip.path, vmaf=vmaf, threads=self.threads or 2))
 
         kept = self.cache.get("ours", facts, make)
-        sizes = ledger(result.manifest)
+        sizes, settings = ledger(result.manifest), read_settings(package)
         plans = [
             package / "plans" / f"{sha}.plan"
             for sha, asset in result.manifest.assets.items()
@@ -119,7 +119,7 @@ class Bench:
             plates=sum(asset.kind == "plate" for asset in result.manifest.assets.values()),
             plan_bytes=sizes.plans,
             dense_bytes=sum(
-                dense_bytes(result.manifest.method.model_dump(), plan)
+                dense_bytes(settings, plan)
                 for plan in decoded([plan.read_bytes() for plan in plans])
             ),
             seam_gap=kept["seam_gap"],
@@ -196,17 +196,17 @@ def _figures(measured: Measurement) -> Json:
     }
 
 
-def dense_bytes(method: Json, plan: PlanIR) -> int:
+def dense_bytes(settings: Mapping[str, Any], plan: PlanIR) -> int:
     """Of an expert's weights in fp32 before pruning, which took whole channels from its plan.
 
-    `method` is that of the manifest.
+    `settings` are those of the encode.
     """
     inputs = plan.table.inputs
     network = NetworkConfig(
         scale=plan.table.scale,
-        units=method["plate_units" if "plate" in inputs else "units"],
-        blocks=method["blocks"],
+        units=settings["plate_units" if "plate" in inputs else "units"],
+        blocks=settings["blocks"],
         inputs=inputs,
-    ).shaped(method.get("network", "default"))
+    ).shaped(settings.get("network", "default"))
     layers = [layer for layer in build(network).modules() if isinstance(layer, nn.Conv2d)]
     return 4 * sum(layer.weight.numel() for layer in layers)

@@ -137,7 +137,7 @@ def write_serving_package(
         name=name,
         source=source,
         config={"name": name},
-        method={"name": "stdo" if plans else "none"},
+        method="stdo" if plans else "none",
         segments=tuple(
             Segment(start=index * video.segment_frames, frames=video.segment_frames)
             for index in range(count)

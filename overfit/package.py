@@ -7,12 +7,14 @@ that a kill left behind is removed by the next encode to the same target.
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from client_sdk.contract.manifest import (
     CHROMA_VERSION,
@@ -37,7 +39,7 @@ from client_sdk.contract.patch_map import FILE_HEADER, PatchMap, encode_record
 from client_sdk.contract.plate import Region
 from kernels.errors import PackageError
 
-REPORT_FOLDER, SURVEY_FILE = "report", "survey.json"
+REPORT_FOLDER, SURVEY_FILE, SETTINGS_FILE = "report", "survey.json", "settings.json"
 
 
 @dataclass(frozen=True)
@@ -103,13 +105,13 @@ class AudioParts:
 class PackageParts:
     """All that goes into a package. `config` is the canonical encode configuration (JSON).
 
-    `survey` is for its report, and no viewer downloads it.
+    It and `survey` lie beside the report, and no viewer downloads them.
     """
 
     name: str
     source: Source
     config: Mapping[str, object]
-    method: Mapping[str, object]
+    method: str
     segments: tuple[Segment, ...]
     rungs: tuple[RungParts, ...]
     audio: AudioParts | None = None
@@ -203,6 +205,21 @@ def _alone(target: Path) -> Iterator[None]:
         os.close(folder)
 
 
+def read_settings(package: Path) -> Mapping[str, Any]:
+    """The canonical configuration of the encode that wrote a package.
+
+    Raises PackageError where the package does not tell.
+    """
+    path = package / REPORT_FOLDER / SETTINGS_FILE
+    try:
+        settings = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise PackageError(f"{path} does not tell how the package was encoded: {error}") from None
+    if not isinstance(settings, dict):
+        raise PackageError(f"{path} does not tell how the package was encoded")
+    return settings
+
+
 def write_package(target: Path, parts: PackageParts, *, force: bool = False) -> Manifest:
     """Write a package folder at `target` and return its manifest.
 
@@ -245,7 +262,7 @@ def _write(folder: Path, parts: PackageParts) -> Manifest:
         id=package_id(parts.source.sha256, dict(parts.config)),
         name=parts.name,
         source=parts.source,
-        method=Method.model_validate(dict(parts.method)),
+        method=Method(name=parts.method),
         segments=parts.segments,
         rungs=rungs,
         assets=assets,
@@ -253,8 +270,10 @@ def _write(folder: Path, parts: PackageParts) -> Manifest:
         quality=parts.quality,
     )
     (folder / MANIFEST_FILE).write_bytes(manifest.to_bytes())
+    (folder / REPORT_FOLDER).mkdir()
+    settings = json.dumps(dict(parts.config), indent=2, ensure_ascii=False)
+    (folder / REPORT_FOLDER / SETTINGS_FILE).write_text(settings, encoding="utf-8")
     if parts.survey is not None:
-        (folder / REPORT_FOLDER).mkdir()
         (folder / REPORT_FOLDER / SURVEY_FILE).write_bytes(parts.survey)
     return manifest
 

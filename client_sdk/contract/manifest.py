@@ -51,6 +51,7 @@ PackageFile = Annotated[
 ]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+PlateIndex = Annotated[int, Field(ge=0, lt=MAX_SEGMENTS)]
 Place = Annotated[int, Field(ge=0, lt=MAX_SIDE)]
 FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAMES)]
 FrameCount = Annotated[int, Field(ge=1, le=MAX_FRAMES)]
@@ -128,6 +129,9 @@ class MapRef(Frozen):
     bytes: Annotated[int, Field(ge=1, le=MAX_MAP_BYTES)]
 
 
+Region = tuple[Place, Place, Side, Side]
+
+
 class PlatePiece(Frozen):
     """An AVIF and the region of the HR frame it covers: x, y, width, height; None: all of it.
 
@@ -135,7 +139,7 @@ class PlatePiece(Frozen):
     """
 
     sha256: Sha256
-    region: tuple[Place, Place, Side, Side] | None = None
+    region: Annotated[Region | None, Field(exclude_if=_is_none)] = None
     chroma: Annotated[Sha256 | None, Field(exclude_if=_is_none)] = None
 
 
@@ -147,9 +151,9 @@ class RungSegment(Frozen):
     """
 
     experts: Annotated[tuple[Sha256, ...], Field(max_length=MAX_EXPERTS)] = ()
-    plate: Annotated[int, Field(ge=0, lt=MAX_SEGMENTS)] | None = None
+    plate: Annotated[PlateIndex | None, Field(exclude_if=_is_none)] = None
     map: MapRef
-    motion: MapRef | None = None
+    motion: Annotated[MapRef | None, Field(exclude_if=_is_none)] = None
 
     @property
     def records(self) -> tuple[MapRef, ...]:
@@ -165,6 +169,11 @@ class SegmentQuality(Frozen):
 
     psnr_y: Decibels
     psnr_y_bicubic: Decibels
+
+    @classmethod
+    def of(cls, psnr_y: float, psnr_y_bicubic: float) -> Self:
+        """To a hundredth of a dB: every viewer downloads it."""
+        return cls(psnr_y=round(psnr_y, 2), psnr_y_bicubic=round(psnr_y_bicubic, 2))
 
 
 class Rung(Frozen):
@@ -211,7 +220,7 @@ class Asset(Frozen):
 
     kind: Literal["plan", "plate", "chroma"]
     bytes: Annotated[int, Field(ge=1, le=MAX_PLATE_BYTES)]
-    canvas: tuple[Side, Side] | None = None
+    canvas: Annotated[tuple[Side, Side] | None, Field(exclude_if=_is_none)] = None
 
 
 class Audio(Frozen):
@@ -237,8 +246,8 @@ class Manifest(Frozen):
     segments: Annotated[tuple[Segment, ...], Field(min_length=1, max_length=MAX_SEGMENTS)]
     rungs: Annotated[tuple[Rung, ...], Field(min_length=1, max_length=MAX_RUNGS)]
     assets: dict[Sha256, Asset] = Field(default_factory=dict)
-    audio: Audio | None = None
-    quality: tuple[SegmentQuality, ...] | None = None
+    audio: Annotated[Audio | None, Field(exclude_if=_is_none)] = None
+    quality: Annotated[tuple[SegmentQuality, ...] | None, Field(exclude_if=_is_none)] = None
 
     @check(mode="after")
     def _hangs_together(self) -> Self:

@@ -57,12 +57,8 @@ def assemble(
     quality = None
     if trials is not None:
         each = [quality_of([trial], samples) for trial in trials]
-        quality = tuple(
-            SegmentQuality(psnr_y=q.psnr_y, psnr_y_bicubic=q.psnr_y_bicubic) for q in each
-        )
-    settings = {key: value for key, value in config.items() if key not in ("name", "method")}
+        quality = tuple(SegmentQuality.of(q.psnr_y, q.psnr_y_bicubic) for q in each)
     canonical = {key: config[key] for key in config if key not in ("name", "threads")}
-    settings.pop("threads", None)
     return PackageParts(
         name=config["name"],
         source=Source(
@@ -80,7 +76,7 @@ def assemble(
             audio=audio is not None,
         ),
         config=canonical,
-        method={"name": config["method"], **settings},
+        method=config["method"],
         segments=segments,
         rungs=(
             RungParts(

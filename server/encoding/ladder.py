@@ -206,7 +206,7 @@ def parts_of(rungs: Sequence[PlannedRung], made: Sequence[PackageParts]) -> Pack
     return replace(
         first,
         config=config,
-        method={**config, "name": _method_name(rungs)},
+        method=_method_name(rungs),
         rungs=tuple(
             replace(
                 each,

@@ -15,7 +15,15 @@ import pytest
 
 from client_sdk.contract import Grid, PatchMap, Segment, Source, open_package
 from kernels.errors import PackageError
-from overfit.package import PackageParts, PlateParts, RungParts, SegmentParts, ledger, write_package
+from overfit.package import (
+    PackageParts,
+    PlateParts,
+    RungParts,
+    SegmentParts,
+    ledger,
+    read_settings,
+    write_package,
+)
 from server.encoding.graph import hash_file
 
 PLAN = b"a plan, as far as a package is concerned"
@@ -33,7 +41,7 @@ def parts(tmp_path: Path) -> PackageParts:
         name="test",
         source=Source(sha256="0" * 64, width=128, height=64, frames=50, fps=(25, 1)),
         config={"scale": 2},
-        method={"name": "stdo", "chunks": 1},
+        method="stdo",
         segments=(Segment(start=0, frames=25), Segment(start=25, frames=25)),
         rungs=(
             RungParts(
@@ -149,3 +157,20 @@ def test_of_two_who_write_one_package_the_second_is_refused(
     assert [str(error).count("exists; choose") for error in errors if error is not None] == [1]
     assert open_package(target).manifest.name == "test"
     assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_no_viewer_downloads_settings_or_what_is_null(parts: PackageParts, tmp_path: Path) -> None:
+    target = tmp_path / "small.crisp"
+    write_package(target, replace(parts, config={"scale": 2, "lr_crf": 36}))
+    manifest = (target / "manifest.json").read_text()
+    assert "lr_crf" not in manifest
+    assert "null" not in manifest
+    assert read_settings(target) == {"scale": 2, "lr_crf": 36}
+
+
+def test_a_package_that_does_not_tell_its_settings(parts: PackageParts, tmp_path: Path) -> None:
+    target = tmp_path / "small.crisp"
+    write_package(target, parts)
+    (target / "report" / "settings.json").write_text("[]")
+    with pytest.raises(PackageError, match="how the package was encoded"):
+        read_settings(target)

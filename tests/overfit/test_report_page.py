@@ -271,7 +271,7 @@ def canvas_package(tmp_path: Path) -> Package:
         name="test",
         source=Source(sha256="0" * 64, width=160, height=120, frames=4, fps=(25, 1)),
         config={},
-        method={"name": "stdo"},
+        method="stdo",
         segments=(Segment(start=0, frames=2), Segment(start=2, frames=2)),
         rungs=(rung,),
     )

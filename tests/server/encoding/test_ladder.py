@@ -72,7 +72,8 @@ def test_every_rung_is_measured_as_it_says(package: Package, source: Path) -> No
         assert rung.quality is not None
         for segment, told in zip(package.manifest.segments, rung.quality, strict=True):
             found = measured.scores.mean("network", "psnr_y", segment.start, segment.end)
-            assert found == pytest.approx(told.psnr_y, abs=1e-9)
+            assert found is not None
+            assert round(found, 2) == told.psnr_y
 
 
 def test_rungs_switch_at_key_frames_of_the_same_numbers(package: Package) -> None:

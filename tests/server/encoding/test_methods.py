@@ -16,6 +16,7 @@ from client_sdk.session import play_async
 from kernels.compiler import base_of
 from kernels.errors import CrispcastError
 from overfit.measurement import measure
+from overfit.package import read_settings
 from overfit.trial import SegmentTrial
 from server.encoding import EncodeConfig, encode
 from server.encoding.assembly import _paying, _renamed
@@ -72,7 +73,8 @@ def test_what_is_told_is_what_a_viewer_sees(
     scores = measure(package, video, vmaf=False).scores
     for segment, figures in zip(package.manifest.segments, quality, strict=True):
         found = scores.mean("network", "psnr_y", segment.start, segment.end)
-        assert found == pytest.approx(figures.psnr_y, abs=1e-9)
+        assert found is not None
+        assert round(found, 2) == figures.psnr_y
     assert told > plain + 0.2
     name = package.manifest.method.name
     assert name == method if method != "auto" else name in ("awdnn", "stdo", "jstdo", "dydca")
@@ -148,7 +150,7 @@ def test_a_network_by_name_goes_all_the_way(
         threads=1,
     )
     result = encode(config)
-    assert result.manifest.method.model_dump()["network"] == "edsr-mobile+branches"
+    assert read_settings(result.package)["network"] == "edsr-mobile+branches"
     assert result.quality.psnr_y >= result.quality.psnr_y_bicubic
 
 
