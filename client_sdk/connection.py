@@ -18,11 +18,15 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from client_sdk.contract import av1_codec
 from client_sdk.contract.control import CHANNEL, Message, encode_message
+from client_sdk.contract.sctp_guard import Bounds, guard
 from client_sdk.lost_packets import ask_again
 from client_sdk.whep import Answer, delete_session, post_offer
 from kernels.errors import StreamError
 
 _CODECS = (av1_codec.MIME_TYPE, "video/H264", "video/rtx")
+# Pieces of assets behind a lost one. We say that we can take 1 MiB (RFC 9260, section 6.2), but
+# aiortc's sender does not listen, and on a fast and far path more may be under way.
+_UNFINISHED = Bounds(fragments=2048, bytes=2 << 20)
 
 
 class Listener(Protocol):
@@ -43,6 +47,9 @@ class Listener(Protocol):
     def lost(self, why: str) -> None:
         """The connection is over, and nobody asked for that."""
 
+    def broke(self, why: str) -> None:
+        """The server did what no server may; there is no coming back to it."""
+
 
 class Connection:
     """`open` it once, then `close`. Nothing is heard of it after that."""
@@ -54,6 +61,8 @@ class Connection:
         av1_codec.register()
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.channel = self._peer.createDataChannel(CHANNEL)
+        assert self._peer.sctp is not None
+        guard(self._peer.sctp, _UNFINISHED, self._on_breach)
         self.answer: Answer | None = None
         self._receiver: RTCRtpReceiver | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,6 +132,10 @@ class Connection:
     def _lose(self, why: str) -> None:
         if self._listener is not None:
             self._listener.lost(why)
+
+    def _on_breach(self, why: str) -> None:
+        if self._listener is not None:
+            self._listener.broke(why)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         self._spawn(self._receive(track))

@@ -257,6 +257,10 @@ class Session:
         if not self._lost.done():
             self._lost.set_result(why)
 
+    def broke(self, why: str) -> None:
+        """The server broke the protocol."""
+        self.fail(StreamError(f"{self._url} broke the protocol: {why}"))
+
     def said(self, text: str) -> None:
         """A control message came."""
         self._conversation.said(text)

@@ -10,7 +10,8 @@ from typing import Any
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.sdp import SessionDescription
 
-from client_sdk.contract.control import Bye
+from client_sdk.contract.control import MAX_CONTROL_BYTES, Bye
+from client_sdk.contract.sctp_guard import Bounds, guard
 from kernels.errors import PackageError, StreamError
 from server.conversation import Conversation
 from server.feedback import Feedback
@@ -24,6 +25,8 @@ from server.trickle import MAX_CANDIDATES, Fragment
 
 # WHEP plays one video and one audio; each section costs time that all other viewers wait.
 _MAX_SECTIONS = 8
+# Of a client's messages, while one before them is lost: 16 of the longest, or many small ones.
+_UNFINISHED = Bounds(fragments=1000, bytes=16 * MAX_CONTROL_BYTES)
 
 
 class Viewer:
@@ -99,6 +102,8 @@ class Viewer:
         self._add_tracks("audio" in kinds)
         try:
             await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            if self._peer.sctp is not None:
+                guard(self._peer.sctp, _UNFINISHED, self._on_breach)
             await self._peer.setLocalDescription(await self._peer.createAnswer())
         except Exception as error:
             self._log.info("an offer was refused: %s", error)
@@ -211,6 +216,10 @@ class Viewer:
         elif state in ("failed", "closed"):
             # "failed" is how a vanished client shows: its consent ran out (RFC 7675).
             self._leave("lost")
+
+    def _on_breach(self, why: str) -> None:
+        self._log.warning("the client broke the protocol: %s", why)
+        self._leave("protocol", Bye(reason="error", message=why))
 
     def _begin(self) -> None:
         if not self._conversation.greeted:
