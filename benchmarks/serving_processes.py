@@ -70,8 +70,10 @@ class ServerProcess:
 def server(packages: Path, *flags: str, core: int | None = None) -> Iterator[ServerProcess]:
     """Serve on a free port while the block runs, on `core` alone."""
     command = [sys.executable, "-m", "crispcast", "serve", str(packages), "--port", "0", *flags]
+    # All viewers come from one address.
+    command += ["--max-viewers", "5000", "--requests-per-minute", "0", "--assets-per-minute", "0"]
     process = subprocess.Popen(
-        [*command, "--max-viewers", "5000", "--requests-per-minute", "0"],
+        command,
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=_pinned(core),

@@ -7,10 +7,10 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from urllib.parse import quote
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 
 from client_sdk.contract import Package
@@ -18,11 +18,13 @@ from client_sdk.contract.control import PROTOCOL
 from kernels import bases
 from kernels.errors import PackageError
 from server.access import Access
+from server.asset_store import AssetStore
 from server.catalogue import Catalogue, open_catalogue
 from server.health import health_router
 from server.metrics import Counted
 from server.openapi import describe
 from server.pages import pages_router, player_files, poster_path
+from server.rates import limited
 from server.settings import Settings
 from server.whep import SDP, Viewers, manifest_path, whep_router
 
@@ -70,7 +72,7 @@ def create_app(
     app.include_router(whep_router(viewers, access))
     app.include_router(pages_router(catalogue, access))
     app.mount("/sdk", player_files())
-    _add_catalogue(app, catalogue, access)
+    _add_catalogue(app, viewers, access)
     app.include_router(health_router(viewers, access))
     describe(app)
     app.add_middleware(Counted, metrics=viewers.metrics)
@@ -104,7 +106,9 @@ def create_app(
     return app
 
 
-def _add_catalogue(app: FastAPI, catalogue: Catalogue, access: Access) -> None:
+def _add_catalogue(app: FastAPI, viewers: Viewers, access: Access) -> None:
+    catalogue = viewers.catalogue
+
     @app.get("/packages")
     async def packages(request: Request) -> list[dict[str, object]]:
         """What can be watched, with the token that is sent."""
@@ -121,23 +125,21 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue, access: Access) -> None:
         etag = f'"{package.manifest.id}-{len(package.manifest_bytes)}"'
         return _ranged(request, package.manifest_bytes, "application/json", etag, "no-cache")
 
-    @app.head("/assets/{sha256}")
-    @app.get("/assets/{sha256}")
+    rate = Depends(limited(viewers.settings.assets_per_minute))
+
+    @app.head("/assets/{sha256}", dependencies=[rate])
+    @app.get("/assets/{sha256}", dependencies=[rate])
     async def asset(sha256: str, request: Request) -> Response:
         """A plan, a plate or a patch map by its hash: immutable, with ranges."""
         if not _SHA256.fullmatch(sha256):
             raise HTTPException(404, "an asset is named by 64 hexadecimal digits")
-        holders = catalogue.names_with(sha256)
-        access.require(request.headers.get("authorization"), *holders)
-        try:
-            data = catalogue.asset(sha256)
-        except PackageError as error:
-            log.error("%s", error)
-            raise HTTPException(500, f"asset {sha256} is damaged on the server") from None
-        if data is None:
+        holders = catalogue.packages_with(sha256)
+        access.require(request.headers.get("authorization"), *(p.name for p in holders))
+        if not holders:
             raise HTTPException(404, f"there is no asset {sha256}")
+        data = await _asset(viewers.assets, holders, sha256)
         # A shared cache must not hand on what wants a token.
-        shared = any(access.is_open(name) for name in holders)
+        shared = any(access.is_open(package.name) for package in holders)
         cache = _FOREVER if shared else _FOREVER.replace("public", "private")
         return _ranged(request, data, "application/octet-stream", f'"{sha256}"', cache)
 
@@ -148,6 +150,16 @@ def _add_catalogue(app: FastAPI, catalogue: Catalogue, access: Access) -> None:
         if data is None:
             raise HTTPException(404, f"there is no base {identity[:32]}")
         return _ranged(request, data, "application/octet-stream", f'"{identity}"', _FOREVER)
+
+
+async def _asset(assets: AssetStore, holders: Sequence[Package], sha256: str) -> bytes:
+    """The asset from the first package where it is whole; raises HTTPException 500."""
+    for package in holders:
+        try:
+            return await assets.get(package, sha256)
+        except PackageError as error:
+            log.error("%s", error)
+    raise HTTPException(500, f"asset {sha256} is damaged on the server")
 
 
 def _facts(package: Package) -> dict[str, object]:

@@ -52,25 +52,9 @@ class Catalogue:
         """The others, with what is wrong with them."""
         return self._scan.broken
 
-    def asset(self, sha256: str) -> bytes | None:
-        """The bytes of a plan, plate or patch-map record, or None where nobody has it.
-
-        Raises PackageError where every file that has it was damaged since the start.
-        """
-        fault: PackageError | None = None
-        for package in self.packages.values():
-            try:
-                if sha256 in package.places:
-                    return package.asset(sha256)
-            except PackageError as error:
-                fault = error
-        if fault is not None:
-            raise fault
-        return None
-
-    def names_with(self, sha256: str) -> list[str]:
+    def packages_with(self, sha256: str) -> list[Package]:
         """The packages that have the asset."""
-        return [name for name, package in self.packages.items() if sha256 in package.places]
+        return [package for package in self.packages.values() if sha256 in package.places]
 
     def look(self) -> None:
         """Look through the folder, and open what is new or has changed. Blocks while it hashes.

@@ -12,7 +12,6 @@ Messages and their order: docs/control.md.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 
 from aiortc import RTCDataChannel
@@ -40,6 +39,7 @@ from client_sdk.contract.control import (
     minor_of,
 )
 from kernels.errors import StreamError
+from server.asset_store import AssetStore
 from server.delivery import Delivery
 from server.feedback import Feedback
 from server.logs import ViewerLog
@@ -49,6 +49,8 @@ from server.playhead import Playhead
 from server.rates import Bucket
 from server.settings import Settings
 from server.steering import Steering
+
+_ASSETS_CHARGED = 16  # that many wanted assets count as one message more
 
 
 class Conversation:
@@ -62,6 +64,7 @@ class Conversation:
     def __init__(
         self,
         media: PackageMedia,
+        assets: AssetStore,
         playhead: Playhead,
         settings: Settings,
         metrics: Metrics,
@@ -71,6 +74,7 @@ class Conversation:
         after: Callable[[float, Callable[[], None]], None],
     ) -> None:
         self._media = media
+        self._assets = assets
         self._playhead = playhead
         self._settings = settings
         self._metrics = metrics
@@ -122,6 +126,7 @@ class Conversation:
         self._delivery = Delivery(
             channel,
             self._media.package,
+            self._assets,
             self._position,
             high_water=self._settings.high_water,
             low_water=self._settings.low_water,
@@ -142,13 +147,13 @@ class Conversation:
 
     def _on_message(self, data: str | bytes) -> None:
         try:
-            if self._messages.wait():
-                raise StreamError(
-                    f"more than {self._settings.messages_per_minute} messages a minute came"
-                )
+            self._charge(1)
             if isinstance(data, bytes):
                 raise StreamError("a client sends text only")
-            self._obey(decode_client_message(data))
+            message = decode_client_message(data)
+            if isinstance(message, Want):
+                self._charge(len(message.assets) // _ASSETS_CHARGED)
+            self._obey(message)
         except StreamError as error:
             self._log.warning("the client broke the protocol: %s", error)
             self._leave("protocol", Bye(reason="error", message=str(error)[:300]))
@@ -156,6 +161,13 @@ class Conversation:
             # Raised into aiortc, it would silence the whole connection and leave it standing.
             self._log.exception("a message met a fault of the server")
             self._leave("fault", Bye(reason="error", message="the server failed"))
+
+    def _charge(self, messages: int) -> None:
+        """Count what the client makes the server do; raises StreamError where it is too much."""
+        if self._messages.wait(messages):
+            raise StreamError(
+                f"more than {self._settings.messages_per_minute} messages a minute came"
+            )
 
     def _obey(self, message: ClientMessage) -> None:
         if isinstance(message, Hello):
@@ -193,7 +205,7 @@ class Conversation:
         self.greeted, self._minor = True, minor
         package, delivery = self._media.package, self._delivery
         assert delivery is not None
-        digest = hashlib.sha256(package.manifest_bytes).hexdigest()
+        digest = package.manifest_sha256
         self.send(
             ManifestHead(
                 package=package.manifest.id,

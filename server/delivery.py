@@ -12,18 +12,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
 
 from client_sdk.contract import Package
 from client_sdk.contract.asset_frames import decode_frame, frames_of, sliced
 from client_sdk.contract.control import Want
 from kernels.errors import PackageError
+from server.asset_store import AssetStore
 from server.logs import ViewerLog
 
 log = logging.getLogger("crispcast.server")
 
 _PICTURES = ("plate", "chroma")
+_Waiting: TypeAlias = tuple[tuple[int, int], str]  # a deadline, and a hash
 _PIECE = 2048  # bytes of a message while the pace is set: less than a queue notices
 
 
@@ -46,13 +48,15 @@ class Channel(Protocol):
 class Delivery:
     """The wanted assets of one viewer on one channel.
 
-    `position` says which (rung index, segment index) the viewer is at, for the deadlines.
+    `position` says which (rung index, segment index) the viewer is at, for the deadlines. What the
+    store does not have at hand is read while others are served.
     """
 
     def __init__(
         self,
         channel: Channel,
         package: Package,
+        assets: AssetStore,
         position: Callable[[], tuple[int, int]],
         *,
         high_water: int,
@@ -62,10 +66,16 @@ class Delivery:
         self._log = log
         self._channel = channel
         self._package = package
+        self._assets = assets
         self._position = position
         self._high_water = high_water
         self._uses = [_uses(package, index) for index in range(len(package.manifest.rungs))]
         self._wanted: dict[str, int] = {}
+        # What is wanted with its deadlines, the soonest last: what is small, and pictures.
+        self._queues: tuple[list[_Waiting], list[_Waiting]] = ([], [])
+        self._queued_at: tuple[int, int] | None = None  # the position; None where wishes changed
+        self._reading: asyncio.Task[None] | None = None
+        self._read: tuple[str, bytes] | None = None  # the last that was read, until it goes out
         self._sending: tuple[str, Iterator[bytes]] | None = None
         self._rate: float | None = None  # bytes a second, None: as fast as it goes
         self._due = 0.0  # loop time at which the next message may go
@@ -97,6 +107,7 @@ class Delivery:
                 self._sending = None  # it starts again, from where the viewer says
                 self._pieces = iter(())
             self._wanted[wanted.sha256] = wanted.offset
+            self._queued_at = None
         self.pump()
 
     def pump(self) -> None:
@@ -126,7 +137,9 @@ class Delivery:
     def close(self) -> None:
         """Send nothing any more."""
         self._wanted.clear()
-        self._sending = None
+        self._queued_at = self._sending = None
+        if self._reading is not None:
+            self._reading.cancel()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -152,19 +165,19 @@ class Delivery:
 
     def _start_small(self) -> bool:
         """Begin with something that need not wait, before the picture under way, if any is."""
-        small = [sha256 for sha256 in self._wanted if not self._paced(sha256)]
+        small, _ = self._queue()
         if not small:
             return False
         if self._sending is not None:
             self._wanted[self._sending[0]] = self._reached
-            self._sending, self._pieces = None, iter(())
-        return self._start_next(small)
+            self._sending, self._pieces, self._queued_at = None, iter(()), None
+        return self._start_next(small_only=True)
 
     def _next_message(self) -> bytes | None:
         """What goes out next; None where nothing is wanted."""
         piece = next(self._pieces, None)
         while piece is None:
-            if self._sending is None and not self._start_next(self._wanted):
+            if self._sending is None and not self._start_next():
                 return None
             assert self._sending is not None
             message = next(self._sending[1], None)
@@ -179,21 +192,58 @@ class Delivery:
         self._reached = frame.offset + len(frame.data)
         return piece
 
-    def _start_next(self, among: Collection[str]) -> bool:
-        """Begin with what plays first; False where nothing of it can be read."""
-        rung, segment = self._position()
-        while left := self._wanted.keys() & set(among):
-            sha256 = min(left, key=lambda wanted: self._deadline(wanted, rung, segment))
-            offset = self._wanted.pop(sha256)
-            try:
-                data = self._package.asset(sha256)
-            except PackageError as error:
-                # The viewer interpolates what does not come; the log says why.
-                self._log.error("%s", error)
-                continue
-            self._sending = (sha256, frames_of(sha256, data, offset))
-            return True
-        return False
+    def _start_next(self, *, small_only: bool = False) -> bool:
+        """Begin with what plays first; False where that is still to be read, or nothing is wanted.
+
+        Pictures are passed over with `small_only`.
+        """
+        small, pictures = self._queue()
+        waiting = [queue for queue in ((small,) if small_only else (small, pictures)) if queue]
+        if not waiting:
+            return False
+        soonest = min(waiting, key=lambda queue: queue[-1])
+        sha256 = soonest[-1][1]
+        data = self._at_hand(sha256)
+        if data is None:
+            return False
+        soonest.pop()
+        self._sending = (sha256, frames_of(sha256, data, self._wanted.pop(sha256)))
+        return True
+
+    def _at_hand(self, sha256: str) -> bytes | None:
+        """The asset's bytes; where they must be read first, `pump` is called when they are."""
+        read, self._read = self._read, None
+        data = read[1] if read is not None and read[0] == sha256 else self._assets.ready(sha256)
+        if data is None and self._reading is None:
+            self._reading = asyncio.ensure_future(self._fetch(sha256))
+        return data
+
+    async def _fetch(self, sha256: str) -> None:
+        try:
+            self._read = (sha256, await self._assets.get(self._package, sha256))
+        except PackageError as error:
+            # The viewer interpolates what does not come; the log says why.
+            self._log.error("%s", error)
+            self._wanted.pop(sha256, None)
+            self._queued_at = None
+        finally:
+            self._reading = None
+        self.pump()
+
+    def _queue(self) -> tuple[list[_Waiting], list[_Waiting]]:
+        """What waits, small and pictures; sorted anew only where that can have changed."""
+        position = self._position()
+        if self._queued_at != position:
+            self._queued_at = position
+            waiting = sorted(
+                ((self._deadline(sha256, *position), sha256) for sha256 in self._wanted),
+                reverse=True,
+            )
+            self._queues = (
+                [one for one in waiting if not self._paced(one[1])],
+                [one for one in waiting if self._paced(one[1])],
+            )
+        return self._queues
 
     def _deadline(self, sha256: str, rung: int, segment: int) -> tuple[int, int]:
         """The first segment from `segment` on that needs the asset; then map, motion,

@@ -127,7 +127,7 @@ _OPERATIONS: dict[tuple[str, str], _Operation] = {
             "The asset; what it is, the manifest says.",
             {_BYTES: _BINARY},
             _CACHED,
-            (401, 403, 404, 500),
+            (401, 403, 404, 429, 500),
             asks=_IF_RANGE,
             others=_RANGED,
         )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+from fastapi import HTTPException, Request
 
 _MOST_ADDRESSES = 20_000
 
@@ -20,16 +23,16 @@ class Bucket:
         self._clock = clock
         self._left, self._at = float(per_minute), clock()
 
-    def wait(self) -> int:
-        """Count a request: 0 where it may pass, else the seconds until one would."""
+    def wait(self, cost: int = 1) -> int:
+        """Count so many requests: 0 where they may pass, else the seconds until they would."""
         if not self._size:
             return 0
         now, refill = self._clock(), self._size / 60
         self._left = min(self._size, self._left + (now - self._at) * refill)
         self._at = now
-        if self._left < 1:
-            return math.ceil((1 - self._left) / refill)
-        self._left -= 1
+        if self._left < cost:
+            return math.ceil((cost - self._left) / refill)
+        self._left -= cost
         return 0
 
 
@@ -53,6 +56,18 @@ class Rates:
         if len(self._buckets) > _MOST_ADDRESSES:
             self._buckets.popitem(last=False)
         return bucket.wait()
+
+
+def limited(per_minute: int) -> Callable[[Request], None]:
+    """A dependency of routes that share a bucket for each address: beyond it, 429."""
+    rates = Rates(per_minute, time.monotonic)
+
+    def check(request: Request) -> None:
+        seconds = rates.wait(request.client.host if request.client else "")
+        if seconds:
+            raise HTTPException(429, "too many requests came", {"Retry-After": str(seconds)})
+
+    return check
 
 
 def _network(address: str) -> str:

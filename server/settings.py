@@ -130,8 +130,11 @@ class Settings(BaseModel):
     """How many seconds those credentials are good."""
     requests_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 600
     """POST, PATCH and DELETE that one address may send a minute, and at once; 0 for no limit."""
+    assets_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 6000
+    """GET and HEAD of assets that one address may send a minute, and at once; 0 for no limit."""
     messages_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 1200
-    """Messages that a viewer may send a minute, and at once, on its channel; 0 for no limit."""
+    """Messages that a viewer may send a minute, and at once, on its channel; 0 for no limit. One
+    that wants many assets counts as several."""
     max_viewers: Annotated[int, Field(ge=1, le=100_000)] = 200
     """Connected viewers at once; one more gets 503 with Retry-After."""
     max_offer_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 64 << 10
@@ -153,6 +156,8 @@ class Settings(BaseModel):
     """Bytes buffered on a data channel at which delivery pauses."""
     low_water: Annotated[int, Field(ge=1 << 10, le=1 << 28)] = 16 << 10
     """Bytes buffered on a data channel at which delivery goes on."""
+    asset_cache: Annotated[int, Field(ge=0, le=1 << 40)] = 64 << 20
+    """Bytes of plans, plates and patch maps that are kept in memory, for all viewers together."""
     look_seconds: Seconds = 2.0
     """How often the folder is looked through for packages that came, went or changed, in seconds;
     0 for never."""

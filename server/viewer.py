@@ -13,6 +13,7 @@ from aiortc.sdp import SessionDescription
 from client_sdk.contract.control import MAX_CONTROL_BYTES, Bye
 from client_sdk.contract.sctp_guard import Bounds, guard
 from kernels.errors import PackageError, StreamError
+from server.asset_store import AssetStore
 from server.conversation import Conversation
 from server.feedback import Feedback
 from server.logs import ViewerLog
@@ -39,6 +40,7 @@ class Viewer:
     def __init__(
         self,
         media: PackageMedia,
+        assets: AssetStore,
         settings: Settings,
         on_closed: Callable[[Viewer], None],
         metrics: Metrics,
@@ -71,6 +73,7 @@ class Viewer:
         self._timers: list[asyncio.TimerHandle] = []
         self._conversation = Conversation(
             media,
+            assets,
             self._playhead,
             settings,
             metrics,

@@ -20,12 +20,13 @@ from client_sdk.contract import av1_codec
 from client_sdk.contract.control import EXTENSION_REL, Bye
 from kernels.errors import PackageError, StreamError
 from server.access import Access
+from server.asset_store import AssetStore
 from server.catalogue import Catalogue
 from server.ice_servers import ice_links
 from server.media import PackageMedia
 from server.metrics import Live, Metrics
 from server.playhead import ChannelClock
-from server.rates import Rates
+from server.rates import limited
 from server.settings import Settings
 from server.trickle import SDP_FRAGMENT, read_fragment
 from server.viewer import Viewer
@@ -44,6 +45,7 @@ class Viewers:
         av1_codec.register()
         self.catalogue = catalogue
         self.settings = settings
+        self.assets = AssetStore(settings.asset_cache)
         self.metrics = Metrics()
         self.metrics.watch(self._live)
         self.draining = False
@@ -85,7 +87,7 @@ class Viewers:
             except PackageError as error:
                 log.error("%s", error)
                 raise HTTPException(500, f"package {name} is damaged on the server") from None
-            viewer = Viewer(media, self.settings, self._leave, self.metrics)
+            viewer = Viewer(media, self.assets, self.settings, self._leave, self.metrics)
             try:
                 answer = await viewer.answer(offer)
             except BaseException as error:
@@ -174,12 +176,7 @@ def manifest_path(name: str) -> str:
 def whep_router(viewers: Viewers, access: Access) -> APIRouter:
     """The routes under /whep."""
     settings = viewers.settings
-    rates = Rates(settings.requests_per_minute, time.monotonic)
-
-    def limited(request: Request) -> None:
-        seconds = rates.wait(request.client.host if request.client else "")
-        if seconds:
-            raise HTTPException(429, "too many requests came", {"Retry-After": str(seconds)})
+    rate = Depends(limited(settings.requests_per_minute))
 
     def known(name: str, request: Request) -> None:
         # A token is asked for first: without one, nobody learns which packages there are.
@@ -202,7 +199,7 @@ def whep_router(viewers: Viewers, access: Access) -> APIRouter:
 
     router = APIRouter(prefix="/whep", tags=["WHEP"])
 
-    @router.post("/{name}", status_code=201, dependencies=[Depends(limited), Depends(known)])
+    @router.post("/{name}", status_code=201, dependencies=[rate, Depends(known)])
     async def begin(name: str, request: Request) -> Response:
         """Take an SDP offer and answer it."""
         _expect(request, SDP, "offer", "Accept-Post")
@@ -242,13 +239,13 @@ def whep_router(viewers: Viewers, access: Access) -> APIRouter:
         headers = {"Allow": SESSION_METHODS, "Accept-Patch": SDP_FRAGMENT}
         return Response(status_code=204, headers=headers)
 
-    @router.delete("/{name}/{session}", dependencies=[Depends(limited)])
+    @router.delete("/{name}/{session}", dependencies=[rate])
     async def end(name: str, session: str) -> Response:
         """End the session, whatever ETag is sent (section 4.5)."""
         await viewers.find(name, session).close()
         return Response(status_code=200)
 
-    @router.patch("/{name}/{session}", status_code=204, dependencies=[Depends(limited)])
+    @router.patch("/{name}/{session}", status_code=204, dependencies=[rate])
     async def trickle(name: str, session: str, request: Request) -> Response:
         """Take candidates of the client's (section 4.3.2)."""
         viewer = viewers.find(name, session)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from client_sdk.contract.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
@@ -48,6 +49,11 @@ class Package:
     def name(self) -> str:
         """The folder's name without `.crisp`: the name in URLs."""
         return self.path.name.removesuffix(SUFFIX)
+
+    @cached_property
+    def manifest_sha256(self) -> str:
+        """The manifest's hash, by which it is sent."""
+        return hashlib.sha256(self.manifest_bytes).hexdigest()
 
     def video_path(self, rung_index: int) -> Path:
         """The rung's mp4."""

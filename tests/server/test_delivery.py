@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,8 @@ import pytest
 from client_sdk.contract import Package, open_package
 from client_sdk.contract.asset_frames import Assembler, AssetFrame, decode_frame
 from client_sdk.contract.control import Want, Wanted
+from kernels.errors import PackageError
+from server.asset_store import AssetStore
 from server.delivery import Delivery
 from tests.client_sdk.tiny import add_chroma
 
@@ -44,9 +49,24 @@ class PretendChannel:
 def start(
     package: Package, segment: int = 0, high_water: int = 1 << 20
 ) -> tuple[PretendChannel, Delivery]:
+    """What is whole is at hand."""
+    assets = AssetStore(1 << 20)
+
+    async def read() -> None:
+        for sha256 in package.places:
+            with contextlib.suppress(PackageError):
+                await assets.get(package, sha256)
+
+    asyncio.run(read())
+    return begin(package, assets, segment, high_water)
+
+
+def begin(
+    package: Package, assets: AssetStore, segment: int = 0, high_water: int = 1 << 20
+) -> tuple[PretendChannel, Delivery]:
     channel = PretendChannel()
     delivery = Delivery(
-        channel, package, lambda: (0, segment), high_water=high_water, low_water=100
+        channel, package, assets, lambda: (0, segment), high_water=high_water, low_water=100
     )
     return channel, delivery
 
@@ -119,9 +139,111 @@ def test_a_file_that_went_bad_is_not_sent_and_holds_nothing_up(tiny_copy: Path) 
     package = open_package(tiny_copy)
     first, second = package.manifest.rungs[0].segments[0].experts
     package.places[first].path.write_bytes(b"x" * package.places[first].bytes)
-    channel, delivery = start(package)
-    delivery.want(want(first, second))
-    assert channel.order() == [second]
+
+    async def run() -> list[str]:
+        channel, delivery = begin(package, AssetStore(1 << 20))
+        delivery.want(want(first, second))
+        while not delivery.idle:
+            await asyncio.sleep(0)
+        return channel.order()
+
+    assert asyncio.run(run()) == [second]
+
+
+def test_what_ends_of_assets_are_asked_for_is_read_once_and_in_another_thread(
+    tiny: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, read = tiny.manifest.size_of(0), Counter[str]()
+    asset, here = Package.asset, threading.get_ident()
+
+    def slow(package: Package, sha256: str) -> bytes:
+        assert threading.get_ident() != here
+        read[sha256] += 1
+        return asset(package, sha256)
+
+    monkeypatch.setattr(Package, "asset", slow)
+    ends = Want(assets=tuple(Wanted(sha256=k, offset=size - 1) for k, size in sizes.items()))
+
+    async def run() -> list[AssetFrame]:
+        assets = AssetStore(sum(sizes.values()))
+        viewers = [begin(tiny, assets) for _ in range(3)]
+        for _ in range(20):
+            for channel, delivery in viewers:
+                delivery.want(ends)
+                channel.drain()
+                while not delivery.idle:
+                    await asyncio.sleep(0)
+        return [frame for channel, _ in viewers for frame in channel.sent]
+
+    sent = asyncio.run(run())
+    assert read == dict.fromkeys(sizes, 1)
+    assert len(sent) == 60 * len(sizes)
+    assert all(frame.data == asset(tiny, frame.sha256)[-1:] for frame in sent)
+
+
+def test_a_viewer_that_waits_for_a_read_keeps_nobody_waiting(
+    tiny: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung, asset, gate = tiny.manifest.rungs[0], Package.asset, threading.Event()
+    slow, quick = rung.segments[0].map.sha256, rung.segments[1].map.sha256
+
+    def read(package: Package, sha256: str) -> bytes:
+        assert sha256 != slow or gate.wait(20)
+        return asset(package, sha256)
+
+    monkeypatch.setattr(Package, "asset", read)
+
+    async def run() -> None:
+        assets = AssetStore(1 << 20)
+        first, second = begin(tiny, assets), begin(tiny, assets)
+        first[1].want(want(slow))
+        second[1].want(want(quick))
+        while not second[1].idle:
+            await asyncio.sleep(0)
+        assert first[0].sent == []
+        first[1].close()
+        third = begin(tiny, assets)
+        third[1].want(want(slow))  # the read that is under way is for all
+        gate.set()
+        while not third[1].idle:
+            await asyncio.sleep(0)
+        assert first[0].sent == []
+        assert third[0].order() == [slow]
+
+    asyncio.run(run())
+
+
+def test_many_wanted_assets_are_sorted_once(tiny: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+    deadline = Delivery._deadline
+
+    def counting(delivery: Delivery, sha256: str, rung: int, segment: int) -> tuple[int, int]:
+        nonlocal asked
+        asked += 1
+        return deadline(delivery, sha256, rung, segment)
+
+    monkeypatch.setattr(Delivery, "_deadline", counting)
+    channel, delivery = start(tiny)
+    sizes = tiny.manifest.size_of(0)
+    delivery.want(want(*sizes))
+    assert len(channel.order()) == asked == len(sizes) > 5
+
+
+def test_the_store_keeps_what_was_used_lately_up_to_its_limit(tiny: Package) -> None:
+    async def run() -> None:
+        a, b, c = list(tiny.manifest.size_of(0))[:3]
+        sizes = {sha256: tiny.places[sha256].bytes for sha256 in (a, b, c)}
+        assets = AssetStore(sum(sizes.values()) - 1)
+        for sha256 in (a, b, a, c):
+            assert await assets.get(tiny, sha256) == tiny.asset(sha256)
+        assert assets.ready(b) is None
+        assert assets.ready(a) == tiny.asset(a)
+        assert assets.ready(c) == tiny.asset(c)
+        none = AssetStore(0)
+        assert await none.get(tiny, a) == tiny.asset(a)
+        assert none.ready(a) is None
+
+    asyncio.run(run())
 
 
 def test_a_closed_channel_is_left_alone(tiny: Package) -> None:
@@ -138,9 +260,10 @@ def test_a_pace_is_kept_by_pictures_and_passed_by_what_is_small(
     sizes = tiny.manifest.size_of(0)
     (plate,) = (sha256 for sha256 in sizes if tiny.places[sha256].kind == "plate")
 
-    async def run() -> tuple[PretendChannel, Delivery, float]:
+    channel, delivery = start(tiny)
+
+    async def run() -> float:
         loop = asyncio.get_running_loop()
-        channel, delivery = start(tiny)
         delivery.pace(sizes[plate] / 2)  # two seconds
         begun = loop.time()
         delivery.want(want(plate))
@@ -151,9 +274,9 @@ def test_a_pace_is_kept_by_pictures_and_passed_by_what_is_small(
             await asyncio.sleep(0.01)
         spent = loop.time() - begun
         delivery.pace(None)
-        return channel, delivery, spent
+        return spent
 
-    channel, delivery, spent = asyncio.run(run())
+    spent = asyncio.run(run())
     assert delivery.idle
     assert spent > 0.3
     first = next(frame for frame in channel.sent if frame.sha256 == plate)

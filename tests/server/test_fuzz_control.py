@@ -33,6 +33,7 @@ from client_sdk.contract.control import (
     decode_server_message,
     encode_message,
 )
+from server.asset_store import AssetStore
 from server.media import PackageMedia
 from server.metrics import Metrics
 from server.settings import Settings
@@ -87,7 +88,7 @@ class ControlMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.metrics = Metrics()
+        self.metrics, self.assets = Metrics(), AssetStore(1 << 20)
         self.over: set[str] = set()
         self.loop.run_until_complete(self._begin())
 
@@ -98,7 +99,9 @@ class ControlMachine(RuleBasedStateMachine):
         self.viewer, self.channel = self._join()
 
     def _join(self) -> tuple[Viewer, MemoryChannel]:
-        viewer = Viewer(self.media, LIMITS, lambda gone: self.over.add(gone.id), self.metrics)
+        viewer = Viewer(
+            self.media, self.assets, LIMITS, lambda gone: self.over.add(gone.id), self.metrics
+        )
         viewer._add_tracks(audio=True)
         channel = MemoryChannel()
         viewer._peer.emit("datachannel", channel)
@@ -111,6 +114,9 @@ class ControlMachine(RuleBasedStateMachine):
             self.channel.hear(data)
             while self.viewer._tasks:
                 await asyncio.gather(*self.viewer._tasks)
+            delivery = self.viewer._conversation._delivery
+            while delivery is not None and delivery._reading is not None:
+                await asyncio.wait([delivery._reading])
 
         self.loop.run_until_complete(turn())
 
@@ -241,7 +247,7 @@ def test_any_sequence_of_messages_is_obeyed_or_ends_the_session(media: PackageMe
 def test_a_client_that_never_reads_is_sent_away(media: PackageMedia) -> None:
     async def run() -> None:
         over: list[Viewer] = []
-        viewer = Viewer(media, LIMITS, over.append, Metrics())
+        viewer = Viewer(media, AssetStore(1 << 20), LIMITS, over.append, Metrics())
         viewer._add_tracks(audio=False)
         channel = MemoryChannel()
         viewer._peer.emit("datachannel", channel)

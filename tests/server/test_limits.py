@@ -10,6 +10,7 @@ import hmac
 import json
 import re
 import ssl
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -21,7 +22,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from client_sdk.contract.control import CHANNEL, Hello, Pause, decode_server_message, encode_message
+from client_sdk.contract import Package
+from client_sdk.contract.control import (
+    CHANNEL,
+    Bye,
+    Hello,
+    Message,
+    Pause,
+    Want,
+    Wanted,
+    decode_server_message,
+    encode_message,
+)
 from kernels.errors import CrispcastError, StreamError
 from server.app import create_app
 from server.ice_servers import turn_credentials
@@ -29,7 +41,7 @@ from server.rates import Bucket, Rates
 from server.serving import configured
 from server.settings import Settings
 from server.settings_sources import load_settings
-from tests.server.serving import serving
+from tests.server.serving import Served, serving
 from tests.server.test_http import SDP_HEADERS, offer
 
 
@@ -103,34 +115,85 @@ def test_who_is_no_proxy_of_ours_cannot_choose_its_address(tiny_path: Path) -> N
     asyncio.run(run())
 
 
+async def last_word(served: Served, *messages: Message) -> Bye:
+    """Say hello and the messages at once; what the server says at the end."""
+    heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    peer = RTCPeerConnection()
+    peer.addTransceiver("video", direction="recvonly")
+    channel = peer.createDataChannel(CHANNEL)
+
+    def on_open() -> None:
+        for message in (Hello(), *messages):
+            channel.send(encode_message(message))
+
+    def on_message(data: str | bytes) -> None:
+        if isinstance(data, str) and '"bye"' in data and not heard.done():
+            heard.set_result(data)
+
+    channel.on("open", on_open)
+    channel.on("message", on_message)
+    await peer.setLocalDescription(await peer.createOffer())
+    sdp = peer.localDescription.sdp.encode()
+    answer = await served.ask("POST", "/whep/tiny", sdp, SDP_HEADERS)
+    await peer.setRemoteDescription(RTCSessionDescription(answer.body.decode(), "answer"))
+    bye = decode_server_message(await asyncio.wait_for(heard, 20))
+    assert isinstance(bye, Bye)
+    await peer.close()
+    return bye
+
+
+def test_an_address_gets_so_many_assets_a_minute(tiny: Package, tiny_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tiny_path, Settings(assets_per_minute=3)) as served:
+            asset = f"/assets/{tiny.manifest.rungs[0].segments[0].experts[0]}"
+            one = {"Range": "bytes=0-0"}
+            replies = [await served.ask("GET", asset, None, one) for _ in range(4)]
+            assert [reply.status for reply in replies] == [206, 206, 206, 429]
+            assert int(replies[-1].headers["Retry-After"]) > 0
+            assert (await served.ask("HEAD", asset)).status == 429
+            assert (await served.ask("GET", "/packages")).status == 200
+
+    asyncio.run(run())
+
+
+def test_a_first_byte_over_http_is_read_once_and_in_another_thread(
+    tiny: Package, tiny_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, asset = [], Package.asset
+    sha256 = tiny.manifest.rungs[0].segments[0].experts[0]
+
+    def reading(package: Package, sha256: str) -> bytes:
+        read.append(threading.current_thread())
+        return asset(package, sha256)
+
+    async def run() -> None:
+        async with serving(tiny_path) as served:
+            monkeypatch.setattr(Package, "asset", reading)
+            for _ in range(5):
+                reply = await served.ask("GET", f"/assets/{sha256}", None, {"Range": "bytes=0-0"})
+                assert reply.body == asset(tiny, sha256)[:1]
+
+    asyncio.run(run())
+    assert len(read) == 1
+    assert read[0] is not threading.main_thread()
+
+
+def test_a_message_that_wants_many_assets_counts_as_several(tiny_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tiny_path, Settings(messages_per_minute=20)) as served:
+            many = Want(assets=tuple(Wanted(sha256=f"{n:064x}") for n in range(128)))
+            bye = await last_word(served, many, many, many)
+            assert "20 messages a minute" in bye.message
+
+    asyncio.run(run())
+
+
 def test_a_viewer_that_floods_the_channel_is_closed_and_others_are_not(tiny_path: Path) -> None:
     async def run() -> None:
         async with serving(tiny_path, Settings(messages_per_minute=20)) as served:
-            heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-            peer = RTCPeerConnection()
-            peer.addTransceiver("video", direction="recvonly")
-            channel = peer.createDataChannel(CHANNEL)
-
-            def on_open() -> None:
-                channel.send(encode_message(Hello()))
-                for _ in range(40):
-                    channel.send(encode_message(Pause()))
-
-            def on_message(data: str | bytes) -> None:
-                if isinstance(data, str) and '"bye"' in data and not heard.done():
-                    heard.set_result(data)
-
-            channel.on("open", on_open)
-            channel.on("message", on_message)
-            await peer.setLocalDescription(await peer.createOffer())
-            sdp = peer.localDescription.sdp.encode()
-            answer = await served.ask("POST", "/whep/tiny", sdp, SDP_HEADERS)
-            await peer.setRemoteDescription(RTCSessionDescription(answer.body.decode(), "answer"))
-            bye = decode_server_message(await asyncio.wait_for(heard, 20))
-            assert bye.type == "bye"
+            bye = await last_word(served, *([Pause()] * 40))
             assert "20 messages a minute" in bye.message
             await asyncio.wait_for(served.viewers.all_gone.wait(), 20)
-            await peer.close()
             assert (await served.ask("GET", "/readyz")).status == 200
 
     asyncio.run(run())
