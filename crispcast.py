@@ -204,6 +204,28 @@ def _export() -> None:
     """Export a package's networks for phones: Core ML for iOS, ONNX for Android's NNAPI."""
 
 
+class _StoreCommands(TyperGroup):
+    """The room's group of commands, likewise."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self._found().list_commands(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return self._found().get_command(ctx, cmd_name)
+
+    def _found(self) -> Any:
+        from server.encoding.store_command import store_commands
+
+        return store_commands()
+
+
+app.add_typer(
+    typer.Typer(cls=_StoreCommands, no_args_is_help=True),
+    name="store",
+    help="The finished jobs that encodes go on from: list, check, tidy.",
+)
+
+
 @app.command("settings")
 def _settings() -> None:
     """Print a settings file for `serve`: every setting with its default, flag and variable."""

@@ -129,7 +129,8 @@ def _run_pool(
             ready = [job for job in waiting if _inputs_done(job, done)]
             for job in ready:
                 waiting.remove(job)
-                running[pool.submit(_perform_remote, _order(job, done), store.root)] = job
+                order = _order(job, done)
+                running[pool.submit(_perform_remote, order, store.root, store.lease)] = job
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 done[running.pop(future).name] = future.result()
@@ -164,5 +165,5 @@ def _start_worker(news: Any, slots: Any) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(slot)
 
 
-def _perform_remote(order: _Order, root: Path) -> Artefact:
-    return _perform(order, Store(root), _news.put)
+def _perform_remote(order: _Order, root: Path, lease: Path | None) -> Artefact:
+    return _perform(order, Store(root, lease), _news.put)

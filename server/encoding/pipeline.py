@@ -17,6 +17,7 @@ from server.encoding.graph import Job, SourceFile, hash_file, in_order, join_gra
 from server.encoding.progress import OnProgress, Tracker
 from server.encoding.result import EncodeResult, RungResult
 from server.encoding.store import Artefact, Store, default_store
+from server.encoding.store_upkeep import tidy
 
 if TYPE_CHECKING:
     from server.encoding.ladder import Plan, Run
@@ -38,41 +39,49 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
         raise VideoError(f"{config.source}: no such file; give the path of a video")
     check_target(config.output, config.force)
     # Torch comes in here: slow to load, so that what is refused above is refused at once.
-    from overfit.video import RungConfig, probe
-    from server.encoding.decision import expected
+    from overfit.video import RungConfig
     from server.encoding.experts import check_pruning
-    from server.encoding.ladder import parts_of, plan_rungs
 
     # Refuses before any work.
     RungConfig(crf=config.crf, bitrate=config.lr_bitrate, codec=config.rung_codec)
     if config.experts:
         check_pruning(config)
     store = Store(config.store or default_store())
-    store.tidy()
-
-    def run(targets: list[Job]) -> tuple[dict[str, Artefact], Tracker]:
-        tracker = Tracker(in_order(targets), on_progress)
-        return LocalEngine(config.workers).run(targets, store, tracker), tracker
-
     try:
-        source = SourceFile(config.source, hash_file(config.source))
-        plan = plan_rungs(config, source, run)
-        info = probe(config.source)
-        made = _make(plan, run, info.width * info.height)
-        mended = plan.mended(made.parts, [quality.gain for quality in made.qualities], source)
-        if mended.rungs != plan.rungs:
-            again = _make(mended, run, info.width * info.height)
-            notes = (*made.notes, *again.notes, _UNPAID)
-            made = replace(again, notes=notes, reused=made.reused)
-        parts = parts_of(mended.rungs, made.parts)
-        if plan.survey is not None:
-            parts = replace(parts, survey=expected(plan.survey))
+        tidy(store)
+        with store.leased() as leased:
+            return _encode(config, leased, on_progress, begun)
     except OSError as error:
         where = error.filename or store.root
         raise CrispcastError(
             f"{where}: {error.strerror}; free some space, or keep intermediate results elsewhere "
             "with --store"
         ) from error
+
+
+def _encode(
+    config: EncodeConfig, store: Store, on_progress: OnProgress | None, begun: float
+) -> EncodeResult:
+    from overfit.video import probe
+    from server.encoding.decision import expected
+    from server.encoding.ladder import parts_of, plan_rungs
+
+    def run(targets: list[Job]) -> tuple[dict[str, Artefact], Tracker]:
+        tracker = Tracker(in_order(targets), on_progress)
+        return LocalEngine(config.workers).run(targets, store, tracker), tracker
+
+    source = SourceFile(config.source, hash_file(config.source))
+    plan = plan_rungs(config, source, run)
+    info = probe(config.source)
+    made = _make(plan, run, info.width * info.height)
+    mended = plan.mended(made.parts, [quality.gain for quality in made.qualities], source)
+    if mended.rungs != plan.rungs:
+        again = _make(mended, run, info.width * info.height)
+        notes = (*made.notes, *again.notes, _UNPAID)
+        made = replace(again, notes=notes, reused=made.reused)
+    parts = parts_of(mended.rungs, made.parts)
+    if plan.survey is not None:
+        parts = replace(parts, survey=expected(plan.survey))
     manifest = write_package(config.output, parts, force=config.force)
     return EncodeResult(
         package=config.output,

@@ -3,30 +3,31 @@
     STORE/objects/ab/abcd…/        a finished artefact: its files and artefact.json
     STORE/partial/abcd…/out/       what a running job writes; emptied when the job starts again
     STORE/partial/abcd…/checkpoint survives a kill, so that training goes on from it
+    STORE/leases/…                 what running encodes use, which is not tidied away
 
-An artefact is renamed into `objects` when it is whole, so whatever is there is whole.
+An artefact is renamed into `objects` when it is whole, so whatever is there was whole; that it
+still is, is checked by its hash when it is first found. `store_upkeep` lists, checks and tidies.
 """
 
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from kernels.errors import CrispcastError
 from server.encoding.graph import canonical, hash_file
 
-DEFAULT_LIMIT = 20 << 30
-"""Bytes the store may keep between encodes (CRISPCAST_STORE_LIMIT); the least used go first."""
+MARKER = "artefact.json"
 
-_STALE_SECONDS = 7 * 24 * 3600
+log = logging.getLogger("crispcast.store")
 
 
 def default_store() -> Path:
@@ -36,41 +37,6 @@ def default_store() -> Path:
         return Path(named)
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "crispcast" / "store"
-
-
-def _lock(partial: Path) -> IO[str]:
-    """Make the folder and take its lock; whoever held it before may have removed both."""
-    path = partial / "lock"
-    while True:
-        try:
-            partial.mkdir(exist_ok=True)
-            lock = path.open("w")
-        except (FileExistsError, FileNotFoundError):
-            continue  # it went between the two
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
-                return lock
-        lock.close()
-
-
-def _drop(partial: Path) -> None:
-    """Remove a partial; renamed first, so that nobody comes upon half of it."""
-    gone = partial.with_name(f"gone-{secrets.token_hex(8)}")
-    with suppress(OSError):
-        partial.rename(gone)
-    for _ in range(3):  # somebody may have been about to open the lock
-        shutil.rmtree(gone, ignore_errors=True)
-
-
-def _default_limit() -> int:
-    """CRISPCAST_STORE_LIMIT, or DEFAULT_LIMIT. Raises CrispcastError where it is no number."""
-    named = os.environ.get("CRISPCAST_STORE_LIMIT")
-    if named is None:
-        return DEFAULT_LIMIT
-    if not named.isdecimal():
-        raise CrispcastError(f"CRISPCAST_STORE_LIMIT is {named!r}; give a number of bytes")
-    return int(named)
 
 
 @dataclass(frozen=True)
@@ -83,12 +49,16 @@ class Artefact:
 
 
 class Store:
-    """A folder of artefacts by key; safe for several processes and for kills at any moment."""
+    """A folder of artefacts by key; safe for several processes and for kills at any moment.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    `lease`: the file of a `leased` store in whose name others work too, in their own processes.
+    """
+
+    def __init__(self, root: Path, lease: Path | None = None) -> None:
+        self.root, self.lease = root, lease
+        self._whole: set[str] = set()  # keys that were checked
         try:
-            for name in ("objects", "partial"):
+            for name in ("objects", "partial", "leases"):
                 (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CrispcastError(
@@ -96,21 +66,52 @@ class Store:
                 "choose another folder with --store or CRISPCAST_STORE"
             ) from error
 
+    @contextmanager
+    def leased(self) -> Iterator[Self]:
+        """The store, all of whose artefacts that are found or made meanwhile stay."""
+        path = self.root / "leases" / secrets.token_hex(8)
+        with path.open("x") as lease:
+            with self.held():  # a lease that nobody has locked is removed
+                fcntl.flock(lease, fcntl.LOCK_EX)  # gone with the process, however that ends
+                path.touch()
+            try:
+                yield type(self)(self.root, path)
+            finally:
+                path.unlink(missing_ok=True)
+
     def find(self, key: str) -> Artefact | None:
-        """The finished artefact of a key, or None."""
-        folder = self._object(key)
-        try:
-            facts = json.loads((folder / "artefact.json").read_bytes())
-            os.utime(folder / "artefact.json")
-        except (OSError, ValueError):
-            return None
-        return Artefact(folder, facts["sha256"], facts["bytes"])
+        """The finished artefact of a key, or None; a damaged one is dropped, to be made again."""
+        found = self._find(key)
+        if found is None or self._is_whole(key, found):
+            return found
+        log.warning("artefact %s is damaged; it is made again", key[:16])
+        with self.held(exclusive=True):
+            drop(found.folder)
+        return None
+
+    def _find(self, key: str) -> Artefact | None:
+        marker = self.object(key) / MARKER
+        with self.held():
+            self._keep(key)
+            try:
+                facts = json.loads(marker.read_bytes())
+                os.utime(marker)
+                return Artefact(marker.parent, str(facts["sha256"]), int(facts["bytes"]))
+            except (OSError, ValueError, KeyError, TypeError):
+                return None
+
+    def _is_whole(self, key: str, found: Artefact) -> bool:
+        with suppress(OSError):
+            if key in self._whole or contents(found.folder) == (found.sha256, found.bytes):
+                self._whole.add(key)
+                return True
+        return False
 
     @contextmanager
     def working(self, key: str) -> Iterator[tuple[Path, Path]]:
         """Folders (out, checkpoint) for doing the job of `key`; other processes wait meanwhile."""
         partial = self.root / "partial" / key
-        with _lock(partial):
+        with lock_partial(partial):
             # The one who held the lock may have finished the job, and removed the folder.
             out, checkpoint = partial / "out", partial / "checkpoint"
             shutil.rmtree(out, ignore_errors=True)
@@ -119,52 +120,78 @@ class Store:
             try:
                 yield out, checkpoint
             finally:
-                if self._object(key).exists():
-                    _drop(partial)
+                if self.object(key).exists():
+                    drop(partial)
                 else:
                     shutil.rmtree(out, ignore_errors=True)
 
     def finish(self, key: str, name: str) -> Artefact:
         """Turn the `out` folder of `key`, whose job `name` is done, into its artefact."""
-        partial = self.root / "partial" / key
-        files = {
-            str(path.relative_to(partial / "out")): (hash_file(path), path.stat().st_size)
-            for path in sorted((partial / "out").rglob("*"))
-            if path.is_file()
-        }
-        facts = {
-            "job": name,
-            "sha256": hashlib.sha256(canonical(files)).hexdigest(),
-            "bytes": sum(size for _, size in files.values()),
-        }
-        (partial / "out" / "artefact.json").write_bytes(canonical(facts))
-        folder = self._object(key)
+        out, folder = self.root / "partial" / key / "out", self.object(key)
+        sha256, size = contents(out)
+        (out / MARKER).write_bytes(canonical({"job": name, "sha256": sha256, "bytes": size}))
         folder.parent.mkdir(exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        (partial / "out").rename(folder)
-        found = self.find(key)
-        assert found is not None
-        return found
-
-    def tidy(self, limit: int | None = None) -> None:
-        """Remove partials older than a week, and the least used artefacts above `limit` bytes."""
-        if limit is None:
-            limit = _default_limit()
-        for partial in (self.root / "partial").iterdir():
-            with suppress(OSError):
-                if time.time() - partial.stat().st_mtime > _STALE_SECONDS:
-                    shutil.rmtree(partial, ignore_errors=True)
-        known = []
-        for marker in (self.root / "objects").glob("*/*/artefact.json"):
-            with suppress(OSError, ValueError):  # another process may be tidying too
-                size = json.loads(marker.read_bytes())["bytes"]
-                known.append((marker.stat().st_mtime, size, marker.parent))
-        total = sum(size for _, size, _ in known)
-        for _, size, folder in sorted(known):
-            if total <= limit:
-                break
+        with self.held():
+            self._keep(key)
             shutil.rmtree(folder, ignore_errors=True)
-            total -= size
+            out.rename(folder)
+        self._whole.add(key)
+        return Artefact(folder, sha256, size)
 
-    def _object(self, key: str) -> Path:
+    @contextmanager
+    def held(self, *, exclusive: bool = False) -> Iterator[None]:
+        """Nothing is tidied away meanwhile; `exclusive`: by whom tidies."""
+        with (self.root / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            yield
+
+    def object(self, key: str) -> Path:
+        """Where the artefact of a key lies."""
         return self.root / "objects" / key[:2] / key
+
+    def _keep(self, key: str) -> None:
+        if self.lease is not None:
+            with self.lease.open("a") as lease:
+                lease.write(f"{key}\n")  # one write of few bytes: whole, or not there
+
+
+def contents(folder: Path) -> tuple[str, int]:
+    """SHA-256 (hex) of the names and bytes of an artefact's files, and their size in bytes."""
+    files = {
+        str(path.relative_to(folder)): (hash_file(path), path.stat().st_size)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / MARKER
+    }
+    return hashlib.sha256(canonical(files)).hexdigest(), sum(size for _, size in files.values())
+
+
+def lock_partial(partial: Path, *, wait: bool = True) -> IO[str]:
+    """Make the folder and take its lock; whoever held it before may have removed both.
+
+    Raises BlockingIOError where somebody has it and `wait` is not wanted.
+    """
+    path = partial / "lock"
+    while True:
+        try:
+            partial.mkdir(exist_ok=True)
+            lock = path.open("w")
+        except (FileExistsError, FileNotFoundError):
+            continue  # it went between the two
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            lock.close()
+            raise
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                return lock
+        lock.close()
+
+
+def drop(folder: Path) -> None:
+    """Remove a partial or an artefact; renamed first, so that nobody comes upon half of it."""
+    gone = folder.with_name(f"gone-{secrets.token_hex(8)}")
+    with suppress(OSError):
+        folder.rename(gone)
+    for _ in range(3):  # somebody may have been about to open the lock
+        shutil.rmtree(gone, ignore_errors=True)

@@ -1,14 +1,20 @@
 """The store keeps whole artefacts, whatever happens to those who make them."""
 
+import json
 import os
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from crispcast import main
 from kernels.errors import CrispcastError
 from server.encoding.store import Store, default_store
+from server.encoding.store_upkeep import list_store, tidy, verify_store
 
 KEY = "ab" + "0" * 62
 
@@ -60,7 +66,7 @@ def test_the_least_used_go_first(tmp_path: Path) -> None:
         marker = tmp_path / "objects" / key[:2] / key / "artefact.json"
         os.utime(marker, (1000 + index, 1000 + index))
     store.find(keys[0])  # the oldest is used again
-    store.tidy(limit=200)
+    tidy(store, limit=200)
     assert [store.find(key) is not None for key in keys] == [True, False, True]
 
 
@@ -70,7 +76,7 @@ def test_old_partials_go(tmp_path: Path) -> None:
     stale.mkdir()
     fresh.mkdir()
     os.utime(stale, (1000, 1000))
-    store.tidy()
+    tidy(store)
     assert not stale.exists()
     assert fresh.exists()
 
@@ -94,7 +100,7 @@ def test_a_limit_that_is_no_number_is_refused(
 ) -> None:
     monkeypatch.setenv("CRISPCAST_STORE_LIMIT", "plenty")
     with pytest.raises(CrispcastError, match="CRISPCAST_STORE_LIMIT"):
-        Store(tmp_path).tidy()
+        tidy(Store(tmp_path))
 
 
 def test_those_who_waited_for_a_job_leave_nothing_behind(tmp_path: Path) -> None:
@@ -113,3 +119,141 @@ def test_those_who_waited_for_a_job_leave_nothing_behind(tmp_path: Path) -> None
             done.result()
     assert made.count(True) == 1
     assert list((tmp_path / "partial").iterdir()) == []
+
+
+def damage(folder: Path, how: str) -> None:
+    if how == "another byte":
+        (folder / "result").write_bytes(b"contenu")
+    elif how == "a file lost":
+        (folder / "result").unlink()
+    elif how == "a file more":
+        (folder / "other").touch()
+    else:
+        (folder / "artefact.json").write_bytes(b"{")
+
+
+@pytest.mark.parametrize("how", ["another byte", "a file lost", "a file more", "no facts"])
+def test_a_damaged_artefact_is_not_found_but_made_again(tmp_path: Path, how: str) -> None:
+    make(Store(tmp_path), KEY, b"content")
+    damage(Store(tmp_path).object(KEY), how)
+    store = Store(tmp_path)
+    assert store.find(KEY) is None
+    make(store, KEY, b"content")
+    found = Store(tmp_path).find(KEY)
+    assert found is not None
+    assert [path.name for path in found.folder.iterdir() if path.name != "artefact.json"] == [
+        "result"
+    ]
+
+
+def test_upkeep_finds_and_removes_what_is_damaged(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    keys = [f"{index:02x}" + "0" * 62 for index in range(3)]
+    for key in keys:
+        make(store, key, b"content")
+    damage(store.object(keys[0]), "another byte")
+    damage(store.object(keys[1]), "no facts")
+    told = {kept.key: whole for kept, whole in verify_store(store)}
+    assert told == {keys[0]: False, keys[1]: False, keys[2]: True}
+    assert [kept.key for kept in list_store(store)] == [keys[2]]
+    assert list(tmp_path.glob("objects/*/gone-*")) == []
+
+
+def test_what_a_running_encode_uses_stays(tmp_path: Path) -> None:
+    keys = [f"{index:02x}" + "0" * 62 for index in range(4)]
+    for key in keys[:3]:
+        make(Store(tmp_path), key, bytes(100))
+    with Store(tmp_path).leased() as encode:
+        assert encode.find(keys[1]) is not None
+        # A worker of it, in a process of its own.
+        worker = Store(tmp_path, encode.lease)
+        assert worker.find(keys[2]) is not None
+        make(worker, keys[3], bytes(100))
+        gone = tidy(Store(tmp_path), limit=0)
+        assert (gone.artefacts, gone.bytes) == (1, 100)
+        assert {kept.key for kept in list_store(encode)} == set(keys[1:])
+    assert tidy(Store(tmp_path), limit=0).artefacts == 3
+    assert list((tmp_path / "leases").iterdir()) == []
+
+
+def test_the_lease_of_a_killed_encode_holds_nothing(tmp_path: Path) -> None:
+    make(Store(tmp_path), KEY, bytes(100))
+    script = (
+        "import os, signal, sys; from pathlib import Path;"
+        "from server.encoding.store import Store;"
+        "lease = Store(Path(sys.argv[1])).leased(); store = lease.__enter__();"
+        "assert store.find(sys.argv[2]); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path), KEY], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "leases").iterdir())) == 1
+    assert tidy(Store(tmp_path), limit=0).artefacts == 1
+    assert list((tmp_path / "leases").iterdir()) == []
+
+
+def test_an_old_partial_that_is_worked_on_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with store.working(KEY) as (_, checkpoint):
+        os.utime(checkpoint.parent, (1000, 1000))
+        assert tidy(store).partials == 0
+        assert checkpoint.exists()
+
+
+def test_a_killed_removal_is_finished(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for half in ("objects/ab/gone-0123", "partial/gone-4567"):
+        (tmp_path / half).mkdir(parents=True)
+    tidy(store)
+    assert list(tmp_path.rglob("gone-*")) == []
+
+
+def test_many_encodes_and_tidying_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Whoever found or made an artefact under a lease can read it until the lease ends."""
+    keys = [f"{index:02x}" + "0" * 62 for index in range(6)]
+
+    def encode(seed: int) -> None:
+        with Store(tmp_path).leased() as store:
+            for key in (*keys[seed % 6 :], *keys[: seed % 6]):
+                found = store.find(key)
+                if found is None:
+                    with store.working(key) as (out, _):
+                        found = store.find(key)
+                        if found is None:
+                            (out / "result").write_bytes(key.encode())
+                            found = store.finish(key, "test")
+                assert (found.folder / "result").read_bytes() == key.encode()
+            for key in keys:
+                assert (store.object(key) / "result").read_bytes() == key.encode()
+
+    with ThreadPoolExecutor(8) as pool:
+        encodes = [pool.submit(encode, seed) for seed in range(24)]
+        removals = [pool.submit(tidy, Store(tmp_path), 0) for _ in range(24)]
+        for done in encodes:
+            done.result()
+        for removal in removals:
+            removal.result()
+
+
+def test_the_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["store", *arguments])
+        out, error = capfd.readouterr()
+        return int(ended.value.code or 0), out, error
+
+    folder = ("--store", str(tmp_path))
+    for index in range(3):
+        make(Store(tmp_path), f"{index:02x}" + "0" * 62, bytes(100))
+    code, out, _ = run("ls", *folder, "--json")
+    assert (code, json.loads(out)["bytes"]) == (0, 300)
+    assert run("verify", *folder)[0] == 0
+    damage(Store(tmp_path).object("00" + "0" * 62), "another byte")
+    code, out, error = run("verify", *folder)
+    assert code == 1
+    assert "00000000" in error
+    code, out, _ = run("gc", *folder, "--limit", "100", "--json")
+    assert json.loads(out) == {"artefacts": 1, "partials": 0, "bytes": 100}
+    for wrong in (("ls", "--store", str(tmp_path / "none")), ("gc", *folder, "--limit", "1Q")):
+        code, _, error = run(*wrong)
+        assert code == 1
+        assert error.count("\n") == 1
