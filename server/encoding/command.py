@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kernels.errors import CrispcastError
+
+if TYPE_CHECKING:
+    from server.encoding import EncodeConfig
+
 
 def _encode(
-    video: Annotated[Path, typer.Argument(help="Any video that FFmpeg reads.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The package: NAME.crisp.")],
+    videos: Annotated[
+        list[Path],
+        typer.Argument(help="What FFmpeg reads; several, or a folder of them."),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="The package, NAME.crisp; of several, their folder."),
+    ],
     scale: Annotated[
         int | None,
         typer.Option(help="How much smaller the rung is: 1 (not at all) to 4; 2 if unset."),
@@ -92,21 +103,36 @@ def _encode(
     max_segment: Annotated[float, typer.Option(help="Longest segment, 2 to 4 seconds.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
-    engine: Annotated[str, typer.Option(help="Where jobs run: local.")] = "local",
+    engine: Annotated[str, typer.Option(help="Where jobs run: local, or ray.")] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the Ray cluster, or auto; unset: one of this machine alone."),
+    ] = None,
+    gpus: Annotated[
+        float, typer.Option(help="The part of a GPU that a training takes on the cluster.")
+    ] = 1.0,
     workers: Annotated[int, typer.Option(help="Processes; 0 for one per GPU.")] = 0,
-    store: Annotated[Path | None, typer.Option(help="Where intermediate results live.")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Where intermediate results live: a folder, or a URL.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing package.")] = False,
+    skip: Annotated[
+        bool, typer.Option("--skip-existing", help="Of several: pass over those that are there.")
+    ] = False,
+    part: Annotated[
+        str | None, typer.Option(help="Of several: I/N, every N-th; I is 0 to N - 1.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
-    """Encode VIDEO into a package: a small video, experts, plates and patch maps."""
-    from server.encoding import EncodeConfig, encode
-    from server.encoding.display import EncodeDisplay
+    """Encode VIDEOS into packages: a small video, experts, plates and patch maps."""
+    from server.encoding import EncodeConfig
+    from server.encoding.many import part_of, videos_of
     from server.encoding.rates import parse_bitrate, parse_ladder
 
-    with EncodeDisplay() as display:
-        config = EncodeConfig(
-            source=video,
-            output=output,
+    def config_of(source: Path, package: Path) -> EncodeConfig:
+        return EncodeConfig(
+            source=source,
+            output=package,
             scale=scale,
             method=method,
             chunks=chunks,
@@ -135,12 +161,45 @@ def _encode(
             seed=seed,
             threads=threads,
             engine=engine,
+            address=address,
+            gpus=gpus,
             workers=workers,
             store=store,
             force=force,
         )
+
+    if len(videos) == 1 and not videos[0].is_dir():
+        _encode_one(config_of(videos[0], output), as_json)
+    else:
+        found = part_of(videos_of(videos), part)
+        if skip:
+            found = [path for path in found if not (output / f"{path.stem}.crisp").exists()]
+        _encode_several([config_of(path, output / f"{path.stem}.crisp") for path in found], as_json)
+
+
+def _encode_one(config: EncodeConfig, as_json: bool) -> None:
+    from server.encoding import encode
+    from server.encoding.display import EncodeDisplay
+
+    with EncodeDisplay() as display:
         result = encode(config, display)
     typer.echo(json.dumps(result.to_json()) if as_json else result.summary())
+
+
+def _encode_several(configs: list[EncodeConfig], as_json: bool) -> None:
+    from server.encoding.display import ManyDisplay
+    from server.encoding.many import encode_many
+
+    with ManyDisplay(len(configs)) as display:
+        outcomes = encode_many(configs, display)
+    if as_json:
+        typer.echo(json.dumps({"packages": [outcome.to_json() for outcome in outcomes]}))
+    else:
+        for outcome in outcomes:
+            typer.echo(outcome.summary())
+    failed = sum(outcome.result is None for outcome in outcomes)
+    if failed:
+        raise CrispcastError(f"{failed} of {len(outcomes)} videos were not encoded")
 
 
 def encode_command() -> Any:

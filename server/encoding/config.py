@@ -133,8 +133,9 @@ class EncodeConfig:
     `density` how much of them is left (`overfit.pruning`; None is its default, or the preset's);
     `base` is where training starts: auto (a shipped one of the expert's
     shape, if training is short), none, or a file; `max_segment` is in seconds, 2 to 4; `chunks` and
-    `steps` None are the preset's; `threads` and `workers` 0 are what the machine has; `store` None
-    is `default_store()`.
+    `steps` None are the preset's; `threads` and `workers` 0 are what the machine has; `store` is a
+    folder or, for several machines, a URL (`server.encoding.shared_store`), None `default_store()`.
+    `address` and `gpus` are the engine ray's (`server.encoding.ray_engine`).
     """
 
     source: Path
@@ -168,8 +169,10 @@ class EncodeConfig:
     seed: int = 0
     threads: int = 0
     engine: str = "local"
+    address: str | None = None
+    gpus: float = 1.0
     workers: int = 0
-    store: Path | None = None
+    store: str | Path | None = None
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -181,7 +184,7 @@ class EncodeConfig:
         _one_of("codec", self.codec, ("auto", *DEFAULT_CRF))
         _one_of("precision", self.precision, ("int8", "fp32"))
         _one_of("preset", self.preset, tuple(PRESETS))
-        _one_of("engine", self.engine, ("local",))
+        _one_of("engine", self.engine, ("local", "ray"))
         if self.chunks is not None and not 1 <= self.chunks <= MAX_CHUNKS:
             raise CrispcastError(f"chunks {self.chunks}: choose 1 to {MAX_CHUNKS}")
         if self.chunks is not None and self.facts.chunks == 0:
@@ -216,6 +219,9 @@ class EncodeConfig:
         for name, count in (("threads", self.threads), ("workers", self.workers)):
             if not 0 <= count <= MAX_THREADS:
                 raise CrispcastError(f"{count} {name}: choose 0 to {MAX_THREADS}")
+        if self.address is not None and self.engine != "ray":
+            raise CrispcastError("an address is a Ray cluster's: choose engine ray, or leave it")
+        _within("gpus", self.gpus, 0.01, 64)
         if not 0 <= self.seed <= MAX_SEED:
             raise CrispcastError(f"seed {self.seed}: choose 0 to {MAX_SEED}")
         for path in self.bases:

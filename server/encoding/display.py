@@ -1,6 +1,7 @@
 """What a user sees on stderr while an encode or a report runs: one live line with ETA and PSNR."""
 
 import sys
+import threading
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +11,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -17,6 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from server.encoding.config import EncodeConfig
 from server.encoding.progress import EncodeProgress
 
 
@@ -72,6 +75,38 @@ class EncodeDisplay(_Line):
             completed=progress.fraction,
             psnr=progress.psnr,
         )
+
+
+class ManyDisplay(_Line):
+    """Shows the progress of several encodes, a line each and one for all; pass it as `on_progress`.
+
+    `total`: how many there are. Several threads may call it.
+    """
+
+    def __init__(self, total: int) -> None:
+        super().__init__("all")
+        self._total = total
+        self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, config: EncodeConfig, progress: EncodeProgress) -> None:
+        name = config.source.name
+        with self._lock:
+            if name not in self._tasks:
+                self._tasks[name] = self._progress.add_task(name, total=1.0)
+            self._progress.update(
+                self._tasks[name],
+                description=f"{name}: {progress.job}",
+                completed=progress.fraction,
+                psnr=progress.psnr,
+                visible=progress.fraction < 1,
+            )
+            tasks = [task for task in self._progress.tasks if task.id != self._task]
+            self._progress.update(
+                self._task,
+                completed=sum(task.completed for task in tasks),
+                total=self._total,
+            )
 
 
 class FrameDisplay(_Line):

@@ -1,7 +1,7 @@
 """Engines run a graph of jobs over a store. An engine is thin: what is done stands in the jobs.
 
-`local` is the only one so far: in this process where one worker is enough (training takes all cores
-by itself), in a process pool with one worker per GPU where there are several.
+`local` is here: in this process where one worker is enough (training takes all cores by itself), in
+a process pool with one worker per GPU where there are several. `ray_engine` has the other.
 """
 
 import multiprocessing
@@ -10,10 +10,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
-from server.encoding.graph import Job, Json, Task, find_function, in_order
+from server.encoding.graph import Job, Json, SourceFile, Task, find_function, in_order
 from server.encoding.store import Artefact, Store
 
 
@@ -41,28 +40,32 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class _Order:
-    """A job with its inputs found: what a worker needs, and nothing that does not pickle."""
+class Order:
+    """A job whose inputs are there: what a worker needs, and nothing that does not pickle.
+
+    `inputs`: keys of artefacts, and source files.
+    """
 
     name: str
     function: str
     key: str
     config: Json
-    inputs: Mapping[str, Path]
+    inputs: Mapping[str, str | SourceFile]
 
 
-def _order(job: Job, done: Mapping[str, Artefact]) -> _Order:
-    paths: dict[str, Path] = {}
+def order_of(job: Job, done: Mapping[str, Artefact]) -> Order:
+    """The order of a job, all of whose inputs are done."""
+    inputs: dict[str, str | SourceFile] = {}
     hashes: dict[str, str] = {}
     for name, wanted in job.inputs.items():
         if isinstance(wanted, Job):
-            paths[name], hashes[name] = done[wanted.name].folder, done[wanted.name].sha256
+            inputs[name], hashes[name] = done[wanted.name].key, done[wanted.name].sha256
         else:
-            paths[name], hashes[name] = wanted.path, wanted.sha256
-    return _Order(job.name, job.function.name, job.key(hashes), dict(job.config), paths)
+            inputs[name], hashes[name] = wanted, wanted.sha256
+    return Order(job.name, job.function.name, job.key(hashes), dict(job.config), inputs)
 
 
-def _perform(order: _Order, store: Store, on_progress: OnProgress) -> Artefact:
+def perform(order: Order, store: Store, on_progress: OnProgress) -> Artefact:
     """Find the artefact of an order in the store, or make it."""
     found = store.find(order.key)
     if found is None:
@@ -75,8 +78,14 @@ def _perform(order: _Order, store: Store, on_progress: OnProgress) -> Artefact:
                     on_progress(JobProgress(order.name, fraction, psnr))
 
                 report(0.0)
+                inputs = {
+                    name: store.place(wanted)
+                    if isinstance(wanted, str)
+                    else store.source(wanted.path, wanted.sha256)
+                    for name, wanted in order.inputs.items()
+                }
                 function = find_function(order.function)
-                function.run(Task(order.inputs, order.config, out, checkpoint, report))
+                function.run(Task(inputs, order.config, out, checkpoint, report))
                 found = store.finish(order.key, order.name)
                 on_progress(JobProgress(order.name, 1.0))
                 return found
@@ -99,7 +108,7 @@ class LocalEngine:
         if workers <= 1:
             done: dict[str, Artefact] = {}
             for job in jobs:
-                done[job.name] = _perform(_order(job, done), store, on_progress)
+                done[job.name] = perform(order_of(job, done), store, on_progress)
             return done
         return _run_pool(jobs, store, on_progress, workers)
 
@@ -126,11 +135,11 @@ def _run_pool(
     pool = ProcessPoolExecutor(workers, context, _start_worker, (news, slots))
     try:
         while waiting or running:
-            ready = [job for job in waiting if _inputs_done(job, done)]
+            ready = [job for job in waiting if inputs_done(job, done)]
             for job in ready:
                 waiting.remove(job)
-                order = _order(job, done)
-                running[pool.submit(_perform_remote, order, store.root, store.lease)] = job
+                order = order_of(job, done)
+                running[pool.submit(_perform_remote, order, store)] = job
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 done[running.pop(future).name] = future.result()
@@ -145,7 +154,8 @@ def _run_pool(
     return done
 
 
-def _inputs_done(job: Job, done: Mapping[str, Artefact]) -> bool:
+def inputs_done(job: Job, done: Mapping[str, Artefact]) -> bool:
+    """Whether a job may start."""
     return all(wanted.name in done for wanted in job.inputs.values() if isinstance(wanted, Job))
 
 
@@ -165,5 +175,5 @@ def _start_worker(news: Any, slots: Any) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(slot)
 
 
-def _perform_remote(order: _Order, root: Path, lease: Path | None) -> Artefact:
-    return _perform(order, Store(root, lease), _news.put)
+def _perform_remote(order: Order, store: Store) -> Artefact:
+    return perform(order, store, _news.put)

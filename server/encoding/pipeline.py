@@ -12,11 +12,12 @@ from kernels.errors import CrispcastError, VideoError
 from overfit.package import PackageParts, check_target, ledger, write_package
 from overfit.trial import Quality, quality_of
 from server.encoding.config import EncodeConfig
-from server.encoding.engine import LocalEngine
+from server.encoding.engine import Engine, LocalEngine
 from server.encoding.graph import Job, SourceFile, hash_file, in_order, join_graphs
 from server.encoding.progress import OnProgress, Tracker
 from server.encoding.result import EncodeResult, RungResult
-from server.encoding.store import Artefact, Store, default_store
+from server.encoding.shared_store import open_any_store
+from server.encoding.store import Artefact, Store
 from server.encoding.store_upkeep import tidy
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     RungConfig(crf=config.crf, bitrate=config.lr_bitrate, codec=config.rung_codec)
     if config.experts:
         check_pruning(config)
-    store = Store(config.store or default_store())
+    store = open_any_store(config.store)
     try:
         tidy(store)
         with store.leased() as leased:
@@ -66,9 +67,11 @@ def _encode(
     from server.encoding.decision import expected
     from server.encoding.ladder import parts_of, plan_rungs
 
+    engine = _engine(config)
+
     def run(targets: list[Job]) -> tuple[dict[str, Artefact], Tracker]:
         tracker = Tracker(in_order(targets), on_progress)
-        return LocalEngine(config.workers).run(targets, store, tracker), tracker
+        return engine.run(targets, store, tracker), tracker
 
     source = SourceFile(config.source, hash_file(config.source))
     plan = plan_rungs(config, source, run)
@@ -96,6 +99,14 @@ def _encode(
         reused=tuple(name for name in made.reused if name not in plan.made),
         notes=tuple(dict.fromkeys(made.notes)),
     )
+
+
+def _engine(config: EncodeConfig) -> Engine:
+    if config.engine == "local":
+        return LocalEngine(config.workers)
+    from server.encoding.ray_engine import RayEngine
+
+    return RayEngine(config.address, config.gpus, config.threads)
 
 
 @dataclass(frozen=True)

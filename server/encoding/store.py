@@ -9,6 +9,7 @@ An artefact is renamed into `objects` when it is whole, so whatever is there was
 still is, is checked by its hash when it is first found. `store_upkeep` lists, checks and tidies.
 """
 
+import copy
 import fcntl
 import hashlib
 import json
@@ -43,6 +44,7 @@ def default_store() -> Path:
 class Artefact:
     """A finished result: its folder, the SHA-256 of its files' names and bytes, and their size."""
 
+    key: str
     folder: Path
     sha256: str
     bytes: int
@@ -75,7 +77,9 @@ class Store:
                 fcntl.flock(lease, fcntl.LOCK_EX)  # gone with the process, however that ends
                 path.touch()
             try:
-                yield type(self)(self.root, path)
+                leased = copy.copy(self)
+                leased.lease = path
+                yield leased
             finally:
                 path.unlink(missing_ok=True)
 
@@ -96,7 +100,7 @@ class Store:
             try:
                 facts = json.loads(marker.read_bytes())
                 os.utime(marker)
-                return Artefact(marker.parent, str(facts["sha256"]), int(facts["bytes"]))
+                return Artefact(key, marker.parent, str(facts["sha256"]), int(facts["bytes"]))
             except (OSError, ValueError, KeyError, TypeError):
                 return None
 
@@ -136,7 +140,7 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
             out.rename(folder)
         self._whole.add(key)
-        return Artefact(folder, sha256, size)
+        return Artefact(key, folder, sha256, size)
 
     @contextmanager
     def held(self, *, exclusive: bool = False) -> Iterator[None]:
@@ -145,8 +149,16 @@ class Store:
             fcntl.flock(lock, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
             yield
 
+    def place(self, key: str) -> Path:
+        """The folder of an artefact that was found or made."""
+        return self.object(key)
+
+    def source(self, path: Path, sha256: str) -> Path:
+        """Where a video from outside lies for who works here."""
+        return path
+
     def object(self, key: str) -> Path:
-        """Where the artefact of a key lies."""
+        """Where the artefact of a key lies, or would."""
         return self.root / "objects" / key[:2] / key
 
     def _keep(self, key: str) -> None:

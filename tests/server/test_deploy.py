@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from server.encoding.command import encode_command
 from server.settings import Settings
 from server.settings_sources import variable
 
@@ -63,3 +64,16 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     )
     about = [line for line in done.stderr.splitlines() if "crispcast.service" in line]
     assert (done.returncode, about) == (0, []), done.stderr
+
+
+def test_the_job_of_a_catalogue_encodes_all_of_it() -> None:
+    """Its numbers agree, and its flags are the command's."""
+    text = (DEPLOY / "encode-job.yaml").read_text(encoding="utf-8")
+    completions = re.search(r"completions: (\d+)", text)
+    part = re.search(r"INDEX\)/(\d+)", text)
+    assert completions is not None
+    assert part is not None
+    assert completions[1] == part[1]
+    known = {option for p in encode_command().params for option in p.opts}
+    assert set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*(?=[,\]])", text)) <= known
+    assert {"--part", "--skip-existing"} <= known

@@ -1,5 +1,9 @@
 """Job functions for the tests of engines; in a module, so that worker processes find them."""
 
+import os
+import time
+from pathlib import Path
+
 from server.encoding.graph import Task, job_function
 
 
@@ -15,3 +19,14 @@ def add(task: Task) -> None:
     values = [int((folder / "value").read_text()) for folder in task.inputs.values()]
     task.report(0.5, 30.0)
     (task.out / "value").write_text(str(sum(values) + task.config.get("plus", 0)))
+
+
+@job_function()
+def wait_for_file(task: Task) -> None:
+    """Says through a pipe which process it is, then waits for a file."""
+    folder = Path(task.config["folder"])
+    with (folder / "begun").open("w") as begun:
+        begun.write(f"{os.getpid()}\n")
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    (task.out / "value").write_text("done")

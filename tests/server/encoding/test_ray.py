@@ -1,0 +1,121 @@
+"""Jobs on a real Ray cluster of two nodes beside its head, one of which dies at its work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kernels.errors import CrispcastError
+from server.encoding import EncodeConfig, encode
+from server.encoding.engine import JobProgress, LocalEngine
+from server.encoding.graph import Job
+from server.encoding.ray_engine import RayEngine
+from server.encoding.shared_store import SharedStore
+from server.encoding.store import Store
+from tests.server.encoding.sums import add, number, wait_for_file
+
+pytest.importorskip("ray", reason="the engine ray needs crispcast[ray]")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    import ray
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    for _ in range(2):
+        made.add_node(num_cpus=1)
+    ray.init(made.address, log_to_driver=False, logging_level=40)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def graph(left: int, right: int, fails: bool = False) -> Job:
+    one, two = (Job(f"{value}", number, {"value": value}) for value in (left, right))
+    return Job("total", add, {"plus": 1, "fails": fails}, {"a": one, "b": two})
+
+
+def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CrispcastError, match="no Ray cluster at auto"):  # none is up yet
+        RayEngine("auto").run([graph(1, 2)], Store(tmp_path), lambda _: None)
+
+
+def test_jobs_are_done_on_the_cluster(cluster: Any, tmp_path: Path) -> None:
+    store = SharedStore(f"file://{tmp_path}/far", tmp_path / "near")
+    news: list[JobProgress] = []
+    done = RayEngine(cluster.address).run([graph(2, 3)], store, news.append)
+    assert (done["total"].folder / "value").read_text() == "6"
+    assert {said.job for said in news if said.fraction == 1.0} == {"2", "3", "total"}
+    assert JobProgress("total", 0.5, 30.0) in news or JobProgress("total", 1.0) in news
+    again: list[JobProgress] = []
+    RayEngine(cluster.address).run([graph(2, 3)], store, again.append)
+    assert all(said.reused for said in again)
+
+
+def test_a_failure_comes_through(cluster: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="asked to fail"):
+        RayEngine(cluster.address).run([graph(2, 3, fails=True)], Store(tmp_path), lambda _: None)
+
+
+def test_a_node_that_dies_at_its_work_is_made_up_for(cluster: Any, tmp_path: Path) -> None:
+    """The job waits for a file that comes only when the first who did it has been killed."""
+    job = Job("slow", wait_for_file, {"folder": str(tmp_path)})
+    done: dict[str, Any] = {}
+
+    def run() -> None:
+        done.update(
+            RayEngine(cluster.address).run([job], Store(tmp_path / "store"), lambda _: None)
+        )
+
+    driver = threading.Thread(target=run)
+    driver.start()
+    try:
+        with (tmp_path / "begun").open() as begun:  # a pipe: who does the job says who it is
+            worker = int(begun.readline())
+        os.kill(worker, signal.SIGKILL)
+    finally:
+        (tmp_path / "go").touch()
+    with (tmp_path / "begun").open() as begun:
+        assert int(begun.readline()) != worker
+    driver.join()
+    assert (done["slow"].folder / "value").read_text() == "done"
+
+
+@pytest.fixture(autouse=True)
+def _pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "begun")
+
+
+def test_an_encode_gives_the_same_bytes(cluster: Any, small_video: Path, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"steps": 10, "threads": 1, "chunks": 2}
+    near = EncodeConfig(small_video, tmp_path / "a" / "x.crisp", store=tmp_path / "s", **settings)
+    far = EncodeConfig(
+        small_video,
+        tmp_path / "b" / "x.crisp",
+        store=f"file://{tmp_path}/far",
+        engine="ray",
+        address=cluster.address,
+        **settings,
+    )
+    for config in (near, far):
+        config.output.parent.mkdir()
+        encode(config)
+    files = [path for path in near.output.rglob("*") if path.is_file()]
+    assert len(files) >= 5
+    for path in files:
+        assert (far.output / path.relative_to(near.output)).read_bytes() == path.read_bytes()
+
+
+def test_the_engines_agree(cluster: Any, tmp_path: Path) -> None:
+    near = LocalEngine(1).run([graph(2, 3)], Store(tmp_path / "a"), lambda _: None)
+    far = RayEngine(cluster.address).run([graph(2, 3)], Store(tmp_path / "b"), lambda _: None)
+    assert {name: made.sha256 for name, made in near.items()} == {
+        name: made.sha256 for name, made in far.items()
+    }

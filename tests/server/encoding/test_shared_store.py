@@ -1,0 +1,97 @@
+"""Artefacts at a URL: found by other machines, checked when they come, made again when wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kernels.errors import CrispcastError
+from server.encoding.graph import hash_file
+from server.encoding.shared_store import SharedStore, open_any_store
+from server.encoding.store import Store
+
+fsspec = pytest.importorskip("fsspec", reason="stores at URLs need crispcast[ray]")
+
+KEY = "ab" + "0" * 62
+
+
+@pytest.fixture(params=["file", "memory"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"file://{tmp_path}/far" if request.param == "file" else f"memory://{tmp_path.name}"
+
+
+def make(store: Store, content: bytes = b"content") -> None:
+    with store.working(KEY) as (out, _):
+        (out / "deep").mkdir()
+        (out / "deep" / "result").write_bytes(content)
+        store.finish(KEY, "test")
+
+
+def there(store: SharedStore, name: str) -> str:
+    return f"{store.url}/objects/ab/{KEY}/{name}"
+
+
+def test_another_machine_finds_what_one_made(url: str, tmp_path: Path) -> None:
+    make(SharedStore(url, tmp_path / "one"))
+    other = SharedStore(url, tmp_path / "two")
+    found = other.find(KEY)
+    assert found is not None
+    assert (found.folder / "deep" / "result").read_bytes() == b"content"
+    assert found.folder.is_relative_to(tmp_path / "two")
+    assert other.place(KEY) == found.folder
+    assert SharedStore(url, tmp_path / "three").find("cd" + "0" * 62) is None
+    assert list((tmp_path / "two" / "partial").iterdir()) == []
+
+
+def test_half_an_upload_is_nothing(url: str, tmp_path: Path) -> None:
+    one = SharedStore(url, tmp_path / "one")
+    make(one)
+    fsspec.open(there(one, "artefact.json")).fs.rm_file(
+        fsspec.core.url_to_fs(there(one, "artefact.json"))[1]
+    )
+    assert SharedStore(url, tmp_path / "two").find(KEY) is None
+    with pytest.raises(CrispcastError, match="lost artefact ab0"):
+        SharedStore(url, tmp_path / "two").place(KEY)
+
+
+def test_a_store_that_lies_is_not_believed(url: str, tmp_path: Path) -> None:
+    one = SharedStore(url, tmp_path / "one")
+    make(one)
+    with fsspec.open(there(one, "deep/result"), "wb") as file:
+        file.write(b"contenu")
+    two = SharedStore(url, tmp_path / "two")
+    assert two.find(KEY) is None
+    make(two)
+    assert SharedStore(url, tmp_path / "three").find(KEY) is not None
+    with fsspec.open(there(one, "artefact.json"), "wb") as file:
+        file.write(json.dumps({"job": "test", "sha256": "0" * 64}).encode())
+    assert SharedStore(url, tmp_path / "four").find(KEY) is None
+
+
+def test_videos_come_along(url: str, tmp_path: Path) -> None:
+    video = tmp_path / "video"
+    video.write_bytes(b"a video")
+    sha256 = hash_file(video)
+    one = SharedStore(url, tmp_path / "one")
+    one.add_source(video, sha256)
+    got = SharedStore(url, tmp_path / "two").source(Path("/not/here"), sha256)
+    assert got.read_bytes() == b"a video"
+    with fsspec.open(f"{url}/sources/{sha256}", "wb") as file:
+        file.write(b"another")
+    with pytest.raises(CrispcastError, match="damaged"):
+        SharedStore(url, tmp_path / "three").source(video, sha256)
+
+
+def test_a_place_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> None:
+    for wrong in ("nothing://bucket", "file:///proc/nowhere/store"):
+        with pytest.raises(CrispcastError, match="cannot be reached"):
+            make(SharedStore(wrong, tmp_path / "cache"))
+
+
+def test_a_store_is_a_folder_or_a_url(url: str, tmp_path: Path) -> None:
+    near, far = open_any_store(tmp_path / "near"), open_any_store(url, tmp_path / "cache")
+    assert not isinstance(near, SharedStore)
+    assert isinstance(far, SharedStore)
+    assert (near.root, far.root) == (tmp_path / "near", tmp_path / "cache")
