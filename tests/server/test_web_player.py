@@ -53,6 +53,15 @@ FRAMES = sum(SEGMENTS) * 8
 CODE_VALUES = 2  # relaxed SIMD rounds otherwise than the native kernels
 NO_TRACK_PROCESSOR = "delete globalThis.MediaStreamTrackProcessor;"
 NO_TRANSFORM = "delete globalThis.RTCRtpScriptTransform;"
+NO_TRACK_GENERATOR = "delete globalThis.MediaStreamTrackGenerator;"
+NO_SHARED_FRAMES = """
+globalThis.VideoFrame = class extends VideoFrame {
+  constructor(source, init) {
+    if (source.buffer instanceof SharedArrayBuffer) throw new TypeError('shared memory');
+    super(source, init);
+  }
+};
+"""
 NO_SIMD = "WebAssembly.validate = () => false;"
 PLAYER = "const player = document.querySelector('crispcast-player');"
 CAPTURE = """async (count) => {
@@ -220,7 +229,6 @@ def test_without_track_processor_and_transform_anchors_number_the_frames(tmp_pat
 
 def test_people_find_play_compare_seek_and_pause(tmp_path: Path) -> None:
     halves: list[dict[str, Any]] = []
-    shots: list[bytes] = []
 
     async def scenario(page: Page, url: str) -> None:
         await page.goto(url)
@@ -266,9 +274,6 @@ def test_people_find_play_compare_seek_and_pause(tmp_path: Path) -> None:
         await page.keyboard.press("i")  # the panel would cover the picture
         await until(page, "player.state === 'ended'")
         assert round(await ask(page, "player.currentTime * 25")) == FRAMES - 1
-        place = f"position: fixed; left: 0; top: 0; width: {WIDTH}px"  # on whole pixels
-        await ask(page, f"player.setAttribute('style', '{place}')")
-        shots.append(await page.locator("crispcast-player canvas").screenshot())
 
     package = play(tiny(tmp_path), scenario, viewport={"width": 900, "height": 800})
     upscaler = Upscaler.of_package(package, threads=1)
@@ -280,6 +285,32 @@ def test_people_find_play_compare_seek_and_pause(tmp_path: Path) -> None:
         assert np.abs(luma - plain[0])[:, :middle].max() <= CODE_VALUES
         assert np.abs(luma - full[0])[:, middle:].max() <= CODE_VALUES
         assert np.abs(luma - full[0])[:, :middle].max() > CODE_VALUES
+
+
+@pytest.mark.parametrize("element", ["video", "canvas"])
+def test_the_screen_shows_the_pictures_in_their_colours(tmp_path: Path, element: str) -> None:
+    """Also where the browser takes neither a page's frames as a track nor shared memory."""
+    shots: list[bytes] = []
+
+    async def without_sharing(route: Any) -> None:
+        reply = await route.fetch()
+        await route.fulfill(response=reply, body=NO_SHARED_FRAMES + await reply.text())
+
+    async def scenario(page: Page, url: str) -> None:
+        if element == "canvas":
+            await page.route("**/player/screen.js", without_sharing)
+        await watching(page, url)
+        await ask(page, "player.currentTime = player.duration - 0.5")
+        await until(page, "player.state === 'ended'")
+        assert round(await ask(page, "player.currentTime * 25")) == FRAMES - 1
+        assert await ask(page, "player.figures.refused") == 0
+        place = f"position: fixed; left: 0; top: 0; width: {WIDTH}px"  # on whole pixels
+        await ask(page, f"player.setAttribute('style', '{place}')")
+        shots.append(await page.locator(f"crispcast-player .screen {element}").screenshot())
+
+    scripts = NO_TRACK_GENERATOR if element == "canvas" else ""
+    package = play(tiny(tmp_path), scenario, scripts=scripts)
+    upscaler = Upscaler.of_package(package, threads=1)
     *_, before, end = decoded(package)
     upscaler.upscale(FRAMES - 2, before)
     expected = rgb_of(upscaler.upscale(FRAMES - 1, end).planes)
@@ -428,9 +459,9 @@ def test_where_the_engine_does_not_run_plain_video_is_shown_and_says_so(
         await page.goto(f"{url}/watch/tiny")
         await page.get_by_role("button", name="Play", exact=True).first.click()
         await until(page, "player.figures.plain")
-        await until(page, "player.shadowRoot.querySelector('video').currentTime > 0.5")
-        assert await page.locator("crispcast-player video").is_visible()
-        assert await page.locator("crispcast-player canvas").is_hidden()
+        await until(page, "player.shadowRoot.querySelector('.small').currentTime > 0.5")
+        assert await page.locator("crispcast-player .small").is_visible()
+        assert await page.locator("crispcast-player .screen").is_hidden()
         notice = await page.get_by_role("status").inner_text()
         assert reason in notice
         assert "plain video" in notice

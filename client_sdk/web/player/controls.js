@@ -4,6 +4,7 @@
  * @module
  */
 
+import { screenElement } from './screen.js';
 import { STYLE } from './style.js';
 
 const icon = (path) => `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${path}"/></svg>`;
@@ -23,8 +24,8 @@ const MARKUP = `<style>${STYLE}</style>
 <div class="frame" role="group" aria-label="Video player">
   <div class="stage">
     <div class="picture">
-    <video playsinline aria-hidden="true" tabindex="-1"></video>
-    <canvas role="img" aria-label="Video"></canvas>
+    <video class="small" playsinline aria-hidden="true" tabindex="-1"></video>
+    <div class="screen" role="img" aria-label="Video"></div>
     <input class="split" type="range" min="0" max="100" step="0.5" value="50"
       aria-label="Before and after: part of the picture that is interpolated">
     <div class="line" aria-hidden="true"></div>
@@ -74,7 +75,7 @@ export class Controls {
     this.#player = player;
     this.#root = root;
     root.innerHTML = MARKUP;
-    this.video = /** @type {HTMLVideoElement} */ (this.#find('video'));
+    this.video = /** @type {HTMLVideoElement} */ (this.#find('.small'));
     for (const name of ['play', 'big']) this.#on(name, 'click', () => player.toggle());
     this.#on('mute', 'click', () => (player.muted = !player.muted));
     this.#on('compare', 'click', () => (player.comparing = !player.comparing));
@@ -97,12 +98,11 @@ export class Controls {
     this.video.addEventListener('volumechange', () => this.update());
   }
 
-  /** A canvas that nobody draws on yet: one can be handed to a worker only once. */
-  freshCanvas() {
-    const old = this.#find('canvas');
-    const canvas = /** @type {HTMLCanvasElement} */ (old.cloneNode());
-    old.replaceWith(canvas);
-    return canvas;
+  /** A screen for another play. */
+  freshScreen() {
+    const screen = screenElement();
+    this.#find('.screen').replaceChildren(screen);
+    return screen;
   }
 
   /** For the style: started, super, compare. @param {string} name @param {boolean} on */
@@ -119,7 +119,7 @@ export class Controls {
   /** What a manifest says: the length, where segments begin, the rungs, the shape. */
   describe({ name, width, height, seconds, frames, segments, rungs }, rung, adaptive) {
     this.#find('.frame').style.setProperty('--shape', String(width / height));
-    this.#find('canvas').setAttribute('aria-label', `Video: ${name}`);
+    this.#find('.screen').setAttribute('aria-label', `Video: ${name}`);
     const seek = this.#input('seek');
     seek.max = String(seconds);
     const ticks = segments.slice(1, 200).map(({ start }) => {

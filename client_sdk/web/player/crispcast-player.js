@@ -223,7 +223,7 @@ export class CrispcastPlayer extends HTMLElement {
     const src = this.getAttribute('src');
     if (!src) return this.#fail('There is nothing to play: give the player a src.');
     const url = new URL(src, this.baseURI).href;
-    const canvas = this.#controls.freshCanvas();
+    const screen = this.#controls.freshScreen();
     const { video } = this.#controls;
     const number = (name) => (this.hasAttribute(name) ? Number(this.getAttribute(name)) : undefined);
     const threads = number('threads');
@@ -234,7 +234,7 @@ export class CrispcastPlayer extends HTMLElement {
     const plain = this.hasAttribute('plain');
     const session = new Session({
       url,
-      canvas,
+      screen,
       video,
       threads,
       token,

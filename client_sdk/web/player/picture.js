@@ -1,6 +1,5 @@
 /**
- * Decoded pictures in and out: a VideoFrame's samples into planes, and planes onto a canvas with the
- * matrix and range that the manifest states. The browser converts I420 to RGB itself.
+ * Decoded pictures: a VideoFrame's samples into planes, and a manifest's colour in WebCodecs' words.
  *
  * @module
  */
@@ -78,44 +77,5 @@ function readRgb(frame, planes, { matrix, fullRange }) {
   for (let at = 0; at < u.length; ++at) {
     u[at] = Math.round(128 + (swing * sums[2 * at]) / counts[at]);
     v[at] = Math.round(128 + (swing * sums[2 * at + 1]) / counts[at]);
-  }
-}
-
-/** Draws HR pictures, cropped to the source's size. */
-export class Screen {
-  #context;
-  #size;
-  #space;
-  #bytes = new Uint8Array(0);
-
-  /** @param {OffscreenCanvas} canvas @param {{width: number, height: number}} size of the source */
-  constructor(canvas, { width, height }, space) {
-    [canvas.width, canvas.height] = [width, height];
-    this.#size = { width, height };
-    this.#space = space;
-    this.#context = canvas.getContext('2d', { alpha: false });
-  }
-
-  /** @param {any} picture planes without gaps, one after the other in one memory @param {number} time µs */
-  draw(picture, time) {
-    const { y, u, v, width, height } = picture;
-    const bytes = new Uint8Array(y.buffer, y.byteOffset, y.length + u.length + v.length);
-    // Shared memory is not taken by every browser.
-    if (typeof SharedArrayBuffer !== 'undefined' && y.buffer instanceof SharedArrayBuffer) {
-      if (this.#bytes.length !== bytes.length) this.#bytes = new Uint8Array(bytes.length);
-      this.#bytes.set(bytes);
-    } else {
-      this.#bytes = bytes;
-    }
-    const frame = new VideoFrame(this.#bytes, {
-      format: 'I420',
-      codedWidth: width,
-      codedHeight: height,
-      visibleRect: { x: 0, y: 0, ...this.#size },
-      timestamp: time,
-      colorSpace: this.#space,
-    });
-    this.#context?.drawImage(frame, 0, 0, this.#size.width, this.#size.height);
-    frame.close();
   }
 }

@@ -2,7 +2,7 @@
  * One play of a stream, over as many connections as it takes, and what goes to the upscaling worker.
  *
  *     coded frames ─► identity worker ─► frame numbers ─┐
- *     decoded frames ──────────────────────────────────┼─► upscaling worker ─► canvas
+ *     decoded frames ──────────────────────────────────┼─► upscaling worker ─► screen
  *     data channel ─► conversation ─► anchors, assets ─┘
  *
  * Events: `manifest`, `state`, `shown`, `captured`, and `notice`, whose `detail` is a sentence.
@@ -18,6 +18,7 @@ import { Conversation } from './conversation.js';
 import { DecodedFrames, takesTrack } from './decoded-frames.js';
 import { Figures } from './figures.js';
 import { Lifeline } from './lifeline.js';
+import { surfaceOf } from './screen.js';
 import { whyNothing, whyPlain } from './support.js';
 
 const REPORT = 1000; // milliseconds between `stats`
@@ -55,7 +56,7 @@ export class Session extends EventTarget {
   #ending = 0;
   #timers = [];
 
-  /** @param {{url: string, canvas: HTMLCanvasElement, video: HTMLVideoElement, threads?: number,
+  /** @param {{url: string, screen: HTMLVideoElement | HTMLCanvasElement, video: HTMLVideoElement, threads?: number,
    *   token?: string, plain?: boolean, loop?: boolean, delivery?: import('./routes.js').Preference,
    *   cacheLimit?: number, reconnect?: number}} options */
   constructor(options) {
@@ -271,11 +272,11 @@ export class Session extends EventTarget {
 
   #startWorker() {
     const { manifest, rung } = this;
-    const canvas = this.#options.canvas.transferControlToOffscreen();
+    const surface = surfaceOf(this.#options.screen);
     const threads = this.#options.threads ?? 0;
     const bases = new URL('../bases/', this.#options.url).href; // beside /whep/NAME
-    const start = { type: 'start', manifest: { ...manifest }, rung, canvas, threads, bases };
-    this.#worker.postMessage(start, [canvas]);
+    const start = { type: 'start', manifest: { ...manifest }, rung, surface, threads, bases };
+    this.#worker.postMessage(start, [surface]);
   }
 
   #tellLoop() {

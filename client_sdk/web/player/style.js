@@ -11,8 +11,8 @@ export const STYLE = `
 .picture { grid-area: 1 / 1; position: relative; aspect-ratio: var(--shape, 1.778);
   width: min(100cqw, 100cqh * var(--shape, 1.778)); }
 :host(:fullscreen) .stage { aspect-ratio: auto; }
-video, canvas { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; display: block; }
-.super video, .frame:not(.super) canvas { visibility: hidden; }
+video, canvas, .screen { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; display: block; }
+.super .small, .frame:not(.super) .screen { visibility: hidden; }
 .split { position: absolute; inset: 0; z-index: 1; width: 100%; height: 100%; margin: 0; opacity: 0;
   cursor: ew-resize; touch-action: pan-y; display: none; }
 .line { position: absolute; inset-block: 0; left: var(--split, 50%); width: 2px; margin-left: -1px;

@@ -1,7 +1,7 @@
 /**
- * The thread that touches pixels: decoded LR frames in, HR pictures on the canvas.
+ * The thread that touches pixels: decoded LR frames in, HR pictures on the screen.
  *
- * In:  start {manifest, rung, canvas, threads, code, bases}, connected {identities},
+ * In:  start {manifest, rung, surface, threads, code, bases}, connected {identities},
  *      asset {rung, sha256, bytes}, anchor {time, rung, frame}, forget, loop {on}, split {at},
  *      capture {count}, land {target, landing}, sought {time, rung, frame}, stay, and frames: a stream
  *      {frames}, or one by one {frame, time}
@@ -18,7 +18,8 @@ import { FrameClock } from './frame-clock.js';
 import { Landing } from './landing.js';
 import { Manifest } from './manifest.js';
 import { Pace } from './pace.js';
-import { Screen, colourSpace, readPlanes } from './picture.js';
+import { colourSpace, readPlanes } from './picture.js';
+import { Screen } from './screen.js';
 import { Upscaler } from './upscaler.js';
 
 const say = (message, transfer = []) => postMessage(message, { transfer });
@@ -35,7 +36,7 @@ class Show {
   #identities = null;
   #busy = Promise.resolve(); // assets and frames one after the other
 
-  constructor(runtime, { manifest, rung, canvas, bases }) {
+  constructor(runtime, { manifest, rung, surface, bases }) {
     this.runtime = runtime;
     this.manifest = Manifest.of(manifest);
     this.rung = rung;
@@ -45,7 +46,7 @@ class Show {
     this.pace = new Pace((1000 * per) / rate);
     this.#landing = new Landing(this.manifest);
     this.space = colourSpace(this.manifest.colour);
-    this.screen = new Screen(canvas, this.manifest, this.space);
+    this.screen = new Screen(surface, this.manifest, this.space);
   }
 
   split({ at }) {
@@ -148,7 +149,7 @@ class Show {
     const networks = this.pace.mayRun(began);
     const shown = upscaler.upscale(number, networks ? Math.round(this.#split * width) : width);
     const upscaled = performance.now();
-    this.screen.draw(shown.picture, frame.timestamp);
+    await this.screen.show(shown.picture, frame.timestamp);
     if (shown.superResolved) this.pace.took(performance.now(), performance.now() - began);
     if (this.#captures > 0) this.#capture(upscaler.input, number, shown);
     return say({
