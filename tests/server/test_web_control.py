@@ -29,6 +29,7 @@ from tests.server.test_web_player import (
     pytestmark,
     reference,
     until,
+    with_two_rungs,
 )
 
 if importlib.util.find_spec("playwright") is not None:
@@ -195,6 +196,25 @@ def test_a_session_that_the_server_ends_goes_on_at_the_same_frame(tmp_path: Path
             assert all(frame["superResolved"] for frame in found)
             planned = sum(open_package(tmp_path / "tiny.crisp").manifest.size_of(0).values())
             assert await ask(page, "player.figures.planBytes") <= planned
+
+    asyncio.run(run())
+
+
+def test_a_rung_that_was_chosen_is_asked_for_again_of_another_connection(tmp_path: Path) -> None:
+    async def run() -> None:
+        path = with_two_rungs(tiny(tmp_path))
+        async with serving(path) as served, watched(served.url) as page:
+            await page.get_by_role("combobox", name="Quality").select_option("1")
+            await until(page, "player.figures.rung === 'other'")
+            await served.viewers.only().close("lost")
+            await until(page, "player.figures.reconnects === 1")
+            count = await ask(page, "seen.length")
+            # By then a segment has begun.
+            await until(page, f"seen.length > {count + max(SEGMENTS)}")
+            await until(page, "player.figures.rung === 'other'")
+            assert await page.get_by_role("combobox", name="Quality").input_value() == "1"
+            found = await page.evaluate(CAPTURE, 3)
+            assert all(frame["superResolved"] for frame in found)
 
     asyncio.run(run())
 

@@ -18,12 +18,21 @@ import pytest
 from PIL import Image
 
 from benchmarks.page import chromium
-from client_sdk.contract import MANIFEST_FILE, Package, open_package, parse_manifest
+from client_sdk.contract import (
+    MANIFEST_FILE,
+    Package,
+    asset_file,
+    open_package,
+    parse_manifest,
+)
 from client_sdk.picture import fill, planes_of
 from client_sdk.upscaler import Planes, Upscaler
+from kernels import bases
+from kernels.compiler import base_id
 from server.feedback import Feedback
 from tests.client_sdk.ladder import write_ladder
 from tests.client_sdk.test_canvas import CANVAS, MOTION, PLATED, tree_of
+from tests.client_sdk.test_upscaler import difference_in
 from tests.client_sdk.tiny import (
     HEIGHT,
     LR_HEIGHT,
@@ -77,6 +86,15 @@ Plane = npt.NDArray[np.uint8]
 
 def tiny(folder: Path, **options: Any) -> Path:
     return write_tiny(folder, segments=SEGMENTS * 8, **options)
+
+
+def with_two_rungs(path: Path) -> Path:
+    """The package, with its rung once more under another name."""
+    manifest = parse_manifest((path / MANIFEST_FILE).read_bytes())
+    rung = manifest.rungs[0]
+    two = (rung, rung.model_copy(update={"name": "other"}))
+    (path / MANIFEST_FILE).write_bytes(manifest.model_copy(update={"rungs": two}).to_bytes())
+    return path
 
 
 def play(
@@ -345,6 +363,35 @@ def test_chroma_of_plates_is_shown(tmp_path: Path) -> None:
     assert furthest(hr_of(shown), grey) > 10 * CODE_VALUES
 
 
+def test_frames_do_not_wait_for_a_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tiny(tmp_path)
+    manifest, sha256, wire, base = difference_in(open_package(path))
+    (path / asset_file(sha256, "plan")).write_bytes(wire)
+    tree = json.loads(manifest.to_bytes())
+    tree["assets"][sha256]["bytes"] = len(wire)
+    (path / MANIFEST_FILE).write_text(json.dumps(tree))
+    monkeypatch.setattr(bases, "find", {base_id(base): base}.get)
+    found: list[dict[str, Any]] = []
+
+    async def scenario(page: Page, url: str) -> None:
+        shown = asyncio.Event()
+
+        async def held(route: Any) -> None:
+            await shown.wait()
+            await route.continue_()
+
+        await page.route("**/bases/*", held)
+        await watching(page, url)
+        assert await ask(page, "player.figures.latePlans") > 0
+        shown.set()
+        before = await ask(page, "player.figures.superResolved")
+        await until(page, f"player.figures.superResolved > {before + 3}")
+        found.extend(await page.evaluate(CAPTURE, 24))
+        assert await ask(page, "player.figures.refused") == 0
+
+    check_frames(play(path, scenario), found)
+
+
 def test_the_quality_menu_changes_the_rung(tmp_path: Path) -> None:
     async def scenario(page: Page, url: str) -> None:
         await watching(page, url)
@@ -356,12 +403,7 @@ def test_the_quality_menu_changes_the_rung(tmp_path: Path) -> None:
         assert all(frame["superResolved"] for frame in frames)
         assert await ask(page, "player.figures.refused") == 0
 
-    path = tiny(tmp_path)
-    manifest = parse_manifest((path / MANIFEST_FILE).read_bytes())
-    rung = manifest.rungs[0]
-    two = (rung, rung.model_copy(update={"name": "other"}))
-    (path / MANIFEST_FILE).write_bytes(manifest.model_copy(update={"rungs": two}).to_bytes())
-    play(path, scenario)
+    play(with_two_rungs(tiny(tmp_path)), scenario)
 
 
 def test_it_follows_the_server_to_another_rung_and_a_choice_overrides_it(

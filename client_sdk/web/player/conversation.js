@@ -16,7 +16,7 @@ import { Manifest } from './manifest.js';
 /**
  * @typedef {object} Play what follows from what is said
  * @property {(manifest: Manifest, rung: number, live: number | null) => void} begin the manifest is here
- * @property {(live: number | null) => void} join another connection has the same video
+ * @property {(rung: number, live: number | null) => void} join another connection has the same video
  * @property {(time: {type: string, time: number, rung: number, frame: number}) => void} timed
  *   which frame has that RTP time
  * @property {(rung: number, frame: number) => void} switched another rung from that frame on
@@ -32,8 +32,10 @@ export class Conversation {
   seeking = false;
   #play;
   #head = null;
+  #announced = false; // on this connection
   #assembler = new Assembler();
-  #begun = false;
+  /** @type {Manifest | null} */
+  #manifest = null;
 
   /** @param {Play} play */
   constructor(play) {
@@ -43,6 +45,11 @@ export class Conversation {
   /** The minor version of the protocol that the server speaks, once the manifest is announced. */
   get minor() {
     return Number(this.#head.version.split('.')[1]);
+  }
+
+  /** It goes on over another connection. */
+  connected() {
+    this.#announced = false;
   }
 
   /** Obeys a message, or takes a piece. Throws a CrispcastError where it is none. */
@@ -75,29 +82,38 @@ export class Conversation {
 
   async #take(piece) {
     if (piece.sha256 === this.#head?.sha256) {
-      const bytes = this.#begun ? null : await this.#assembler.add(piece);
+      const bytes = this.#manifest ? null : await this.#assembler.add(piece);
       if (bytes) this.#begin(Manifest.parse(bytes));
       return;
     }
     await this.#play.asset(piece);
   }
 
-  /** The manifest is announced: of the first connection, or the same of another one. */
+  /** The manifest is announced, once a connection: of the first one, or the same of another. */
   #met(head) {
-    if (!this.#begun) {
+    if (this.#announced) throw new CrispcastError('the manifest was announced already');
+    this.#announced = true;
+    if (!this.#manifest) {
       this.#head = head;
       this.#assembler.expect(head.sha256, head.bytes);
     } else if (head.sha256 === this.#head.sha256) {
-      this.#play.join(head.live ?? null);
+      this.seeking = false; // what was asked for on the connection before is not answered
+      this.#head = head;
+      this.#play.join(this.#rungOf(this.#manifest), head.live ?? null);
     } else {
       this.#play.fail('Another video is played there by now.');
     }
   }
 
   #begin(manifest) {
-    const { rung, live = null } = this.#head;
+    const rung = this.#rungOf(manifest);
+    this.#manifest = manifest;
+    this.#play.begin(manifest, rung, this.#head.live ?? null);
+  }
+
+  #rungOf(manifest) {
+    const { rung } = this.#head;
     if (!manifest.rungs[rung]) throw new CrispcastError('the manifest lacks the rung');
-    this.#begun = true;
-    this.#play.begin(manifest, rung, live);
+    return rung;
   }
 }

@@ -7,17 +7,18 @@
 
 import { CrispcastError } from '../core.js';
 import { sha256Of } from './channel.js';
+import { Growing } from './growing.js';
 
 const HORIZON = 30; // seconds of video ahead
 const TRIES = 2;
 
 /** Takes pieces of announced assets; `add` gives the bytes once they are whole and true. */
 export class Assembler {
-  /** @type {Map<string, {bytes: Uint8Array, have: number}>} */
+  /** @type {Map<string, {size: number, come: Growing}>} */
   #parts = new Map();
 
   expect(sha256, size) {
-    this.#parts.set(sha256, { bytes: new Uint8Array(size), have: 0 });
+    this.#parts.set(sha256, { size, come: new Growing(size) });
   }
 
   expects(sha256) {
@@ -31,20 +32,21 @@ export class Assembler {
 
   /** How many bytes of an expected asset are there. */
   have(sha256) {
-    return this.#parts.get(sha256)?.have ?? 0;
+    return this.#parts.get(sha256)?.come.size ?? 0;
   }
 
   /** @returns {Promise<Uint8Array | null>} null: pieces are missing; throws where it is not wanted */
   async add({ sha256, offset, total, bytes }) {
     const part = this.#parts.get(sha256);
     if (!part) throw new CrispcastError(`asset ${sha256.slice(0, 16)} was not asked for`);
-    if (total !== part.bytes.length || offset > part.have)
+    const { size, come } = part;
+    if (total !== size || offset > come.size || offset + bytes.length > size)
       throw new CrispcastError(`asset ${sha256.slice(0, 16)} does not come as it was announced`);
-    part.bytes.set(bytes, offset);
-    part.have = Math.max(part.have, offset + bytes.length);
-    if (part.have < total) return null;
+    come.set(bytes, offset);
+    if (come.size < size) return null;
     this.#parts.delete(sha256);
-    if ((await sha256Of(part.bytes)) === sha256) return part.bytes;
+    const whole = come.bytes;
+    if ((await sha256Of(whole)) === sha256) return whole;
     throw new CrispcastError(`asset ${sha256.slice(0, 16)} came damaged: its hash is wrong`);
   }
 }

@@ -21,11 +21,18 @@ export class FrameClock {
     this.#manifest = manifest;
   }
 
-  /** Believe it, unless it speaks of another package, rung or frame than there is. */
+  /**
+   * Believe it, unless it speaks of another package, rung or frame than there is. Rungs change where a
+   * segment begins and nowhere else, so the last word about one of its frames is of all of them.
+   */
   anchor(time, { package: id, rung, frame }) {
     const manifest = this.#manifest;
     if (id !== manifest.id || !manifest.rungs[rung] || frame >= manifest.frames) return;
+    const segment = manifest.segmentOf(frame);
+    const together = (kept) =>
+      manifest.segmentOf(kept.frame) === segment && kept.frame - frame === this.#steps(kept.time, time);
     this.#anchors = this.#anchors.filter((kept) => kept.time !== time);
+    for (const kept of this.#anchors) if (together(kept)) kept.rung = rung;
     this.#anchors.push({ time, rung, frame });
     this.#anchors.sort((a, b) => ticks(a.time, b.time));
     this.#anchors = this.#anchors.slice(-KEPT);
@@ -35,11 +42,15 @@ export class FrameClock {
   identify(time) {
     const anchor = this.#anchors.findLast((kept) => ticks(time, kept.time) >= 0);
     if (!anchor) return null;
-    const [rate, per] = this.#manifest.fps;
-    const step = Math.round((ticks(time, anchor.time) * rate) / (per * CLOCK_RATE));
     const segment = this.#manifest.segments[this.#manifest.segmentOf(anchor.frame)];
-    const frame = anchor.frame + step;
+    const frame = anchor.frame + this.#steps(time, anchor.time);
     return frame < segment.start + segment.frames ? { frame, rung: anchor.rung } : null;
+  }
+
+  /** Frames from `b` to `a`, RTP times. */
+  #steps(a, b) {
+    const [rate, per] = this.#manifest.fps;
+    return Math.round((ticks(a, b) * rate) / (per * CLOCK_RATE));
   }
 
   /** After a seek the old count is void. */

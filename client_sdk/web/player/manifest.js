@@ -8,10 +8,11 @@
 import { CrispcastError, MAX_SIDE } from '../core.js';
 
 export const MAX_MANIFEST_BYTES = 32 << 20;
+export const MAX_PLAN_BYTES = 4 << 20;
 const MAJOR = 1;
 const MAX = {
   frames: 0xffffffff, segments: 100000, rungs: 16, experts: 64, pieces: 64,
-  plan: 4 << 20, plate: 32 << 20, record: 1 << 20, tolerance: 2295,
+  plan: MAX_PLAN_BYTES, plate: 32 << 20, record: 1 << 20, tolerance: 2295,
   canvas: 8,
 }; // prettier-ignore
 const SHA256 = /^[0-9a-f]{64}$/;

@@ -48,6 +48,8 @@ export class Session extends EventTarget {
   #assets;
   #decoded;
   #loops = false;
+  /** The rung that a person chose; null: whichever the server sees fit. @type {number | null} */
+  #chosen = null;
   #readyFor = -1; // the segment whose assets `resume` waits for
   #landings = 0; // places that were sought
   #landed = false; // whether a frame was shown since
@@ -77,7 +79,7 @@ export class Session extends EventTarget {
     );
     this.#conversation = new Conversation({
       begin: (manifest, rung, live) => this.#begin(manifest, rung, live),
-      join: (live) => this.#join(live),
+      join: (rung, live) => this.#join(rung, live),
       timed: (time) => this.#timed(time),
       switched: (rung, frame) => this.#switched(rung, frame),
       refused: (why) => this.#refused(why),
@@ -89,7 +91,7 @@ export class Session extends EventTarget {
     this.#lifeline = new Lifeline(options, {
       reads: () => !this.plain,
       over: () => this.#over,
-      made: (connection) => this.#play(connection),
+      made: (connection) => this.#made(connection),
       answered: (endpoint, token) => this.#assets.connected(endpoint, token),
       opened: () => this.#send({ type: 'hello', version: VERSION, sr: !this.plain }),
       message: (data) => void this.#guarded(() => this.#conversation.hear(data)),
@@ -151,7 +153,13 @@ export class Session extends EventTarget {
 
   /** Changes to this rung at the next segment; null: as the server sees fit. @param {number | null} rung */
   chooseRung(rung) {
-    if (rung === null && !this.adaptive) return;
+    this.#chosen = rung;
+    if (this.manifest) this.#askForRung();
+  }
+
+  #askForRung() {
+    const rung = this.#chosen;
+    if (rung === null ? !this.adaptive : !this.manifest.rungs[rung]) return;
     if (rung !== null && !this.plain) this.#assets.advance(rung, this.manifest.segmentOf(this.frame));
     this.#send({ type: 'rung', rung });
   }
@@ -188,6 +196,11 @@ export class Session extends EventTarget {
     return this.state === 'closed' || this.state === 'failed';
   }
 
+  #made(connection) {
+    this.#conversation.connected();
+    this.#play(connection);
+  }
+
   /** Where sound needs a gesture it is off at first, and the mute button gives it. */
   #play({ picture, sound }) {
     const { video } = this.#options;
@@ -219,6 +232,8 @@ export class Session extends EventTarget {
   #timed(time) {
     this.#worker?.postMessage(time);
     if (this.plain) this.frame = time.frame;
+    // A seek may end on another rung.
+    else if (time.type === 'sought') this.#switched(time.rung, time.frame);
   }
 
   #switched(rung, frame) {
@@ -233,14 +248,14 @@ export class Session extends EventTarget {
 
   #begin(manifest, rung, live) {
     this.manifest = manifest;
-    this.rung = rung;
-    this.#join(live);
+    this.#join(rung, live);
     this.#tell('manifest');
   }
 
   /** Goes on where the play was, or begins. */
-  #join(live) {
+  #join(rung, live) {
     const { manifest } = this;
+    this.rung = rung;
     const first = this.#segment < 0;
     if (!this.plain) {
       if (first) this.#startWorker();
@@ -251,6 +266,7 @@ export class Session extends EventTarget {
     this.live = live;
     this.#lifeline.joined();
     this.#tellLoop();
+    if (this.#chosen !== null) this.#askForRung();
     const next = first ? 0 : this.#next;
     if (live !== null) this.#land(null);
     else if (next > 0) {
@@ -331,10 +347,11 @@ export class Session extends EventTarget {
       if (!this.#landed && this.#soughtAt) this.figures.seekMs = performance.now() - this.#soughtAt;
       this.#landed = true;
       this.#soughtAt = 0;
+      const segment = this.manifest.segmentOf(shown.frame);
+      const turned = segment !== this.#segment || shown.rung !== this.rung;
       this.frame = shown.frame;
       this.rung = shown.rung;
-      const segment = this.manifest.segmentOf(shown.frame);
-      if (segment !== this.#segment) {
+      if (turned) {
         this.#segment = segment;
         this.#assets.advance(this.rung, segment);
       }

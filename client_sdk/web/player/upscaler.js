@@ -28,7 +28,6 @@ export class Upscaler {
   #manifest;
   #rungIndex;
   #rung;
-  #findBase;
   #users = new Map(); // first segment that needs an asset
   #maps = new Map();
   #plans = new Map();
@@ -45,14 +44,12 @@ export class Upscaler {
 
   /**
    * @param {any} runtime @param {import('./manifest.js').Manifest} manifest @param {number} rungIndex
-   * @param {(id: string) => Promise<Uint8Array | null>} findBase a shipped base by its id
    */
-  constructor(runtime, manifest, rungIndex, findBase) {
+  constructor(runtime, manifest, rungIndex) {
     this.#runtime = runtime;
     this.#manifest = manifest;
     this.#rungIndex = rungIndex;
     this.#rung = manifest.rungs[rungIndex];
-    this.#findBase = findBase;
     manifest.segments.forEach((_, segment) => {
       for (const sha256 of manifest.assetsOf(rungIndex, segment))
         if (!this.#users.has(sha256)) this.#users.set(sha256, segment);
@@ -61,10 +58,22 @@ export class Upscaler {
     this.#last.luma = new Uint8Array(this.#rung.width * this.#rung.height);
   }
 
-  /** Checks and prepares an asset; throws a CrispcastError where it is refused. */
-  async add(sha256, bytes) {
-    const user = this.#users.get(sha256);
-    if (user === undefined) throw new CrispcastError(`asset ${sha256.slice(0, 16)} is not wanted`);
+  /**
+   * The shipped base that an asset is a difference to, by its id; null for all others. Throws a
+   * CrispcastError where it is refused. @returns {string | null}
+   */
+  baseOf(sha256, bytes) {
+    if (!this.#rung.segments[this.#userOf(sha256)].experts.includes(sha256)) return null;
+    const id = this.#runtime.baseOf(bytes);
+    return id === null || this.#beside(id) ? null : id;
+  }
+
+  /**
+   * Checks and prepares an asset; throws a CrispcastError where it is refused.
+   * @param {string} sha256 @param {Uint8Array} bytes @param {Uint8Array | null} [base] that of `baseOf`
+   */
+  async add(sha256, bytes, base = null) {
+    const user = this.#userOf(sha256);
     const { map, motion, experts, pieces } = this.#rung.segments[user];
     const piece = pieces.find((at) => at.sha256 === sha256 || at.chroma === sha256);
     if (sha256 === map) {
@@ -82,7 +91,7 @@ export class Upscaler {
       if (piece.sha256 === sha256) this.#plates.set(sha256, await decodePlate(bytes, width, height));
       else this.#chromas.set(sha256, await decodePlate(bytes, width / 2, height));
     } else {
-      await this.#addPlan(sha256, bytes);
+      this.#addPlan(sha256, bytes, base);
     }
     this.#recipe.segment = -1;
   }
@@ -164,16 +173,25 @@ export class Upscaler {
     return [width * scale, height * scale];
   }
 
-  async #addPlan(sha256, bytes) {
+  /** The first segment that needs it. */
+  #userOf(sha256) {
+    const user = this.#users.get(sha256);
+    if (user === undefined) throw new CrispcastError(`asset ${sha256.slice(0, 16)} is not wanted`);
+    return user;
+  }
+
+  /** The asset of this rung that is the base of that id. */
+  #beside(id) {
+    return [...this.#users.keys()].find((other) => other.startsWith(id));
+  }
+
+  #addPlan(sha256, bytes, shipped) {
     const id = this.#runtime.baseOf(bytes);
-    let base = null;
-    if (id !== null) {
-      const beside = [...this.#users.keys()].find((other) => other.startsWith(id));
-      base = beside ? this.#wires.get(beside) : await this.#findBase(id);
-      if (beside && !base) {
-        this.#waiting.set(sha256, bytes);
-        return;
-      }
+    const beside = id === null ? undefined : this.#beside(id);
+    const base = beside ? this.#wires.get(beside) : shipped;
+    if (beside && !base) {
+      this.#waiting.set(sha256, bytes);
+      return;
     }
     const plan = this.#runtime.plan(bytes, base);
     if (plan.scale !== this.#rung.scale) {
@@ -186,7 +204,7 @@ export class Upscaler {
     for (const [other, wire] of [...this.#waiting]) {
       if (!sha256.startsWith(this.#runtime.baseOf(wire) ?? '?')) continue;
       this.#waiting.delete(other);
-      await this.#addPlan(other, wire);
+      this.#addPlan(other, wire, null);
     }
   }
 

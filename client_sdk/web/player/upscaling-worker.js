@@ -12,7 +12,7 @@
  */
 
 import { Runtime } from '../crispcast.js';
-import { sha256Of } from './channel.js';
+import { Bases } from './bases.js';
 import { segmentsAhead } from './fetcher.js';
 import { FrameClock } from './frame-clock.js';
 import { Landing } from './landing.js';
@@ -31,6 +31,7 @@ class Show {
   #split = 0; // part of the width, from the left, that is interpolated
   #captures = 0;
   #loops = false;
+  #bases;
   #landing;
   #landings = 0; // of the last `land`
   #identities = null;
@@ -40,7 +41,7 @@ class Show {
     this.runtime = runtime;
     this.manifest = Manifest.of(manifest);
     this.rung = rung;
-    this.bases = bases;
+    this.#bases = new Bases(bases);
     this.clock = new FrameClock(this.manifest);
     const [rate, per] = this.manifest.fps;
     this.pace = new Pace((1000 * per) / rate);
@@ -94,16 +95,18 @@ class Show {
     this.clock.forget();
   }
 
-  asset({ rung, sha256, bytes }) {
-    this.#busy = this.#busy.then(async () => {
-      try {
-        await this.#upscaler(rung).add(sha256, bytes);
-        say({ type: 'prepared', sha256 });
-      } catch (error) {
-        // A refused plan is a missing plan: its patches are interpolated.
-        say({ type: 'refused', sha256, message: error.message });
-      }
-    });
+  async asset({ rung, sha256, bytes }) {
+    try {
+      const upscaler = this.#upscaler(rung);
+      const id = upscaler.baseOf(sha256, bytes);
+      // Frames do not wait for it.
+      const base = id === null ? null : await this.#bases.get(id);
+      await this.#inTurn(() => upscaler.add(sha256, bytes, base));
+      say({ type: 'prepared', sha256 });
+    } catch (error) {
+      // A refused plan is a missing plan: its patches are interpolated.
+      say({ type: 'refused', sha256, message: error.message });
+    }
   }
 
   /** Shows all frames of a stream, as fast as it can: what the stream drops meanwhile is skipped. */
@@ -117,17 +120,21 @@ class Show {
   }
 
   /** @param {{frame: VideoFrame, time: number | undefined}} decoded */
-  frame({ frame, time }) {
-    this.#busy = this.#busy.then(async () => {
-      try {
-        await this.#show(frame, time);
-      } catch (error) {
-        say({ type: 'failed', message: error.message });
-      } finally {
-        frame.close();
-      }
-    });
-    return this.#busy;
+  async frame({ frame, time }) {
+    try {
+      await this.#inTurn(() => this.#show(frame, time));
+    } catch (error) {
+      say({ type: 'failed', message: error.message });
+    } finally {
+      frame.close();
+    }
+  }
+
+  /** Does one thing after the other. */
+  #inTurn(work) {
+    const done = this.#busy.then(work);
+    this.#busy = done.catch(() => {});
+    return done;
   }
 
   async #show(frame, time) {
@@ -149,9 +156,9 @@ class Show {
     const networks = this.pace.mayRun(began);
     const shown = upscaler.upscale(number, networks ? Math.round(this.#split * width) : width);
     const upscaled = performance.now();
+    if (this.#captures > 0) this.#capture(upscaler.input, number, shown); // until the runtime's next call
     await this.screen.show(shown.picture, frame.timestamp);
     if (shown.superResolved) this.pace.took(performance.now(), performance.now() - began);
-    if (this.#captures > 0) this.#capture(upscaler.input, number, shown);
     return say({
       type: 'shown',
       frame: number,
@@ -188,18 +195,8 @@ class Show {
 
   #upscaler(rung) {
     if (!this.#upscalers.has(rung))
-      this.#upscalers.set(
-        rung,
-        new Upscaler(this.runtime, this.manifest, rung, (id) => this.#base(id)),
-      );
+      this.#upscalers.set(rung, new Upscaler(this.runtime, this.manifest, rung));
     return this.#upscalers.get(rung);
-  }
-
-  async #base(id) {
-    const reply = await fetch(new URL(id, this.bases));
-    if (!reply.ok) return null;
-    const bytes = new Uint8Array(await reply.arrayBuffer());
-    return (await sha256Of(bytes)).startsWith(id) ? bytes : null;
   }
 }
 
