@@ -70,7 +70,7 @@ def create_app(
     app.state.viewers = viewers
     app.state.catalogue = catalogue
     app.include_router(whep_router(viewers, access))
-    app.include_router(pages_router(catalogue, access))
+    app.include_router(pages_router(catalogue, access, settings))
     app.mount("/sdk", player_files())
     _add_catalogue(app, viewers, access)
     app.include_router(health_router(viewers, access))
@@ -113,7 +113,7 @@ def _add_catalogue(app: FastAPI, viewers: Viewers, access: Access) -> None:
     async def packages(request: Request) -> list[dict[str, object]]:
         """What can be watched, with the token that is sent."""
         seen = access.seen(request.headers.get("authorization"), catalogue.packages)
-        return [_facts(package) for package in seen]
+        return [_facts(package, viewers.settings) for package in seen]
 
     @app.get("/packages/{name}/manifest.json")
     async def manifest(name: str, request: Request) -> Response:
@@ -162,7 +162,7 @@ async def _asset(assets: AssetStore, holders: Sequence[Package], sha256: str) ->
     raise HTTPException(500, f"asset {sha256} is damaged on the server")
 
 
-def _facts(package: Package) -> dict[str, object]:
+def _facts(package: Package, settings: Settings) -> dict[str, object]:
     source, rung = package.manifest.source, package.manifest.rungs[0]
     seconds = float(source.frames / source.rate)
     return {
@@ -174,6 +174,7 @@ def _facts(package: Package) -> dict[str, object]:
         "seconds": round(seconds, 3),
         "fps": round(float(source.rate), 3),
         "audio": package.manifest.audio is not None,
+        "channel": settings.is_channel(package.name),
         "rungs": [rung.name for rung in package.manifest.rungs],
         "video_kbps": round(rung.bytes * 8 / 1000 / seconds, 1),
         "sr_kbps": round(sum(package.manifest.size_of(0).values()) * 8 / 1000 / seconds, 1),

@@ -170,6 +170,10 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     """The least that is logged: debug, info (sessions), warning or error."""
 
+    def is_channel(self, package: str) -> bool:
+        """Whether the package of this name plays for ever, for all at the same moment."""
+        return package in self.channels or "*" in self.channels
+
     @model_validator(mode="after")
     def _agree(self) -> Settings:
         if (self.tls_certificate is None) != (self.tls_key is None):

@@ -114,7 +114,7 @@ class Viewers:
                 if media.package is package:
                     return media
             channel = None
-            if name in self.settings.channels or "*" in self.settings.channels:
+            if self.settings.is_channel(name):
                 channel = ChannelClock(package.manifest, asyncio.get_running_loop().time())
             media = await asyncio.to_thread(PackageMedia.open, package, channel)
             self._media.append(media)

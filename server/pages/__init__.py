@@ -24,6 +24,7 @@ from kernels.errors import PackageError
 from server.access import Access
 from server.catalogue import Catalogue
 from server.pages.poster import make_poster
+from server.settings import Settings
 
 _ISOLATED = {
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -39,7 +40,7 @@ def poster_path(name: str) -> str:
     return f"/packages/{quote(name)}/poster.jpg"
 
 
-def pages_router(catalogue: Catalogue, access: Access) -> APIRouter:
+def pages_router(catalogue: Catalogue, access: Access, settings: Settings) -> APIRouter:
     """`GET /`, `GET /watch/NAME` and the posters, of what the request's token opens."""
     router = APIRouter()
     posters: dict[str, tuple[str, bytes]] = {}
@@ -55,7 +56,7 @@ def pages_router(catalogue: Catalogue, access: Access) -> APIRouter:
     def index(request: Request) -> Response:
         """The packages, for people."""
         seen = access.seen(request.headers.get("authorization"), catalogue.packages)
-        cards = "".join(_card(package) for package in seen)
+        cards = "".join(_card(package, settings.is_channel(package.name)) for package in seen)
         return _page("index", cards=cards or "<p>There is nothing to watch.</p>")
 
     @router.get("/watch/{name}", response_class=HTMLResponse, include_in_schema=False)
@@ -117,12 +118,13 @@ def _page(name: str, **values: str) -> Response:
     return HTMLResponse(_template(name).substitute(values, style=style), headers=_ISOLATED)
 
 
-def _card(package: Package) -> str:
+def _card(package: Package, is_channel: bool) -> str:
     name, title = quote(package.name), html.escape(package.manifest.name)
+    channel = "<em>Channel: live, looped</em>" if is_channel else ""
     return (
         f'<li><a href="/watch/{html.escape(name)}">'
         f'<img src="{html.escape(poster_path(package.name))}" alt="" loading="lazy">'
-        f"<b>{title}</b><span>{html.escape(_facts(package))}</span></a></li>"
+        f"<b>{title}</b>{channel}<span>{html.escape(_facts(package))}</span></a></li>"
     )
 
 

@@ -293,6 +293,18 @@ def test_people_and_monitors_see_what_is_there(tiny_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("channels", [(), ("tiny",), ("*",)])
+def test_channels_are_marked_as_such(tiny_path: Path, channels: tuple[str, ...]) -> None:
+    async def run() -> None:
+        async with serving(tiny_path, Settings(channels=channels)) as served:
+            (listed,) = json.loads((await served.ask("GET", "/packages")).body)
+            assert listed["channel"] == bool(channels)
+            page = (await served.ask("GET", "/")).body
+            assert (b"Channel: live, looped" in page) == bool(channels)
+
+    asyncio.run(run())
+
+
 def test_a_broken_package_is_left_out_and_the_others_are_served(
     tiny_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

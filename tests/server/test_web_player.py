@@ -25,11 +25,13 @@ from client_sdk.contract import (
     open_package,
     parse_manifest,
 )
+from client_sdk.contract.control import Stats
 from client_sdk.picture import fill, planes_of
 from client_sdk.upscaler import Planes, Upscaler
 from kernels import bases
 from kernels.compiler import base_id
 from server.feedback import Feedback
+from server.steering import Steering
 from tests.client_sdk.ladder import write_ladder
 from tests.client_sdk.test_canvas import CANVAS, MOTION, PLATED, tree_of
 from tests.client_sdk.test_upscaler import difference_in
@@ -446,8 +448,18 @@ def test_it_follows_the_server_to_another_rung_and_a_choice_overrides_it(
 
 
 def test_a_page_that_is_too_slow_rests_and_gets_the_rung_with_the_cheaper_plans(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The server hears nothing of its times before it rests, by which it may act sooner."""
+    told = Steering.told
+    rested: list[Stats] = []
+
+    def late(self: Steering, stats: Stats) -> None:
+        if stats.interpolating or rested:
+            rested.append(stats)
+            told(self, stats)
+
+    monkeypatch.setattr(Steering, "told", late)
     slow = """
       const upscale = Upscaler.prototype.upscale;
       Upscaler.prototype.upscale = function (frame, column = 0) {
