@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 
 from client_sdk.contract import Package, open_package
 from client_sdk.upscaler import Upscaler
@@ -256,8 +257,10 @@ def test_a_server_that_stays_away_is_given_up_with_a_sentence(tmp_path: Path) ->
 @pytest.mark.parametrize("way", ["channel", "http"])
 def test_whatever_the_way_the_assets_come_and_are_kept(tmp_path: Path, way: str) -> None:
     path = tiny(tmp_path, rounds=3)
+    size = sum(open_package(path).manifest.size_of(0).values())
 
     async def played(page: Page) -> dict[str, Any]:
+        await until(page, f"player.figures.planBytes + player.figures.cachedBytes >= {size}")
         found = await page.evaluate(CAPTURE, 3)
         assert all(frame["superResolved"] for frame in found)
         figures: dict[str, Any] = await ask(page, "player.figures")
@@ -266,7 +269,6 @@ def test_whatever_the_way_the_assets_come_and_are_kept(tmp_path: Path, way: str)
 
     async def run() -> None:
         async with serving(path) as served, watched(served.url, f"delivery={way}") as page:
-            size = sum(open_package(path).manifest.size_of(0).values())
             first = await played(page)
             assert first["planBytes"] == size
             assert first["httpBytes"] == (size if way == "http" else 0)
@@ -318,7 +320,10 @@ def test_the_cache_keeps_its_limit_and_hashes_what_it_gives(tmp_path: Path) -> N
 def test_what_one_way_does_not_bring_the_other_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.catalogue.Catalogue.asset", lambda self, sha256: None)
+    async def none(*_: object) -> bytes:
+        raise HTTPException(404, "there is no such asset")
+
+    monkeypatch.setattr("server.app._asset", none)
 
     async def run() -> None:
         async with serving(tiny(tmp_path)) as served, watched(served.url, "delivery=http") as page:
