@@ -14,161 +14,17 @@
  */
 
 import { Core, CrispcastError, MAX_SIDE, STATUS } from './core.js';
+import { Canvas, ChromaPlate, Frame, Plan, Plate } from './holdings.js';
 import { bytesAt, cores, inNode, maySleep, relaxedSimd, startWorker, waitIn } from './platform.js';
 
-export { CrispcastError };
+export { Canvas, ChromaPlate, CrispcastError, Frame, Plan, Plate };
 
-/** Words of crispcast_frame_job and crispcast_plan_info (kernels/runtime/wasm/module.cpp). */
+/** Words of crispcast_frame_job (kernels/runtime/wasm/module.cpp). */
 const JOB = {
   words: 32, in: 3, out: 9, previous: 15, plate: 17, patches: 18, plans: 20, canvas: 22, view: 23, chroma: 31,
 };
-const INFO_WORDS = 14;
 const MAX_THREADS = 256;
 const WORKER_STACK = 131072;
-
-/** A checked and prepared wire plan, in the runtime's memory until `free`. */
-export class Plan {
-  #core;
-  #pointer;
-
-  /** @param {Core} core @param {number} pointer */
-  constructor(core, pointer) {
-    this.#core = core;
-    this.#pointer = pointer;
-    const words = core.withRoom(INFO_WORDS * 4, (info) => {
-      core.check(core.call.crispcast_plan_get_info(pointer, info));
-      return core.words(info, INFO_WORDS).slice();
-    });
-    this.scale = words[0];
-    this.inputs = ['luma', ...(words[1] ? ['previous'] : []), ...(words[2] ? ['plate'] : [])];
-    this.radius = words[3];
-    this.layers = words[4];
-    this.taps = words[6];
-    this.weights = words[8];
-    this.density = words[8] / words[10];
-    this.workingBytes = words[12];
-    Object.freeze(this);
-  }
-
-  /** The address in the core; throws once freed. @param {Core} core */
-  pointerIn(core) {
-    if (core !== this.#core) throw new CrispcastError('the plan belongs to another runtime');
-    if (!this.#pointer) throw new CrispcastError('the plan was freed; load it again');
-    return this.#pointer;
-  }
-
-  free() {
-    if (this.#pointer && this.#core.open) this.#core.call.crispcast_plan_destroy(this.#pointer);
-    this.#pointer = 0;
-  }
-}
-
-/** What a `Plate` and a `ChromaPlate` are: something of one size in the runtime's memory until `free`. */
-class Still {
-  #core;
-  #pointer;
-  #destroy;
-
-  /** @param {Core} core @param {number} pointer @param {number[]} size @param {(at: number) => void} destroy */
-  constructor(core, pointer, [width, height, scale], destroy) {
-    this.#core = core;
-    this.#pointer = pointer;
-    this.#destroy = destroy;
-    this.width = width / scale;
-    this.height = height / scale;
-    this.scale = scale;
-    Object.freeze(this);
-  }
-
-  /** @param {Core} core */
-  pointerIn(core) {
-    if (core !== this.#core) throw new CrispcastError('the plate belongs to another runtime');
-    if (!this.#pointer) throw new CrispcastError('the plate was freed; make it again');
-    return this.#pointer;
-  }
-
-  free() {
-    if (this.#pointer && this.#core.open) this.#destroy(this.#pointer);
-    this.#pointer = 0;
-  }
-}
-
-/** A still high-resolution picture of the place, in the runtime's memory until `free`. */
-export class Plate extends Still {}
-
-/** The chroma of a plate, in the runtime's memory until `free`. */
-export class ChromaPlate extends Still {}
-
-/** A plate larger than the frame, in the runtime's memory until `free`. */
-export class Canvas {
-  #core;
-  #pointer;
-
-  /** @param {Core} core @param {number} pointer @param {number} width @param {number} height */
-  constructor(core, pointer, width, height) {
-    this.#core = core;
-    this.#pointer = pointer;
-    this.width = width;
-    this.height = height;
-    Object.freeze(this);
-  }
-
-  /** @param {Core} core */
-  pointerIn(core) {
-    if (core !== this.#core) throw new CrispcastError('the canvas belongs to another runtime');
-    if (!this.#pointer) throw new CrispcastError('the canvas was freed; make it again');
-    return this.#pointer;
-  }
-
-  free() {
-    if (this.#pointer && this.#core.open) this.#core.call.crispcast_canvas_destroy(this.#pointer);
-    this.#pointer = 0;
-  }
-}
-
-/** An LR picture in the runtime's memory: what is written into its planes is not copied again. */
-export class Frame {
-  #core;
-  #pointer;
-  #sizes;
-
-  /** @param {Core} core @param {number} width @param {number} height */
-  constructor(core, width, height) {
-    core.checkSize(width, height);
-    this.#core = core;
-    this.width = width;
-    this.height = height;
-    this.strideY = width;
-    this.strideU = this.strideV = (width + 1) >> 1;
-    const chroma = this.strideU * ((height + 1) >> 1);
-    this.#sizes = [width * height, chroma, chroma];
-    this.#pointer = core.allocate(width * height + 2 * chroma);
-    Object.freeze(this);
-  }
-
-  // Made anew each time: a view is lost when the memory of a one-thread runtime grows.
-  get y() {
-    return this.#plane(0);
-  }
-  get u() {
-    return this.#plane(1);
-  }
-  get v() {
-    return this.#plane(2);
-  }
-
-  /** @param {number} i */
-  #plane(i) {
-    if (!this.#pointer) throw new CrispcastError('the frame was freed; make another');
-    const before = this.#sizes.slice(0, i).reduce((sum, size) => sum + size, 0);
-    return this.#core.bytes(this.#pointer + before, this.#sizes[i]);
-  }
-
-  free() {
-    if (this.#pointer && this.#core.open) this.#core.call.free(this.#pointer);
-    this.#pointer = 0;
-  }
-}
 
 /** One module, its memory and its threads. Not for use from several threads of the page. */
 export class Runtime {
@@ -264,7 +120,7 @@ export class Runtime {
       const pointer = core.create((slot) =>
         core.call.crispcast_plate_create(data, row, width, height, scale, slot),
       );
-      return new Plate(core, pointer, [width, height, scale], core.call.crispcast_plate_destroy);
+      return new Plate(core, pointer, [width, height, scale]);
     } finally {
       core.release('plate');
     }
@@ -282,14 +138,13 @@ export class Runtime {
         throw core.error(STATUS.SIZE, `a chroma plate of ${width}×${height}`);
     if (!Number.isInteger(tolerance))
       throw core.error(STATUS.ARGUMENT, `a tolerance of ${tolerance}`);
-    const destroy = core.call.crispcast_chroma_plate_destroy;
     try {
       const planes = [core.plane('plate U', u, width, height, stride)];
       planes.push(core.plane('plate V', v, width, height, stride));
       const pointer = core.create((slot) =>
         core.call.crispcast_chroma_plate_create(...planes.flat(), width, height, scale, tolerance, slot),
       );
-      return new ChromaPlate(core, pointer, [width, height, scale], destroy);
+      return new ChromaPlate(core, pointer, [width, height, scale]);
     } finally {
       core.release('plate U');
       core.release('plate V');

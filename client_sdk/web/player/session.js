@@ -1,5 +1,5 @@
 /**
- * One play of a stream, over as many connections as it takes, and what goes to the upscaling worker.
+ * One play of a stream, over as many connections as it takes, and what is upscaled of it.
  *
  *     coded frames ─► identity worker ─► frame numbers ─┐
  *     decoded frames ──────────────────────────────────┼─► upscaling worker ─► screen
@@ -11,15 +11,14 @@
  */
 
 import { CrispcastError } from '../core.js';
-import { moduleWorker } from '../platform.js';
 import { Assets } from './assets.js';
 import { VERSION } from './channel.js';
 import { Conversation } from './conversation.js';
 import { DecodedFrames, takesTrack } from './decoded-frames.js';
 import { Figures } from './figures.js';
 import { Lifeline } from './lifeline.js';
-import { surfaceOf } from './screen.js';
 import { whyNothing, whyPlain } from './support.js';
+import { Upscaling } from './upscaling.js';
 
 const REPORT = 1000; // milliseconds between `stats`
 const DRAIN = 800; // milliseconds for the last frames once the server said that it is over
@@ -44,7 +43,8 @@ export class Session extends EventTarget {
   #options;
   #lifeline;
   #conversation;
-  #worker;
+  /** @type {Upscaling | null} */
+  #upscaling = null;
   #assets;
   #decoded;
   #loops = false;
@@ -71,11 +71,11 @@ export class Session extends EventTarget {
       ...options,
       figures: this.figures,
       send: (message) => this.#send(message),
-      deliver: (rung, sha256, bytes) => this.#worker?.postMessage({ type: 'asset', rung, sha256, bytes }),
+      deliver: (rung, sha256, bytes) => this.#upscaling?.say({ type: 'asset', rung, sha256, bytes }),
       guarded: (take) => this.#guarded(take),
     });
     this.#decoded = new DecodedFrames(options.video, this.figures, (message, transfer) =>
-      this.#worker?.postMessage(message, transfer),
+      this.#upscaling?.say(message, transfer),
     );
     this.#conversation = new Conversation({
       begin: (manifest, rung, live) => this.#begin(manifest, rung, live),
@@ -104,9 +104,14 @@ export class Session extends EventTarget {
     const nothing = whyNothing();
     if (nothing) throw new CrispcastError(nothing);
     if (!this.plain) {
-      this.#worker = moduleWorker(new URL('./upscaling-worker.js', import.meta.url));
-      this.#worker.onmessage = ({ data }) => this.#answer(data);
-      this.#worker.onerror = () => this.#fallBack('The upscaling worker did not start');
+      this.#upscaling = new Upscaling(this.figures, {
+        shown: (shown) => this.#shown(shown),
+        captured: (captured) => this.#tell('captured', captured),
+        dropped: (rung, assets) => this.#assets.dropped(rung, assets),
+        settled: (sha256) => this.#settled(sha256),
+        notice: (why) => this.#tell('notice', why),
+        fallBack: (why) => this.#fallBack(why),
+      });
     }
     await this.#lifeline.connect();
     this.#timers.push(setInterval(() => this.#report(), REPORT));
@@ -119,7 +124,7 @@ export class Session extends EventTarget {
 
   /** Goes on; frame numbers are counted anew, because stream time ran on. */
   resume() {
-    this.#worker?.postMessage({ type: 'forget' });
+    this.#upscaling?.say({ type: 'forget' });
     if (this.live !== null) this.#land(null);
     this.#send({ type: 'resume' });
     this.#enter('playing');
@@ -166,12 +171,12 @@ export class Session extends EventTarget {
 
   /** Interpolation left of this part of the width, from 0 to 1. @param {number} at */
   split(at) {
-    this.#worker?.postMessage({ type: 'split', at });
+    this.#upscaling?.say({ type: 'split', at });
   }
 
   /** Posts the planes of the next frames as `captured`. @param {number} count */
   capture(count) {
-    this.#worker?.postMessage({ type: 'capture', count });
+    this.#upscaling?.say({ type: 'capture', count });
   }
 
   /** Ends it; safe to call twice. @param {State} [state] */
@@ -184,7 +189,7 @@ export class Session extends EventTarget {
     this.#lifeline.close();
     this.#assets.close();
     this.#decoded.stop();
-    this.#worker?.terminate();
+    this.#upscaling?.end();
   }
 
   /** Seconds of video ahead for which all assets are there. */
@@ -230,7 +235,7 @@ export class Session extends EventTarget {
   }
 
   #timed(time) {
-    this.#worker?.postMessage(time);
+    this.#upscaling?.say(time);
     if (this.plain) this.frame = time.frame;
     // A seek may end on another rung.
     else if (time.type === 'sought') this.#switched(time.rung, time.frame);
@@ -242,7 +247,7 @@ export class Session extends EventTarget {
   }
 
   #refused(why) {
-    this.#worker?.postMessage({ type: 'stay' });
+    this.#upscaling?.say({ type: 'stay' });
     this.#tell('notice', why);
   }
 
@@ -258,9 +263,9 @@ export class Session extends EventTarget {
     this.rung = rung;
     const first = this.#segment < 0;
     if (!this.plain) {
-      if (first) this.#startWorker();
+      if (first) this.#startUpscaling();
       const { identities, picture } = /** @type {Connection} */ (this.#lifeline.connection);
-      this.#worker.postMessage({ type: 'connected', identities }, identities ? [identities] : []);
+      this.#upscaling.say({ type: 'connected', identities }, identities ? [identities] : []);
       this.#decoded.from(picture.track);
     }
     this.live = live;
@@ -286,19 +291,16 @@ export class Session extends EventTarget {
     return this.#loops && next >= this.manifest.frames ? 0 : next;
   }
 
-  #startWorker() {
-    const { manifest, rung } = this;
-    const surface = surfaceOf(this.#options.screen);
-    const threads = this.#options.threads ?? 0;
-    const bases = new URL('../bases/', this.#options.url).href; // beside /whep/NAME
-    const start = { type: 'start', manifest: { ...manifest }, rung, surface, threads, bases };
-    this.#worker.postMessage(start, [surface]);
+  #startUpscaling() {
+    const { screen, threads = 0, url } = this.#options;
+    const bases = new URL('../bases/', url).href; // beside /whep/NAME
+    this.#upscaling.start(this.manifest, this.rung, screen, { threads, bases });
   }
 
   #tellLoop() {
     const on = this.#loops || this.live !== null;
     this.#assets.describe(this.manifest, on);
-    this.#worker?.postMessage({ type: 'loop', on });
+    this.#upscaling?.say({ type: 'loop', on });
     if (this.#loops || this.figures.frames) this.#send({ type: 'loop', on: this.#loops });
   }
 
@@ -306,7 +308,7 @@ export class Session extends EventTarget {
     this.#conversation.seeking = target !== null;
     this.#landings += 1;
     this.#landed = false;
-    this.#worker?.postMessage({ type: 'land', target, landing: this.#landings });
+    this.#upscaling?.say({ type: 'land', target, landing: this.#landings });
   }
 
   /** Start the media once what its first segment needs is there, or nothing is wanted. */
@@ -318,26 +320,11 @@ export class Session extends EventTarget {
     this.#send({ type: this.state === 'paused' ? 'pause' : 'resume' });
   }
 
-  // -- the worker -----------------------------------------------------------------------------
+  // -- upscaling ------------------------------------------------------------------------------
 
-  #answer(message) {
-    if (message.type === 'shown') this.#shown(message);
-    else if (message.type === 'captured') this.#tell('captured', message);
-    else if (message.type === 'dropped') this.#assets.dropped(message.rung, message.assets);
-    else if (message.type === 'skipped' || message.type === 'passed') this.figures.inFlight -= 1;
-    else if (message.type === 'ready') this.figures.engine = `${message.isa} × ${message.threads}`;
-    else if (message.type === 'failed' && message.fatal) this.#fallBack(message.message);
-    else if (message.type === 'failed') {
-      this.figures.inFlight -= 1;
-      this.#tell('notice', message.message);
-    } else {
-      if (message.type === 'refused') {
-        this.figures.refused += 1;
-        this.#tell('notice', message.message);
-      }
-      this.#assets.settled(message.sha256);
-      this.#readyIfSo();
-    }
+  #settled(sha256) {
+    this.#assets.settled(sha256);
+    this.#readyIfSo();
   }
 
   #shown(shown) {
@@ -365,7 +352,7 @@ export class Session extends EventTarget {
     if (this.plain) return;
     this.plain = `${why}: plain video is shown.`;
     this.figures.plain = true;
-    this.#worker.terminate();
+    this.#upscaling.end();
     this.#play(/** @type {Connection} */ (this.#lifeline.connection));
     this.#tell('state');
     this.#readyIfSo();
