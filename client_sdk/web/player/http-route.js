@@ -51,8 +51,15 @@ export class HttpRoute {
 
   /** @param {string[]} assets by hash */
   get(assets) {
-    for (const sha256 of assets) if (!this.#running.has(sha256)) this.#queue.add(sha256);
-    while (this.#running.size < AT_ONCE && this.#queue.size) this.#next();
+    for (const sha256 of assets) this.#queue.add(sha256);
+    while (this.#running.size < AT_ONCE) {
+      // One that came damaged is asked for anew before its transfer has ended.
+      const next = [...this.#queue].find((sha256) => !this.#running.has(sha256));
+      if (!next) return;
+      this.#queue.delete(next);
+      const wanted = this.#missing(next); // it may have come by the other way
+      if (wanted) this.#run(wanted);
+    }
   }
 
   /** Breaks everything off; nothing is heard of it any more. */
@@ -61,11 +68,9 @@ export class HttpRoute {
     this.#stop.abort();
   }
 
-  async #next() {
-    const [sha256] = this.#queue;
-    this.#queue.delete(sha256);
-    const wanted = this.#missing(sha256); // it may have come by the other way
-    if (!wanted) return;
+  /** @param {Wanted} wanted */
+  async #run(wanted) {
+    const { sha256 } = wanted;
     this.#running.add(sha256);
     const came = await this.#fetch(wanted);
     this.#running.delete(sha256);

@@ -71,7 +71,13 @@ function routes(patience = PATIENCE) {
     missing,
     send: ({ assets }) => assets.forEach(({ sha256, offset }) => wanted.set(sha256, offset)),
     take: async (piece) => {
-      if (assembler.expects(piece.sha256) && (await assembler.add(piece))) brought.add(piece.sha256);
+      const { sha256 } = piece;
+      if (!assembler.expects(sha256)) return;
+      try {
+        if (await assembler.add(piece)) brought.add(sha256);
+      } catch {
+        ask([sha256]);
+      }
     },
   });
   const ask = (names) => {
@@ -150,6 +156,16 @@ const scenarios = {
     await until(() => before.broken === before.asked);
     assert.equal(wanted.size, 0);
     made.close();
+  },
+
+  async damaged() {
+    const server = await serving(whole);
+    const { made, ask, brought } = routes(FOREVER);
+    made.connected(server.endpoint);
+    server.answer = (reply, bytes, offset) => whole(reply, server.asked > 1 ? bytes : body(99), offset);
+    ask(NAMES.slice(0, 1));
+    await until(() => brought.size === 1);
+    assert.equal(server.asked, 2);
   },
 
   async bases() {

@@ -29,6 +29,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("hanging", id="http that hangs is left for the channel and tried again"),
         pytest.param("trickling", id="so is http that trickles"),
         pytest.param("reconnecting", id="another connection waits for nothing of the one before"),
+        pytest.param("damaged", id="what came damaged comes once more"),
         pytest.param("bases", id="bases come whole and true in time or not at all"),
         pytest.param("memory", id="what is announced takes no memory before it comes"),
         pytest.param("announced_twice", id="a manifest is announced once a connection"),
