@@ -42,7 +42,7 @@ class Viewer:
         self._url = url
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._answer: Answer | None = None
-        self._taken: list[tuple[int, Any]] = []
+        self._taken: list[tuple[socket.socket, Any]] = []
         self._unprotect: Any = None
         self._statistics: StreamStatistics | None = None
         self._asked = 0.0
@@ -84,7 +84,7 @@ class Viewer:
             # The loop's own reader of this socket makes way for ours.
             loop._remove_reader(opened.fileno())
             loop._add_reader(opened.fileno(), self._read, protocol, opened)
-            self._taken.append((opened.fileno(), protocol.transport._read_ready))
+            self._taken.append((opened, protocol.transport._read_ready))
 
     def _read(self, protocol: Any, opened: socket.socket) -> None:
         while True:
@@ -125,9 +125,11 @@ class Viewer:
     async def close(self) -> None:
         """Leave, as a stock player does."""
         loop: Any = asyncio.get_running_loop()
-        for descriptor, reader in self._taken:
-            loop._remove_reader(descriptor)
-            loop._add_reader(descriptor, reader)  # given back, so that the transport may close
+        for opened, reader in self._taken:
+            if opened.fileno() < 0:  # the connection ended by itself, as of one that stalled
+                continue
+            loop._remove_reader(opened.fileno())
+            loop._add_reader(opened.fileno(), reader)  # given back, so that the transport may close
         if self._answer is not None:
             await asyncio.to_thread(delete_session, self._answer.session)
         await self._peer.close()
