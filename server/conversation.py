@@ -92,6 +92,7 @@ class Conversation:
         self._minor = 0  # of the protocol that the client speaks
         self._rtp_origin: int | None = None  # RTP time of stream time 0
         self._sought_untold = False
+        self._sought: Sought | None = None  # the last one told, until its IDR is sent
         self._closing = False
 
     @property
@@ -268,6 +269,7 @@ class Conversation:
         if self._sought_untold:
             self._tell_sought()
         self.send(Anchor(rtp_time=time & 0xFFFF_FFFF, rung=rung, frame=frame))
+        self._correct_sought(rung, frame, ticks)
 
     def _tell(self, message: Sought | Refused | Switch) -> None:
         """Say what clients of version 1.0 do not know."""
@@ -283,7 +285,18 @@ class Conversation:
         target = self._playhead.target
         ticks = video_ticks(self._playhead, target / self._media.package.manifest.source.rate)
         time = (self._rtp_origin + ticks) & 0xFFFF_FFFF
-        self._tell(Sought(rtp_time=time, rung=self._video.wanted_rung, frame=target))
+        self._sought = Sought(rtp_time=time, rung=self._video.wanted_rung, frame=target)
+        self._tell(self._sought)
+
+    def _correct_sought(self, rung: int, frame: int, ticks: int) -> None:
+        """The rung may have changed after `sought` was told, and before its IDR was sent."""
+        sought, rate = self._sought, self._media.package.manifest.source.rate
+        # An IDR from before the jump was sent at another stream time.
+        if sought is None or ticks != video_ticks(self._playhead, frame / rate):
+            return
+        self._sought = None
+        if rung != sought.rung and self._minor >= 1:
+            self.send(Anchor(rtp_time=sought.rtp_time, rung=rung, frame=sought.frame))
 
     def _announce(self, rung: int, frame: int) -> None:
         self._metrics.switches.inc()
