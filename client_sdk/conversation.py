@@ -76,6 +76,7 @@ class Conversation:
         self._play = play
         self._head: ManifestHead | None = None
         self._head_assembler = Assembler()
+        self._chosen: int | None = None  # the rung that a person chose
         self._announced = False  # the manifest, on this connection
         self._untimed: deque[Anchor | Sought] = deque(maxlen=_UNTIMED)
 
@@ -96,7 +97,13 @@ class Conversation:
             raise StreamError("the manifest is not here yet; choose a rung when it is")
         if rung is None and not self._switches:
             raise StreamError("the server does not choose rungs by itself; choose one")
+        self._chosen = rung
         self.send(ChooseRung(rung=rung))
+
+    def choose_again(self) -> None:
+        """Over another connection: the rung that was chosen, where one was."""
+        if self._chosen is not None:
+            self.send(ChooseRung(rung=self._chosen))
 
     def report(self, stats: PlayStats) -> None:
         """Say how it goes."""

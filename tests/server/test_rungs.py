@@ -276,6 +276,31 @@ def test_the_catalogues_page_tells_of_all_rungs(ladder: Path) -> None:
     assert re.search(r"2 rungs, \d+ to \d+ kb/s", asyncio.run(run()))
 
 
+def test_a_rung_that_was_chosen_is_asked_for_again_on_a_new_connection(ladder: Path) -> None:
+    async def run() -> int:
+        async with serving(ladder, MANUAL) as served, asyncio.timeout(PATIENCE):
+            session = Session(f"{served.url}/whep/tiny", PlayOptions(threads=1, loop=True))
+            playing = asyncio.create_task(session.run())
+
+            async def chosen_by_another_than(first: Viewer | None) -> Viewer:
+                while True:
+                    for viewer in served.viewers._sessions.values():
+                        video = viewer._video
+                        if viewer is not first and video is not None and video.wanted_rung == 1:
+                            return viewer
+                    await asyncio.sleep(0.01)
+
+            await session.first_frame.wait()
+            session.choose_rung(1)
+            first = await chosen_by_another_than(None)
+            await first.close("lost")
+            await chosen_by_another_than(first)
+            session.stop()
+            return (await playing).reconnects
+
+    assert asyncio.run(run()) == 1
+
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0), (0,)], ids=["seek first", "rung first", "seek"])
 def test_who_knows_frames_by_messages_only_knows_the_rung_that_a_seek_lands_in(
     ladder: Path, order: tuple[int, ...]
