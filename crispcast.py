@@ -242,7 +242,14 @@ def _play(
     display: Annotated[bool, typer.Option("--display", help="Show it in a window.")] = False,
     no_sr: Annotated[bool, typer.Option("--no-sr", help="Interpolate only.")] = False,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
-    cache: Annotated[Path | None, typer.Option(help="Folder that keeps plans and plates.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that keeps plans and plates for another play.",
+            show_default="the user's cache folder, as ~/.cache/crispcast",
+        ),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep nothing on disk.")] = False,
     cache_limit: Annotated[
         int, typer.Option(min=0, help="Bytes that it may hold; the least used go first.")
     ] = 256 << 20,
@@ -264,6 +271,12 @@ def _play(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
     """Play a stream with super-resolution in compiled sparse kernels."""
+    from client_sdk.cache import user_folder
+
+    if cache is not None and no_cache:
+        raise CrispcastError("--cache and --no-cache contradict each other; give one of them")
+    if cache is None and not no_cache:
+        cache = user_folder()
     live = sys.stderr.isatty()
 
     def show(so_far: PlayStats) -> None:

@@ -71,7 +71,8 @@ def server(packages: Path, *flags: str, core: int | None = None) -> Iterator[Ser
     """Serve on a free port while the block runs, on `core` alone."""
     command = [sys.executable, "-m", "crispcast", "serve", str(packages), "--port", "0", *flags]
     # All viewers come from one address.
-    command += ["--max-viewers", "5000", "--requests-per-minute", "0", "--assets-per-minute", "0"]
+    command += ["--max-viewers", "5000", "--max-viewers-of-address", "0"]
+    command += ["--requests-per-minute", "0", "--assets-per-minute", "0"]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import re
+import sys
 import tempfile
 import threading
 from collections import OrderedDict
@@ -19,6 +20,29 @@ from kernels.errors import StreamError
 
 DEFAULT_LIMIT = 256 << 20  # bytes, of the memory and of the folder alike
 _NAME = re.compile(r"[0-9a-f]{64}")
+
+
+def user_folder() -> Path | None:
+    """This user's folder for what can be fetched again, as the platform has it.
+
+    None where there is none, or nothing can be written there. Linux: XDG Base Directory
+    Specification.
+    """
+    try:
+        if sys.platform == "win32":
+            root = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+            folder = Path(root) / "crispcast" / "cache"
+        elif sys.platform == "darwin":
+            folder = Path.home() / "Library" / "Caches" / "crispcast"
+        else:
+            named = os.environ.get("XDG_CACHE_HOME", "")
+            # The specification: a path that is not absolute does not count.
+            root = Path(named) if os.path.isabs(named) else Path.home() / ".cache"
+            folder = root / "crispcast"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # there may be no home at all
+        return None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 class AssetCache:

@@ -98,10 +98,14 @@ class Connection:
 
     def pts_of(self, rtp_time: int) -> int | None:
         """The time stamp that decoded frames of that RTP time have; None before the first."""
-        # aiortc rebases time stamps on the first one, which it keeps to itself.
+        # aiortc counts time stamps from the first one, which it keeps to itself, and on through
+        # each 2^32 ticks (13 hours): of all times that RTP's may be, the nearest to the last.
         mapper = getattr(self._receiver, "_RTCRtpReceiver__timestamp_mapper", None)
-        origin = getattr(mapper, "_origin", None)
-        return (rtp_time - origin) & 0xFFFF_FFFF if isinstance(origin, int) else None
+        origin, last = getattr(mapper, "_origin", None), getattr(mapper, "_last", None)
+        if not isinstance(origin, int) or not isinstance(last, int):
+            return None
+        ahead = (rtp_time - last + (1 << 31)) % (1 << 32) - (1 << 31)
+        return last + ahead - origin
 
     async def close(self) -> None:
         """End the session; a server that is gone already is no error."""

@@ -10,6 +10,7 @@ Messages and their order: docs/control.md.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -35,6 +36,7 @@ from client_sdk.playback import Playback
 from kernels.errors import StreamError
 
 log = logging.getLogger("crispcast.client")
+_UNTIMED = 64  # anchors that may wait for the first picture
 _Said = TypeVar("_Said", str, bytes)
 
 
@@ -74,7 +76,9 @@ class Conversation:
         self._play = play
         self._head: ManifestHead | None = None
         self._head_assembler = Assembler()
-        self._untimed: list[Anchor | Sought] = []
+        self._chosen: int | None = None  # the rung that a person chose
+        self._announced = False  # the manifest, on this connection
+        self._untimed: deque[Anchor | Sought] = deque(maxlen=_UNTIMED)
 
     # -- what the client says -----------------------------------------------------------------
 
@@ -93,7 +97,13 @@ class Conversation:
             raise StreamError("the manifest is not here yet; choose a rung when it is")
         if rung is None and not self._switches:
             raise StreamError("the server does not choose rungs by itself; choose one")
+        self._chosen = rung
         self.send(ChooseRung(rung=rung))
+
+    def choose_again(self) -> None:
+        """Over another connection: the rung that was chosen, where one was."""
+        if self._chosen is not None:
+            self.send(ChooseRung(rung=self._chosen))
 
     def report(self, stats: PlayStats) -> None:
         """Say how it goes."""
@@ -121,6 +131,7 @@ class Conversation:
     def renew(self) -> None:
         """Another connection begins: times that the last one told mean nothing in it."""
         self._untimed.clear()
+        self._announced = False
 
     def said(self, text: str) -> None:
         """A control message came."""
@@ -138,7 +149,7 @@ class Conversation:
             pts = connection.pts_of(message.rtp_time)
             if pts is None:
                 return
-            del self._untimed[0]
+            self._untimed.popleft()
             tell = playback.sought if isinstance(message, Sought) else playback.anchor
             tell(pts, message.rung, message.frame)
 
@@ -174,9 +185,11 @@ class Conversation:
             self._play.fail(StreamError(f"{self._url}: {_goodbye(message)}"))
 
     def _on_head(self, head: ManifestHead) -> None:
-        playback = self._play.playback
+        if self._announced:
+            raise StreamError("the manifest was announced twice")
+        self._announced, playback = True, self._play.playback
         if playback is None:
-            self._head = head
+            self._head, self._head_assembler = head, Assembler()
             self._head_assembler.expect(head.sha256, head.bytes)
         elif self._head is not None and head.sha256 == self._head.sha256:
             self._play.join(playback, head.live)

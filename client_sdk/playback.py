@@ -39,6 +39,8 @@ log = logging.getLogger("crispcast.client")
 
 FILE_BACKLOG, WINDOW_BACKLOG = 300, 8  # frames that may wait before some are interpolated
 
+_LONGEST_GAP = 10  # seconds without a picture that are put out as such
+
 OnStatus: TypeAlias = Callable[[PlayStats], None]
 
 
@@ -182,11 +184,7 @@ class Playback:
             return
         if landing:
             self._origin = None
-        rate = self.manifest.source.rate
-        if self._origin is None:
-            # What was put out goes on without a gap, whatever time passed meanwhile.
-            self._origin = pts - (self._position + 1) * CLOCK_RATE / rate
-        self._position = round((pts - self._origin) * rate / CLOCK_RATE)
+        self._position = self._place(pts)
         self._next += 1
         if identified is not None:
             self._next = identified.frame + 1
@@ -198,6 +196,17 @@ class Playback:
             self._next = 0
         known = identified if self._options.sr else None
         self._thread.frame(self._position, known, frame, landed=landing)
+
+    def _place(self, pts: int) -> int:
+        """Where a picture stands among those that were put out, in frames of time."""
+        rate = self.manifest.source.rate
+        if self._origin is not None:
+            position = round((pts - self._origin) * rate / CLOCK_RATE)
+            if 0 < position - self._position <= _LONGEST_GAP * rate:
+                return position
+        # What was put out goes on without a gap, whatever time passed meanwhile, or was told.
+        self._origin = pts - (self._position + 1) * CLOCK_RATE / rate
+        return self._position + 1
 
     def anchor(self, pts: int, rung: int, frame: int) -> None:
         """The server says which frame has this time stamp."""

@@ -310,6 +310,7 @@ class Session:
         assert self.connection.answer is not None
         self.live = live
         self._end_count = None
+        self._conversation.choose_again()
         if self._loops:
             self._conversation.send(Loop(on=True))
         endpoint, token = self.connection.answer.endpoint, self._options.token

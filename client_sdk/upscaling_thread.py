@@ -26,6 +26,7 @@ from client_sdk.sinks import Sink
 from client_sdk.upscaler import Upscaler
 from kernels.errors import CrispcastError
 
+_MOST_JOBS, _MOST_FRAMES = 4096, 128  # that wait, where the machine or the disk stands still
 _KEPT = 2  # upscalers: of the rung that plays, and of one before or to come
 
 
@@ -65,8 +66,9 @@ class UpscalingThread:
 
     `max_backlog`: with more frames waiting, a frame is interpolated, which is far cheaper, so a
     machine that is too slow loses quality and not time; `paced`: one whose networks take longer
-    than frames last interpolates for a while, then tries again. `loops`: the first segment follows
-    the last. `error`: what ended the output, if anything did.
+    than frames last interpolates for a while, then tries again. Beyond twice as many,
+    and 128, frames are lost: whatever it waits for, memory is bounded. `loops`: the first segment
+    follows the last. `error`: what ended the output, if anything did.
     """
 
     def __init__(
@@ -100,18 +102,19 @@ class UpscalingThread:
         self._segment = (-1, -1)
         self._next_position = 0
         self._jobs: queue.Queue[_Job] = queue.Queue()
-        self._waiting = 0
+        self._most_frames = max(2 * max_backlog, _MOST_FRAMES)
+        self._waiting = self._held = 0  # frames to put out, and all frames
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="upscaling", daemon=True)
         self._thread.start()
 
     def asset(self, sha256: str, data: bytes) -> None:
         """Prepare a whole asset."""
-        self._jobs.put(_Asset(sha256, data))
+        self._jobs.put(_Asset(sha256, data))  # few and once each: the manifest names them
 
     def expect(self, rung: int, segment: int) -> None:
         """Another rung is to play from this segment on: prepare what there is of it."""
-        self._jobs.put(_Switch(rung, segment))
+        self._offer(_Switch(rung, segment))
 
     def frame(
         self,
@@ -124,17 +127,19 @@ class UpscalingThread:
 
         `landed`: it is the first after a seek.
         """
-        with self._lock:
-            self._waiting += 1
-        self._jobs.put(_Frame(position, identified, frame, landed))
+        if self._hold():
+            with self._lock:
+                self._waiting += 1
+            self._jobs.put(_Frame(position, identified, frame, landed))
 
     def pass_over(self, identified: Identified, frame: av.VideoFrame) -> None:
         """Take note of a frame that is not put out, since it only leads to one that was sought."""
-        self._jobs.put(_PassedOver(identified, frame))
+        if self._hold():
+            self._jobs.put(_PassedOver(identified, frame))
 
     def audio(self, frame: av.AudioFrame) -> None:
         """Put out sound."""
-        self._jobs.put(frame)
+        self._offer(frame)
 
     def call(self, function: Callable[[], None]) -> None:
         """Call `function` from the thread once all that came before is done."""
@@ -145,6 +150,17 @@ class UpscalingThread:
         self._jobs.put(None)
         self._thread.join()
 
+    def _offer(self, job: _Switch | av.AudioFrame) -> None:
+        if self._jobs.qsize() < _MOST_JOBS:
+            self._jobs.put(job)
+
+    def _hold(self) -> bool:
+        """Whether one more frame may wait."""
+        with self._lock:
+            free = self._held < self._most_frames
+            self._held += free
+        return free
+
     def _run(self) -> None:
         try:
             try:
@@ -152,6 +168,9 @@ class UpscalingThread:
             except CrispcastError as error:
                 self._fail(error)
             while (job := self._jobs.get()) is not None:
+                if isinstance(job, _Frame | _PassedOver):
+                    with self._lock:
+                        self._held -= 1
                 if self.error is None:
                     self._do(job)
         finally:

@@ -42,6 +42,7 @@ from kernels.errors import StreamError
 from server.asset_store import AssetStore
 from server.delivery import Delivery
 from server.feedback import Feedback
+from server.joining import Joined
 from server.logs import ViewerLog
 from server.media import PackageMedia, VideoTrack, video_ticks
 from server.metrics import Metrics, Why
@@ -50,6 +51,7 @@ from server.rates import Bucket
 from server.settings import Settings
 from server.steering import Steering
 
+_STORM = 0.25  # seconds between two seeks, or two of pause and resume
 _ASSETS_CHARGED = 16  # that many wanted assets count as one message more
 
 
@@ -82,6 +84,8 @@ class Conversation:
         self._leave = leave
         self._after = after
         self._messages = Bucket(settings.messages_per_minute, asyncio.get_running_loop().time)
+        self._seeks, self._pauses = Joined(_STORM), Joined(_STORM)
+        self._patience: asyncio.TimerHandle | None = None  # with a pause
         self._told = Stats()
         self._channel: RTCDataChannel | None = None
         self._delivery: Delivery | None = None
@@ -92,6 +96,7 @@ class Conversation:
         self._minor = 0  # of the protocol that the client speaks
         self._rtp_origin: int | None = None  # RTP time of stream time 0
         self._sought_untold = False
+        self._sought: Sought | None = None  # the last one told, until its IDR is sent
         self._closing = False
 
     @property
@@ -138,6 +143,9 @@ class Conversation:
     def close(self, bye: Bye | None) -> None:
         """Send no more assets, and `bye` as the last message."""
         self._closing = True
+        self._seeks.close()
+        self._pauses.close()
+        self._be_patient(False)
         if self._delivery is not None:
             self._delivery.close()
         if bye is not None:
@@ -178,10 +186,9 @@ class Conversation:
             assert self._delivery is not None
             self._delivery.want(message)
         elif isinstance(message, Resume):
-            self.resume()
+            self._pauses.ask(self.resume)
         elif isinstance(message, Pause):
-            self._playhead.pause()
-            self.paused.set()
+            self._pauses.ask(self._pause)
         elif isinstance(message, Seek):
             self._seek(message.frame)
         elif isinstance(message, Loop):
@@ -225,6 +232,7 @@ class Conversation:
     def resume(self) -> None:
         """Let the play begin, or go on."""
         self.paused.clear()
+        self._be_patient(False)
         joins = self._media.channel is not None and not self._playhead.running
         self._playhead.resume()
         if joins:
@@ -236,8 +244,32 @@ class Conversation:
             why = f"{name} is a channel: all viewers see the same moment of it"
             self._tell(Refused(what="seek", message=why[:300]))
             return
+        self._seeks.ask(lambda: self._jump(frame))
+
+    def _jump(self, frame: int) -> None:
+        if self.paused.is_set():
+            self._be_patient(True)  # anew: somebody is there
         self._playhead.seek(frame, exact=self._minor >= 1)
         self._tell_sought()
+
+    def _pause(self) -> None:
+        if not self.paused.is_set():
+            self._playhead.pause()
+            self.paused.set()
+            self._be_patient(True)
+
+    def _be_patient(self, with_pause: bool) -> None:
+        """Count the seconds of a pause, from now on or no more."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        seconds = self._settings.pause_timeout
+        if with_pause and seconds:
+            why = f"it was paused for longer than {seconds:g} s"
+            over = Bye(reason="error", message=why)
+            self._patience = asyncio.get_running_loop().call_later(
+                seconds, self._leave, "paused", over
+            )
 
     def _choose_rung(self, rung: int | None) -> None:
         rungs = self._media.rungs
@@ -268,6 +300,7 @@ class Conversation:
         if self._sought_untold:
             self._tell_sought()
         self.send(Anchor(rtp_time=time & 0xFFFF_FFFF, rung=rung, frame=frame))
+        self._correct_sought(rung, frame, ticks)
 
     def _tell(self, message: Sought | Refused | Switch) -> None:
         """Say what clients of version 1.0 do not know."""
@@ -283,7 +316,18 @@ class Conversation:
         target = self._playhead.target
         ticks = video_ticks(self._playhead, target / self._media.package.manifest.source.rate)
         time = (self._rtp_origin + ticks) & 0xFFFF_FFFF
-        self._tell(Sought(rtp_time=time, rung=self._video.wanted_rung, frame=target))
+        self._sought = Sought(rtp_time=time, rung=self._video.wanted_rung, frame=target)
+        self._tell(self._sought)
+
+    def _correct_sought(self, rung: int, frame: int, ticks: int) -> None:
+        """The rung may have changed after `sought` was told, and before its IDR was sent."""
+        sought, rate = self._sought, self._media.package.manifest.source.rate
+        # An IDR from before the jump was sent at another stream time.
+        if sought is None or ticks != video_ticks(self._playhead, frame / rate):
+            return
+        self._sought = None
+        if rung != sought.rung and self._minor >= 1:
+            self.send(Anchor(rtp_time=sought.rtp_time, rung=rung, frame=sought.frame))
 
     def _announce(self, rung: int, frame: int) -> None:
         self._metrics.switches.inc()

@@ -21,6 +21,7 @@ from aiortc.rtp import (
 )
 
 _LONGEST = 60  # seconds of a round trip; more is no figure
+_EVERY = 0.05  # seconds between two reports; receivers send a few a second (RFC 3550, 6.2)
 STALE = 4.0  # seconds after which an estimate says nothing any more
 
 
@@ -34,6 +35,7 @@ class Feedback:
         self._sender = sender
         self._on_report = on_report
         self._estimate: tuple[float, float] | None = None  # when, b/s
+        self._heard_at = -_EVERY
         self.lost = 0.0
         self.round_trip: float | None = None
         # aiortc tells nobody of REMB, and of round trips a smoothed figure only.
@@ -51,13 +53,15 @@ class Feedback:
         if isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_APP:
             self._take_estimate(packet)
         reported = False
-        if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+        now = time.monotonic()
+        if isinstance(packet, RtcpRrPacket | RtcpSrPacket) and now - self._heard_at >= _EVERY:
             for report in packet.reports:
                 if report.ssrc == self._sender._ssrc:
                     self._take_report(report)
                     reported = True
         await self._handle(packet)
         if reported:
+            self._heard_at = now
             self._on_report()
 
     def _take_estimate(self, packet: RtcpPsfbPacket) -> None:

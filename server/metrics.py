@@ -25,7 +25,15 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Why: TypeAlias = Literal[
-    "left", "end", "lost", "never_connected", "protocol", "fault", "shutdown", "refused"
+    "left",
+    "end",
+    "lost",
+    "never_connected",
+    "paused",
+    "protocol",
+    "fault",
+    "shutdown",
+    "refused",
 ]
 """Why a session is over, for logs and metrics."""
 

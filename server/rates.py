@@ -50,7 +50,7 @@ class Rates:
 
     def wait(self, address: str) -> int:
         """Count a request of the address: 0 where it may pass, else the seconds until one would."""
-        key = _network(address)
+        key = network_of(address)
         bucket = self._buckets.pop(key, None) or Bucket(self._per_minute, self._clock)
         self._buckets[key] = bucket
         if len(self._buckets) > _MOST_ADDRESSES:
@@ -63,14 +63,20 @@ def limited(per_minute: int) -> Callable[[Request], None]:
     rates = Rates(per_minute, time.monotonic)
 
     def check(request: Request) -> None:
-        seconds = rates.wait(request.client.host if request.client else "")
+        seconds = rates.wait(address_of(request))
         if seconds:
             raise HTTPException(429, "too many requests came", {"Retry-After": str(seconds)})
 
     return check
 
 
-def _network(address: str) -> str:
+def address_of(request: Request) -> str:
+    """Where a request comes from; through a proxy that is trusted, where that says."""
+    return request.client.host if request.client else ""
+
+
+def network_of(address: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one."""
     try:
         known = ipaddress.ip_address(address)
     except ValueError:

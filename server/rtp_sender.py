@@ -19,12 +19,14 @@ from typing import Any, NamedTuple
 
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcrtpsender import random_sequence_number
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import RtcpRtpfbPacket, RtpPacket
 
 log = logging.getLogger("crispcast.server")
 
 HISTORY = 256
 """Packets that can be sent again. Their payloads are shared; at 450 kb/s these are four seconds."""
+_MOST_ASKED = 512
+"""Packets that one packet of feedback may ask for; 5000 would fit into it."""
 _HEADER = struct.Struct("!BBHLL")
 _NTP_EPOCH = 2_208_988_800  # seconds from 1900 to 1970
 _SEND_TIME = 0xA5C3E7  # stands for the send time in the template
@@ -54,6 +56,8 @@ class PacketSender:
         self._template, self._timed = (0x80, b"", b""), False
         self._sender._run_rtp = self._run
         self._sender._retransmit = self._retransmit
+        self._handle = sender._handle_rtcp_packet
+        self._sender._handle_rtcp_packet = self._hear
 
     def _get(self, name: str) -> Any:
         return getattr(self._sender, _STATE + name)
@@ -106,6 +110,11 @@ class PacketSender:
             sender._RTCRtpSender__rtp_timestamp = stamp
             sender._RTCRtpSender__octet_count = octets
             sender._RTCRtpSender__packet_count = packets
+
+    async def _hear(self, packet: Any) -> None:
+        if isinstance(packet, RtcpRtpfbPacket):
+            del packet.lost[_MOST_ASKED:]
+        await self._handle(packet)
 
     async def _retransmit(self, sequence: int) -> None:
         """Send a packet that was reported lost again (RFC 4588, section 4), where it is kept."""

@@ -137,6 +137,9 @@ class Settings(BaseModel):
     that wants many assets counts as several."""
     max_viewers: Annotated[int, Field(ge=1, le=100_000)] = 200
     """Connected viewers at once; one more gets 503 with Retry-After."""
+    max_viewers_of_address: Annotated[int, Field(ge=0, le=100_000)] = 64
+    """Connected viewers at once of one address; one more gets 429 with Retry-After; 0 for no
+    bound."""
     max_offer_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 64 << 10
     """Longest body of a POST or PATCH."""
     offer_timeout: Seconds = 5.0
@@ -150,6 +153,8 @@ class Settings(BaseModel):
     """Seconds that media waits for a viewer that still fetches its first segment's plans."""
     connect_timeout: Seconds = 20.0
     """A viewer that is not connected after so many seconds is dropped."""
+    pause_timeout: Annotated[float, Field(ge=0, le=604_800, allow_inf_nan=False)] = 3600.0
+    """A viewer that is paused for longer than so many seconds is let go; 0 for never."""
     leave_timeout: Seconds = 5.0
     """How many seconds after the end a viewer may stay to collect what was lost."""
     high_water: Annotated[int, Field(ge=1 << 14, le=1 << 28)] = 64 << 10

@@ -70,7 +70,7 @@ class Viewer:
         self._ended_epoch = 0
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: list[asyncio.TimerHandle] = []
+        self._timers: set[asyncio.TimerHandle] = set()
         self._conversation = Conversation(
             media,
             assets,
@@ -202,7 +202,12 @@ class Viewer:
         task.add_done_callback(self._tasks.discard)
 
     def _after(self, seconds: float, function: Callable[[], None]) -> None:
-        self._timers.append(asyncio.get_running_loop().call_later(seconds, function))
+        def run() -> None:
+            self._timers.discard(timer)
+            function()
+
+        timer = asyncio.get_running_loop().call_later(seconds, run)
+        self._timers.add(timer)
 
     def _check_connected(self) -> None:
         if self._peer.connectionState != "connected":

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import Counter
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -26,7 +27,7 @@ from server.ice_servers import ice_links
 from server.media import PackageMedia
 from server.metrics import Live, Metrics
 from server.playhead import ChannelClock
-from server.rates import limited
+from server.rates import address_of, limited, network_of
 from server.settings import Settings
 from server.trickle import SDP_FRAGMENT, read_fragment
 from server.viewer import Viewer
@@ -50,9 +51,11 @@ class Viewers:
         self.metrics.watch(self._live)
         self.draining = False
         self._sessions: dict[str, Viewer] = {}
+        self._networks: dict[str, str] = {}  # of each session
         self._media: list[PackageMedia] = []
         self._opening = asyncio.Lock()
         self._joining = 0
+        self._by_network: Counter[str] = Counter()
         self._past_frames = self._past_bytes = 0
         self.all_gone = asyncio.Event()
         self.all_gone.set()
@@ -74,36 +77,51 @@ class Viewers:
             raise HTTPException(404, "there is no such session")
         return viewer
 
-    async def join(self, name: str, offer: str) -> tuple[Viewer, str]:
+    async def join(self, name: str, offer: str, address: str) -> tuple[Viewer, str]:
         """A new viewer of the package and the answer's SDP; raises HTTPException."""
         if self.draining:
             raise self._busy("the server is about to stop and takes no new viewers")
         if self.count >= self.settings.max_viewers:
             raise self._busy(f"all {self.settings.max_viewers} places are taken")
+        network, most = network_of(address), self.settings.max_viewers_of_address
+        if most and self._by_network[network] >= most:
+            raise self._busy(f"all {most} places of one address are taken", 429)
         self._joining += 1
+        self._by_network[network] += 1
+        viewer = None
         try:
             try:
                 media = await self._open(name)
             except PackageError as error:
                 log.error("%s", error)
                 raise HTTPException(500, f"package {name} is damaged on the server") from None
-            viewer = Viewer(media, self.assets, self.settings, self._leave, self.metrics)
+            made = Viewer(media, self.assets, self.settings, self._leave, self.metrics)
             try:
-                answer = await viewer.answer(offer)
+                answer = await made.answer(offer)
             except BaseException as error:
-                await viewer.close("refused")
+                await made.close("refused")
                 if isinstance(error, StreamError):
                     raise HTTPException(400, str(error)) from None
                 raise
+            viewer = made
             self._sessions[viewer.id] = viewer
+            self._networks[viewer.id] = network
             self.all_gone.clear()
             self.metrics.sessions.inc()
             return viewer, answer
         finally:
             self._joining -= 1
+            if viewer is None:
+                self._free(network)
 
-    def _busy(self, why: str) -> HTTPException:
-        return HTTPException(503, why, {"Retry-After": str(self.settings.retry_after)})
+    def _free(self, network: str) -> None:
+        """Give back a place of that network's."""
+        self._by_network[network] -= 1
+        if not self._by_network[network]:
+            del self._by_network[network]
+
+    def _busy(self, why: str, status: int = 503) -> HTTPException:
+        return HTTPException(status, why, {"Retry-After": str(self.settings.retry_after)})
 
     async def _open(self, name: str) -> PackageMedia:
         async with self._opening:
@@ -133,6 +151,7 @@ class Viewers:
 
     def _leave(self, viewer: Viewer) -> None:
         if self._sessions.pop(viewer.id, None) is not None:
+            self._free(self._networks.pop(viewer.id))
             self._past_frames += viewer.frames_sent
             self._past_bytes += viewer.asset_bytes_sent
         self._release()
@@ -204,7 +223,7 @@ def whep_router(viewers: Viewers, access: Access) -> APIRouter:
         """Take an SDP offer and answer it."""
         _expect(request, SDP, "offer", "Accept-Post")
         offer = await _text(request, settings, "offer")
-        viewer, answer = await viewers.join(name, offer)
+        viewer, answer = await viewers.join(name, offer, address_of(request))
         headers = {
             "Location": f"/whep/{quote(name)}/{viewer.id}",
             "ETag": viewer.etag,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 import crispcast
 from client_sdk.contract import open_package
+from client_sdk.play_stats import PlayStats
 from tests.overfit.making import write_video
 
 QUICK = ["--preset", "fast", "--steps", "4", "--threads", "1", "--plates", "off"]
@@ -310,3 +312,23 @@ class TestDamagedPackages:
 
 def test_a_package_is_no_plan(run, small_package: Path) -> None:
     run("inspect", small_package).assert_refused(small_package.name, "plans/*.plan")
+
+
+def test_a_play_keeps_plans_in_the_users_cache_folder_unless_it_is_told_not_to(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Path | None] = []
+
+    def played(url: str, **options: object) -> PlayStats:
+        kept.append(options["cache"])  # type: ignore[arg-type]
+        return PlayStats()
+
+    monkeypatch.setattr(crispcast, "play", played)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    url = "http://127.0.0.1:1/whep/x"
+    for flags in ([], ["--no-cache"], ["--cache", tmp_path / "own"]):
+        assert run("play", url, *flags).code == 0
+    assert kept == [tmp_path / "xdg" / "crispcast", None, tmp_path / "own"]
+    run("play", url, "--no-cache", "--cache", tmp_path).assert_refused("contradict each other")
+    assert "--no-cache" in run("play", "--help").out

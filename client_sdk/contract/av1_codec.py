@@ -1,7 +1,7 @@
-"""AV1 for aiortc, which knows VP8 and H.264: offered, packetised and decoded.
+"""AV1 for aiortc, which knows VP8 and H.264: offered and decoded.
 
-`register` adds it to aiortc's tables. The sending side takes temporal units as they are (nothing is
-encoded); the receiving one decodes by dav1d and hangs a frame's identity on its `opaque`.
+`register` adds it to aiortc's tables. The receiving side decodes by dav1d and hangs a frame's
+identity on its `opaque`; what is sent is made by `server.rtp_sender`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 import av
-from aiortc import codecs, rtcrtpreceiver, rtcrtpsender, rtp
-from aiortc.codecs.base import Decoder, Encoder
+from aiortc import codecs, rtcrtpreceiver, rtp
+from aiortc.codecs.base import Decoder
 from aiortc.jitterbuffer import JitterFrame
-from aiortc.mediastreams import VIDEO_TIME_BASE, convert_timebase
+from aiortc.mediastreams import VIDEO_TIME_BASE
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters
 from av.frame import Frame
-from av.packet import Packet
 
-from client_sdk.contract.av1_rtp import assemble, packetize
+from client_sdk.contract.av1_rtp import assemble
 from client_sdk.contract.obu import SEQUENCE_HEADER, TEMPORAL_DELIMITER, Obu, parse_identity
 from client_sdk.contract.sei import FrameIdentity
 
@@ -28,21 +27,6 @@ _PAYLOAD_TYPE = 45  # aiortc's others are 0, 8, 9 and 96 to 102
 _CLOCK_RATE = 90_000
 _LENGTH = struct.Struct(">I")
 _DELIMITER = Obu(bytes([TEMPORAL_DELIMITER << 3]), b"").sized
-
-
-class Av1Packer(Encoder):
-    """Packetises temporal units; encodes nothing."""
-
-    def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
-        """Not for pictures."""
-        raise NotImplementedError("pictures are not encoded while they are streamed")
-
-    def pack(self, packet: Packet[Any]) -> tuple[list[bytes], int]:
-        """RTP payloads of a temporal unit, and its time at 90 kHz."""
-        assert packet.pts is not None
-        assert packet.time_base is not None
-        time = convert_timebase(packet.pts, packet.time_base, VIDEO_TIME_BASE)
-        return packetize(bytes(packet)), time
 
 
 class Av1Decoder(Decoder):
@@ -138,7 +122,6 @@ def register() -> None:
     ]
     # Browsers take what RFC 5761 (section 4) leaves below 96, too: their numbers hold, not ours.
     rtp.DYNAMIC_PAYLOAD_TYPES = (*range(35, 64), *range(96, 128))  # type: ignore[assignment]
-    _extend(rtcrtpsender, "get_encoder", lambda codec: Av1Packer())
     _extend(rtcrtpreceiver, "get_decoder", lambda codec: Av1Decoder())
     _extend(rtcrtpreceiver, "depayload", lambda codec, payload: keep_apart(payload))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -12,7 +11,8 @@ from aiortc.codecs import CODECS
 from aiortc.jitterbuffer import JitterFrame
 
 from client_sdk.contract import open_package
-from client_sdk.contract.av1_codec import Av1Decoder, Av1Packer, keep_apart, register, split_apart
+from client_sdk.contract.av1_codec import Av1Decoder, keep_apart, register, split_apart
+from client_sdk.contract.av1_rtp import packetize
 from client_sdk.contract.sei import FrameIdentity
 from client_sdk.playback import identity_of
 from server.rung_video import RungVideo
@@ -28,10 +28,8 @@ def video(tiny_av1_path: Path) -> RungVideo:
 
 
 def coded(video: RungVideo, number: int, *, stamp: bool = False, late: int = 0) -> JitterFrame:
-    packet: av.Packet = av.Packet(video.unit(number, stamp))
-    packet.pts, packet.time_base = number * TICKS, Fraction(1, 90_000)
-    payloads, time = Av1Packer().pack(packet)
-    return JitterFrame(b"".join(map(keep_apart, payloads)), time + late)
+    payloads = packetize(video.unit(number, stamp))
+    return JitterFrame(b"".join(map(keep_apart, payloads)), number * TICKS + late)
 
 
 def test_every_picture_comes_at_once_and_key_frames_say_which_they_are(video: RungVideo) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from client_sdk.cache import AssetCache
+from client_sdk.cache import AssetCache, user_folder
 from kernels.errors import StreamError
 from tests.client_sdk.tiny import sha
 
@@ -54,3 +54,23 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StreamError, match="cannot be made"):
         AssetCache(tmp_path / "file" / "cache")
+
+
+def test_a_users_folder_is_where_the_platform_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "Local"))
+    for platform, folder in (
+        ("linux", ".cache/crispcast"),
+        ("darwin", "Library/Caches/crispcast"),
+        ("win32", "Local/crispcast/cache"),
+    ):
+        monkeypatch.setattr("client_sdk.cache.sys.platform", platform)
+        assert user_folder() == tmp_path / folder
+        assert (tmp_path / folder).is_dir()
+    monkeypatch.setattr("client_sdk.cache.sys.platform", "linux")
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert user_folder() is None

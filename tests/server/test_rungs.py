@@ -15,19 +15,33 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtp import RTCP_RR, RTCP_SR, is_rtcp
 
 from client_sdk.contract import Package, open_package
-from client_sdk.contract.control import Hello
+from client_sdk.contract.control import (
+    Anchor,
+    ChooseRung,
+    Hello,
+    Message,
+    Resume,
+    Seek,
+    Sought,
+    encode_message,
+)
+from client_sdk.contract.sei import FrameIdentity
+from client_sdk.frame_clock import FrameClock, Identified
 from client_sdk.picture import planes_of
 from client_sdk.play_stats import PlayStats
 from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
 from client_sdk.upscaler import Planes, Upscaled, Upscaler
 from server.adaptation import QUEUE
-from server.media import VideoTrack
+from server.asset_store import AssetStore
+from server.media import PackageMedia, VideoTrack
+from server.metrics import Metrics
 from server.settings import Settings
 from server.viewer import Viewer
 from tests.client_sdk.ladder import write_ladder
-from tests.client_sdk.tiny import SEGMENTS
+from tests.client_sdk.tiny import FPS, SEGMENTS
 from tests.server.serving import serving
+from tests.server.test_fuzz_control import MemoryChannel
 
 PATIENCE = 40.0
 MANUAL = Settings(adaptive=False)
@@ -260,3 +274,74 @@ def test_the_catalogues_page_tells_of_all_rungs(ladder: Path) -> None:
             return (await served.ask("GET", "/")).body.decode()
 
     assert re.search(r"2 rungs, \d+ to \d+ kb/s", asyncio.run(run()))
+
+
+def test_a_rung_that_was_chosen_is_asked_for_again_on_a_new_connection(ladder: Path) -> None:
+    async def run() -> int:
+        async with serving(ladder, MANUAL) as served, asyncio.timeout(PATIENCE):
+            session = Session(f"{served.url}/whep/tiny", PlayOptions(threads=1, loop=True))
+            playing = asyncio.create_task(session.run())
+
+            async def chosen_by_another_than(first: Viewer | None) -> Viewer:
+                while True:
+                    for viewer in served.viewers._sessions.values():
+                        video = viewer._video
+                        if viewer is not first and video is not None and video.wanted_rung == 1:
+                            return viewer
+                    await asyncio.sleep(0.01)
+
+            await session.first_frame.wait()
+            session.choose_rung(1)
+            first = await chosen_by_another_than(None)
+            await first.close("lost")
+            await chosen_by_another_than(first)
+            session.stop()
+            return (await playing).reconnects
+
+    assert asyncio.run(run()) == 1
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0,)], ids=["seek first", "rung first", "seek"])
+def test_who_knows_frames_by_messages_only_knows_the_rung_that_a_seek_lands_in(
+    ladder: Path, order: tuple[int, ...]
+) -> None:
+    package = open_package(ladder)
+    target = SEGMENTS[0] + 5
+    said: list[Message] = [Seek(frame=target), ChooseRung(rung=1)]
+
+    async def run() -> tuple[list[object], int]:
+        media, channel = PackageMedia.open(package), MemoryChannel()
+        viewer = Viewer(media, AssetStore(0), MANUAL, lambda _: None, Metrics())
+        viewer._add_tracks(audio=False)
+        viewer._peer.emit("datachannel", channel)
+        video = viewer._video
+        assert video is not None
+
+        def on_idr(rung: int, frame: int, ticks: int) -> None:
+            viewer._conversation.anchor(ticks, rung, frame, ticks)
+
+        video._on_idr = on_idr
+        for message in (Hello(), Resume()):
+            channel.hear(encode_message(message))
+        while viewer._playhead.frame <= SEGMENTS[0]:
+            await video.recv()  # the last is an IDR, whose anchor follows the seek
+        channel.said.clear()
+        for number in order:
+            channel.hear(encode_message(said[number]))
+        while viewer._playhead.frame <= target:
+            await video.recv()
+        await viewer.close()
+        return channel.said, video.rung
+
+    told, rung = asyncio.run(run())
+    (sought,) = (message for message in told if isinstance(message, Sought))
+    anchors = [message for message in told if isinstance(message, Anchor)]
+    clock = FrameClock(package.manifest)
+    timed: list[Anchor | Sought] = [sought, *anchors]
+    for one in timed:
+        clock.set_anchor(one.rtp_time, FrameIdentity(package.manifest.id, one.rung, one.frame))
+    assert rung == (1 in order)
+    for step in range(5):
+        known = clock.identify(sought.rtp_time + step * 90_000 // FPS, None)
+        assert known == Identified(target + step, rung)
+    assert len(anchors) == 2 + (order == (0, 1))
