@@ -183,6 +183,7 @@ def test_a_loop_that_is_called_off_ends_at_the_end(tiny_path: Path, shown: Shown
 
 def test_all_viewers_of_a_channel_see_the_same_moment(tmp_path: Path, shown: Shown) -> None:
     path = write_tiny(tmp_path, segments=(30, 30, 30), audio=False)
+    first_live: int | None = None  # where the channel was when the first was told
 
     async def run() -> None:
         settings = Settings(channels=("tiny",))
@@ -191,7 +192,9 @@ def test_all_viewers_of_a_channel_see_the_same_moment(tmp_path: Path, shown: Sho
             await shown.until(lambda: any(len(f) >= 40 for f in shown.by.values()))
             late, joining = await play(served, PlayOptions())
             await shown.until(lambda: [len(f) >= 60 for f in shown.by.values()] == [True, True])
-            assert (first.live, late.live is not None) == (0, True)
+            nonlocal first_live
+            first_live = first.live
+            assert late.live is not None
             for session in (first, late):
                 session.stop()
             await asyncio.gather(playing, joining)
@@ -200,6 +203,10 @@ def test_all_viewers_of_a_channel_see_the_same_moment(tmp_path: Path, shown: Sho
     asyncio.run(run())
     one, other = shown.by.values()
     times = {number: time for time, number in one if time >= other[0][0]}
+    begun = one[0][1]
+    assert first_live is not None
+    assert begun is not None
+    assert 0 <= first_live <= begun < 30  # the channel began with the first
     assert other[0][1] != 0
     together = [abs(times[number] - time) for time, number in other if number in times]
     assert len(together) > 20
