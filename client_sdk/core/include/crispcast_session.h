@@ -95,7 +95,8 @@ typedef enum crispcast_session_status {
     CRISPCAST_ERROR_RUNG = 114,          /* no such rung */
     CRISPCAST_ERROR_CHANNEL = 115,       /* a channel: there is no seeking in it */
     CRISPCAST_ERROR_NO_FRAME = 116,      /* no frame was placed or upscaled yet */
-    CRISPCAST_ERROR_OVER = 117           /* the play has failed or ended; make a new session */
+    CRISPCAST_ERROR_OVER = 117,          /* the play has failed; make a new session */
+    CRISPCAST_ERROR_ASSET_LOST = 118     /* an asset came neither by the channel nor by HTTP */
 } crispcast_session_status;
 
 /* One English sentence for a result of any call here or in crispcast.h: what was wrong and what to
@@ -119,6 +120,8 @@ typedef struct crispcast_session_options {
     int32_t cache;         /* 1: the app has a cache of assets: tasks LOOK and STORE */
     int32_t plain;         /* 1: no super-resolution: ask for no assets, interpolate all */
     int32_t loops;         /* 1: the first segment follows the last */
+    int32_t offline;       /* 1: the app gives the assets by itself, with crispcast_session_asset:
+                              none is asked for, and none is let go of */
     double horizon;        /* seconds ahead for which assets are asked for; 0 = 30; at most 600 */
     uint64_t memory_limit; /* bytes of assets, prepared or on their way; 0 = 512 MiB */
 } crispcast_session_options;

@@ -52,6 +52,13 @@ class Array {
 
     void pop() { --size_; }
     void clear() { size_ = 0; }
+    // Empty, and without memory.
+    void release() {
+        std::free(raw_);
+        raw_ = nullptr;
+        data_ = nullptr;
+        size_ = capacity_ = 0;
+    }
     size_t size() const { return size_; }
     size_t bytes() const { return capacity_ * sizeof(T); }
     T* data() { return data_; }

@@ -1,0 +1,494 @@
+// What client and server say to each other, and what the play needs next. What happens to frames is
+// in frames.cpp.
+#include "session.h"
+
+#include <new>
+
+#include "sha256.h"
+
+namespace crispcast::client {
+
+namespace {
+
+constexpr double kHorizon = 30;  // seconds
+constexpr double kMaxHorizon = 600;
+constexpr uint64_t kMemoryLimit = uint64_t(512) << 20;
+constexpr size_t kPieceHeader = 41;
+
+AssetOptions asset_options(const crispcast_session_options& options) {
+    AssetOptions out;
+    out.delivery = options.delivery;
+    out.cache = options.cache != 0;
+    out.memory_limit = options.memory_limit == 0 ? kMemoryLimit : options.memory_limit;
+    return out;
+}
+
+uint32_t little_endian(const uint8_t* bytes) {
+    return uint32_t(bytes[0]) | uint32_t(bytes[1]) << 8 | uint32_t(bytes[2]) << 16 |
+           uint32_t(bytes[3]) << 24;
+}
+
+}  // namespace
+
+Session::Session(const crispcast_session_options& options)
+    : plain_(options.plain != 0),
+      offline_(options.offline != 0),
+      loops_(options.loops != 0),
+      horizon_(options.horizon > 0 && options.horizon < kMaxHorizon ? options.horizon
+               : options.horizon > 0                                ? kMaxHorizon
+                                                                    : kHorizon),
+      assets_(asset_options(options), notes_, why) {}
+
+Session::~Session() {
+    delete manifest_;
+    crispcast_engine_destroy(engine_);
+}
+
+int32_t Session::start(int threads, const char* isa) {
+    return crispcast_engine_create(threads, isa, &engine_);
+}
+
+// -- what is said -----------------------------------------------------------------------------
+
+int32_t Session::send(const Text& text) {
+    if (!connected_) return CRISPCAST_OK;
+    return notes_.send(text) ? CRISPCAST_OK : CRISPCAST_ERROR_MEMORY;
+}
+
+int32_t Session::send_word(const char* type) {
+    Text text;
+    return send(text << "{\"type\":\"" << type << "\"}");
+}
+
+int32_t Session::send_seek(int64_t frame) {
+    Text text;
+    return send(text << "{\"type\":\"seek\",\"frame\":" << uint64_t(frame) << "}");
+}
+
+int32_t Session::tell(int32_t kind, int64_t count, const char* text) {
+    crispcast_task task = {};
+    task.kind = kind;
+    task.rung = int32_t(rung_);
+    task.segment = int32_t(segment_);
+    task.frame = -1;
+    task.count = count;
+    return notes_.tell(task, text) ? CRISPCAST_OK : CRISPCAST_ERROR_MEMORY;
+}
+
+int32_t Session::fail(int32_t status, const char* text) {
+    over_ = true;
+    crispcast_task task = {};
+    task.kind = CRISPCAST_TASK_FAILED;
+    task.status = status;
+    task.rung = task.segment = -1;
+    task.frame = -1;
+    notes_.tell(task, text);
+    return status;
+}
+
+int32_t Session::connected() {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    connected_ = true;
+    Text text;
+    return send(text << "{\"type\":\"hello\",\"version\":\"1.1\",\"sr\":"
+                     << (plain_ ? "false}" : "true}"));
+}
+
+int32_t Session::message(const void* bytes, size_t size) {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    Message m;
+    int32_t status = read_message(bytes, size, m, why);
+    if (status == CRISPCAST_OK && m.says != Says::manifest && m.says != Says::bye && !has_head_ &&
+        manifest_ == nullptr) {
+        why << "a message came before the manifest";
+        status = CRISPCAST_ERROR_MESSAGE;
+    }
+    if (status != CRISPCAST_OK) {
+        ++wrong_messages_;
+        return status;
+    }
+    FrameIdentity identity = {{}, m.rung, m.frame};
+    memcpy(identity.package, manifest_ != nullptr ? manifest_->id : head_.package, 8);
+    switch (m.says) {
+        case Says::manifest:
+            return on_head(m);
+        case Says::sought:
+            landing_.sought(m.rtp_time, m.frame);
+            [[fallthrough]];
+        case Says::anchor:
+            clock_.set_anchor(m.rtp_time, identity, manifest_);
+            break;
+        case Says::change:
+            if (manifest_ == nullptr) break;
+            if (m.rung >= manifest_->rung_count || m.frame >= manifest_->frames) {
+                why << "a switch to rung " << int64_t(m.rung) << " at frame " << m.frame
+                    << ", which is not there";
+                ++wrong_messages_;
+                return CRISPCAST_ERROR_MESSAGE;
+            }
+            coming_rung_ = uint32_t(m.rung);
+            coming_segment_ = manifest_->segment_of(m.frame);
+            return advance(coming_rung_, coming_segment_);
+        case Says::refused:
+            landing_.cancel();
+            return tell(CRISPCAST_TASK_NOT_DONE, 0, m.text.text());
+        case Says::bye:
+            if (m.reason == 0) return tell(CRISPCAST_TASK_ENDED, m.frames, m.text.text());
+            if (m.reason == 3) return tell(CRISPCAST_TASK_LOST, 0, m.text.text());
+            fail(CRISPCAST_ERROR_OVER,
+                 m.text.empty() ? "the server ended the play" : m.text.text());
+    }
+    return CRISPCAST_OK;
+}
+
+int32_t Session::on_head(const Message& message) {
+    const bool again = manifest_ != nullptr;
+    if (again && (!has_head_ || !(message.sha256 == head_.sha256))) {
+        why << "the server plays another video by now; start anew";
+        return fail(CRISPCAST_ERROR_HAS_MANIFEST, why.text());
+    }
+    const bool known = has_head_ && message.sha256 == head_.sha256;
+    has_head_ = true;
+    head_ = message;
+    if (again) return join();
+    if (!known) head_bytes_.clear();
+    head_have_ = 0;
+    head_tries_ = 0;
+    return CRISPCAST_OK;
+}
+
+// A piece of the manifest: all of it is here once its hash is right.
+int32_t Session::on_manifest_piece(uint64_t offset, uint64_t total, const uint8_t* bytes,
+                                   size_t size) {
+    if (manifest_ != nullptr) return CRISPCAST_OK;
+    if (total != uint64_t(head_.bytes) || offset > head_have_) {
+        ++wrong_messages_;
+        why << "a piece of the manifest does not come as it was announced";
+        return CRISPCAST_ERROR_ASSET_FRAME;
+    }
+    // Memory as it comes: the size is only what somebody said.
+    if (offset + size > head_have_) {
+        if (!head_bytes_.resize(size_t(offset) + size)) return CRISPCAST_ERROR_MEMORY;
+        memcpy(head_bytes_.data() + offset, bytes, size);
+        head_have_ = size_t(offset) + size;
+    }
+    if (head_have_ < total) return CRISPCAST_OK;
+    Digest found;
+    crispcast::sha256(head_bytes_.data(), head_have_, found.bytes);
+    if (!(found == head_.sha256)) {
+        ++wrong_messages_;
+        head_have_ = 0;
+        why << "the manifest came damaged: its hash is wrong";
+        return CRISPCAST_ERROR_ASSET_DAMAGED;
+    }
+    const int32_t status = set_manifest(head_bytes_.data(), head_have_, head_.rung);
+    head_bytes_.release();
+    if (status == CRISPCAST_ERROR_MANIFEST || status == CRISPCAST_ERROR_RUNG)
+        fail(status, why.text());
+    return status;
+}
+
+int32_t Session::set_manifest(const void* bytes, size_t size, int64_t rung) {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    if (manifest_ != nullptr) return CRISPCAST_ERROR_HAS_MANIFEST;
+    Manifest* const made = new (std::nothrow) Manifest;
+    if (made == nullptr) return CRISPCAST_ERROR_MEMORY;
+    int32_t status = made->parse(bytes, size, why);
+    if (status == CRISPCAST_OK && (rung < 0 || rung >= made->rung_count)) {
+        why << "rung " << rung << " is not there";
+        status = CRISPCAST_ERROR_RUNG;
+    }
+    if (status == CRISPCAST_OK && !assets_.begin(*made)) status = CRISPCAST_ERROR_MEMORY;
+    if (status != CRISPCAST_OK) {
+        delete made;
+        return status;
+    }
+    manifest_ = made;
+    clock_.check(*made);
+    rung_ = uint32_t(rung);
+    status = tell(CRISPCAST_TASK_MANIFEST, 0, "");
+    return status == CRISPCAST_OK ? join() : status;
+}
+
+// This connection's manifest is here: go on, or begin.
+int32_t Session::join() {
+    live_ = has_head_ ? head_.live : -1;
+    if (joined_) clock_.forget();
+    joined_ = true;
+    landing_.reconnected();
+    int32_t status = CRISPCAST_OK;
+    if (loops_ && connected_) {
+        Text text;
+        status = send(text << "{\"type\":\"loop\",\"on\":true}");
+    }
+    int64_t at = next_ < manifest_->frames ? next_ : 0;
+    if (live_ >= 0) {
+        loops_ = true;
+        landing_.begin(-1);
+        at = live_ < manifest_->frames ? live_ : 0;
+    } else if (at != 0 && connected_) {
+        landing_.begin(at);
+        if (status == CRISPCAST_OK) status = send_seek(at);
+    }
+    segment_ = manifest_->segment_of(at);
+    wants_ready_ = true;
+    ready_for_ = segment_;
+    if (connected_) assets_.connected();
+    return status == CRISPCAST_OK ? advance(rung_, segment_) : status;
+}
+
+// -- assets -----------------------------------------------------------------------------------
+
+// A rung comes to a segment: ask for what is needed from there on.
+int32_t Session::advance(uint32_t rung, uint32_t segment) {
+    if (rung == rung_) assets_.set_place(segment);
+    if (!plain_ && !offline_) {
+        Array<uint32_t> ahead;
+        if (!assets_.horizon(segment, horizon_, loops_, ahead)) return CRISPCAST_ERROR_MEMORY;
+        const int32_t status = assets_.advance(rung, ahead);
+        if (status != CRISPCAST_OK) return status;
+    }
+    return say_when_ready();
+}
+
+int32_t Session::say_when_ready() {
+    if (!wants_ready_ || manifest_ == nullptr) return CRISPCAST_OK;
+    if (!plain_ && !assets_.ready(rung_, ready_for_)) return CRISPCAST_OK;
+    wants_ready_ = false;
+    crispcast_task task = {};
+    task.kind = CRISPCAST_TASK_READY;
+    task.rung = int32_t(rung_);
+    task.segment = int32_t(ready_for_);
+    task.frame = manifest_->segments[ready_for_].start;
+    const bool told = notes_.tell(task, "");
+    const int32_t status = send_word(paused_ ? "pause" : "resume");
+    return told ? status : CRISPCAST_ERROR_MEMORY;
+}
+
+int32_t Session::frame_bytes(const uint8_t* bytes, size_t size) {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    if (size <= kPieceHeader || size > CRISPCAST_MAX_ASSET_FRAME_BYTES || bytes[0] != 1) {
+        ++wrong_messages_;
+        why << "an asset frame of " << int64_t(size) << " bytes is too short, too long or of "
+            << "another version";
+        return CRISPCAST_ERROR_ASSET_FRAME;
+    }
+    Digest sha256;
+    memcpy(sha256.bytes, bytes + 1, sizeof sha256.bytes);
+    const uint64_t offset = little_endian(bytes + 33), total = little_endian(bytes + 37);
+    const uint8_t* const data = bytes + kPieceHeader;
+    const size_t count = size - kPieceHeader;
+    if (offset + count > total) {
+        ++wrong_messages_;
+        why << "an asset frame ends at " << int64_t(offset + count) << " of " << int64_t(total)
+            << " bytes";
+        return CRISPCAST_ERROR_ASSET_FRAME;
+    }
+    if (has_head_ && sha256 == head_.sha256) return on_manifest_piece(offset, total, data, count);
+    if (plain_) return CRISPCAST_OK;
+    const uint32_t asset = manifest_ == nullptr ? kNone : manifest_->find(sha256);
+    int32_t status = CRISPCAST_ERROR_ASSET_UNKNOWN;
+    if (asset == kNone)
+        why << "asset " << sha256 << " was not asked for";
+    else
+        status = assets_.piece(asset, offset, total, data, count);
+    if (status != CRISPCAST_OK && status != CRISPCAST_ERROR_MEMORY) ++wrong_messages_;
+    const int32_t said = say_when_ready();
+    return status == CRISPCAST_OK ? said : status;
+}
+
+// The number of an asset that some segment needs.
+int32_t Session::find(const char* sha256, uint32_t& asset) {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    if (manifest_ == nullptr) return CRISPCAST_ERROR_NO_MANIFEST;
+    Digest digest;
+    if (sha256 == nullptr || !from_hex(sha256, strlen(sha256), digest.bytes, 32))
+        return CRISPCAST_ERROR_ARGUMENT;
+    asset = manifest_->find(digest);
+    if (asset != kNone && manifest_->assets[asset].rung != kNone) return CRISPCAST_OK;
+    why << "asset " << digest << " belongs to no segment";
+    return CRISPCAST_ERROR_ASSET_UNKNOWN;
+}
+
+int32_t Session::piece(const char* sha256, uint64_t offset, const uint8_t* bytes, size_t size) {
+    uint32_t asset;
+    int32_t status = find(sha256, asset);
+    if (status != CRISPCAST_OK) return status;
+    status = assets_.piece(asset, offset, manifest_->assets[asset].bytes, bytes, size);
+    if (status != CRISPCAST_OK && status != CRISPCAST_ERROR_MEMORY) ++wrong_messages_;
+    const int32_t said = say_when_ready();
+    return status == CRISPCAST_OK ? said : status;
+}
+
+int32_t Session::asset(const char* sha256, const uint8_t* bytes, size_t size) {
+    uint32_t asset;
+    int32_t status = find(sha256, asset);
+    if (status != CRISPCAST_OK) return status;
+    status = assets_.whole(asset, bytes, size);
+    const int32_t said = say_when_ready();
+    return status == CRISPCAST_OK ? said : status;
+}
+
+int32_t Session::lacks(const char* sha256) {
+    uint32_t asset;
+    int32_t status = find(sha256, asset);
+    if (status == CRISPCAST_OK) status = assets_.lacks(asset);
+    return status == CRISPCAST_OK ? say_when_ready() : status;
+}
+
+int32_t Session::picture(const char* sha256, const uint8_t* samples, ptrdiff_t stride, int width,
+                         int height) {
+    uint32_t asset;
+    int32_t status = find(sha256, asset);
+    if (status != CRISPCAST_OK) return status;
+    status = assets_.picture(asset, samples, stride, width, height);
+    const int32_t said = say_when_ready();
+    return status == CRISPCAST_OK ? said : status;
+}
+
+int32_t Session::base(const char* id, const uint8_t* bytes, size_t size) {
+    uint8_t wanted[CRISPCAST_BASE_ID_BYTES];
+    if (id == nullptr || !from_hex(id, strlen(id), wanted, sizeof wanted))
+        return CRISPCAST_ERROR_ARGUMENT;
+    const int32_t status = assets_.base(wanted, bytes, size);
+    const int32_t said = say_when_ready();
+    return status == CRISPCAST_OK ? said : status;
+}
+
+int32_t Session::next_task(int64_t now_ms, crispcast_task& task) {
+    if (notes_.next(task)) return CRISPCAST_OK;
+    task.rung = task.segment = -1;
+    task.frame = -1;
+    if (over_) return CRISPCAST_OK;
+    want_.clear();
+    const int32_t status = assets_.next_task(now_ms, task, want_);
+    if (status == CRISPCAST_OK && want_.bytes().size() != 0) {
+        task.kind = CRISPCAST_TASK_SEND;
+        task.bytes = reinterpret_cast<const uint8_t*>(want_.bytes().data());
+        task.size = want_.bytes().size();
+    }
+    return status;
+}
+
+// -- what the app wants -----------------------------------------------------------------------
+
+int32_t Session::seek(int64_t frame) {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    if (manifest_ == nullptr) return CRISPCAST_ERROR_NO_MANIFEST;
+    if (live_ >= 0) return CRISPCAST_ERROR_CHANNEL;
+    if (frame < 0 || frame >= manifest_->frames) return CRISPCAST_ERROR_FRAME_NUMBER;
+    clock_.forget();
+    if (connected_) landing_.begin(frame);
+    next_ = frame;
+    segment_ = manifest_->segment_of(frame);
+    const int32_t status = advance(rung_, segment_);
+    return status == CRISPCAST_OK ? send_seek(frame) : status;
+}
+
+int32_t Session::pause(bool on) {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    if (paused_ && !on && live_ >= 0) {
+        clock_.forget();
+        landing_.begin(-1);
+    }
+    paused_ = on;
+    return send_word(on ? "pause" : "resume");
+}
+
+int32_t Session::loop(bool on) {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    loops_ = on;
+    Text text;
+    return send(text << "{\"type\":\"loop\",\"on\":" << (on ? "true}" : "false}"));
+}
+
+int32_t Session::choose_rung(int rung) {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    if (manifest_ == nullptr) return CRISPCAST_ERROR_NO_MANIFEST;
+    if (rung < -1 || rung >= manifest_->rung_count) return CRISPCAST_ERROR_RUNG;
+    if (rung < 0 && has_head_ && head_.minor < 1) {
+        why << "the server does not choose rungs by itself; choose one";
+        return CRISPCAST_ERROR_RUNG;
+    }
+    Text text;
+    text << "{\"type\":\"rung\",\"rung\":";
+    if (rung < 0) return send(text << "null}");
+    return send(text << uint64_t(rung) << "}");
+}
+
+int32_t Session::report(double upscale_ms, double fps, bool interpolating) {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    if (!(upscale_ms >= 0 && upscale_ms <= 1e9 && fps >= 0 && fps <= 10000))
+        return CRISPCAST_ERROR_ARGUMENT;
+    Text text;
+    text << "{\"type\":\"stats\",\"frames\":" << frames_ << ",\"frames_sr\":" << frames_sr_
+         << ",\"late_plans\":" << late_assets_ << ",\"plan_bytes\":" << assets_.came_bytes
+         << ",\"upscale_ms\":";
+    text.decimal(upscale_ms) << ",\"fps\":";
+    text.decimal(fps);
+    if (interpolating && has_head_ && head_.minor >= 1) text << ",\"interpolating\":true";
+    return send(text << "}");
+}
+
+int32_t Session::leave() {
+    return send(Text() << "{\"type\":\"bye\",\"reason\":\"leaving\"}");
+}
+
+// -- facts ------------------------------------------------------------------------------------
+
+int32_t Session::info(crispcast_session_info& info) const {
+    if (manifest_ == nullptr) return CRISPCAST_ERROR_NO_MANIFEST;
+    info.width = manifest_->width;
+    info.height = manifest_->height;
+    info.fps_numerator = int32_t(manifest_->fps[0]);
+    info.fps_denominator = int32_t(manifest_->fps[1]);
+    info.frames = manifest_->frames;
+    info.rungs = manifest_->rung_count;
+    info.segments = int32_t(manifest_->segments.size());
+    info.live = live_;
+    info.full_range = manifest_->full_range;
+    info.primaries = manifest_->colour[0];
+    info.transfer = manifest_->colour[1];
+    info.matrix = manifest_->colour[2];
+    to_hex(manifest_->id, sizeof manifest_->id, info.package);
+    return CRISPCAST_OK;
+}
+
+int32_t Session::rung_info(int index, crispcast_rung_info& info) const {
+    if (manifest_ == nullptr) return CRISPCAST_ERROR_NO_MANIFEST;
+    if (index < 0 || index >= manifest_->rung_count) return CRISPCAST_ERROR_RUNG;
+    const Rung& rung = *manifest_->rungs[index];
+    info = {rung.width, rung.height, rung.scale, rung.hr_width(), rung.hr_height(), rung.av1, {}};
+    memcpy(info.name, rung.name, sizeof info.name);
+    return CRISPCAST_OK;
+}
+
+int32_t Session::figures(crispcast_session_figures& figures) const {
+    figures = {frames_,
+               frames_sr_,
+               late_assets_,
+               assets_.came_bytes,
+               assets_.cached_bytes,
+               assets_.refused_count,
+               wrong_messages_,
+               assets_.memory_bytes()};
+    return CRISPCAST_OK;
+}
+
+int32_t Session::ready(int rung, int segment, int32_t& ready) const {
+    if (manifest_ == nullptr) return CRISPCAST_ERROR_NO_MANIFEST;
+    if (rung < 0 || rung >= manifest_->rung_count) return CRISPCAST_ERROR_RUNG;
+    if (segment < 0 || size_t(segment) >= manifest_->segments.size())
+        return CRISPCAST_ERROR_ARGUMENT;
+    ready = assets_.ready(uint32_t(rung), uint32_t(segment));
+    return CRISPCAST_OK;
+}
+
+int32_t Session::segment_of(int64_t frame, int32_t& segment) const {
+    if (manifest_ == nullptr) return CRISPCAST_ERROR_NO_MANIFEST;
+    if (frame < 0 || frame >= manifest_->frames) return CRISPCAST_ERROR_FRAME_NUMBER;
+    segment = int32_t(manifest_->segment_of(frame));
+    return CRISPCAST_OK;
+}
+
+}  // namespace crispcast::client
