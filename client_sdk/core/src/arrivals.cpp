@@ -72,7 +72,11 @@ int32_t Assets::piece(uint32_t number, uint64_t offset, uint64_t total, const ui
         asset->have = size_t(offset) + size;
     }
     if (asset->have < facts.bytes) return CRISPCAST_OK;
-    if (is_whole(facts.sha256, asset->bytes.data(), facts.bytes)) return take(number, false);
+    if (is_whole(facts.sha256, asset->bytes.data(), facts.bytes)) {
+        // Where it is refused for what it says, a task tells it; the piece was good.
+        const int32_t status = take(number, false);
+        return status == CRISPCAST_ERROR_MEMORY ? status : int32_t(CRISPCAST_OK);
+    }
     asset->have = 0;
     why_ << "asset " << facts.sha256 << " came damaged: its hash is wrong";
     return bad_piece(number, CRISPCAST_ERROR_ASSET_DAMAGED);

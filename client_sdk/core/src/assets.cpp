@@ -146,16 +146,14 @@ int32_t Assets::advance(uint32_t rung, const Array<uint32_t>& ahead) {
     return status;
 }
 
-int32_t Assets::let_go(uint32_t rung, uint32_t segment, const Array<uint32_t>& ahead,
-                       uint32_t coming_rung, uint32_t coming_segment) {
+void Assets::let_go(const Part* parts, int count, const Array<uint32_t>& ahead) {
     if (needed_.size() != 0) memset(needed_.data(), 0, needed_.size());
     const auto need = [&](uint32_t asset) { needed_[asset] = 1; };
-    const uint32_t count = uint32_t(manifest_->segments.size());
-    for (uint32_t i = segment; i < count; ++i) manifest_->each_asset(rung, i, need);
-    for (const uint32_t i : ahead) manifest_->each_asset(rung, i, need);
-    if (coming_rung != kNone)
-        for (uint32_t i = coming_segment; i < count; ++i)
-            manifest_->each_asset(coming_rung, i, need);
+    for (int i = 0; i < count; ++i)
+        if (parts[i].rung != kNone)
+            for (uint32_t at = parts[i].segment; at < manifest_->segments.size(); ++at)
+                manifest_->each_asset(parts[i].rung, at, need);
+    for (const uint32_t at : ahead) manifest_->each_asset(parts[0].rung, at, need);
     for (size_t i = live_.size(); i-- > 0;) {
         const uint32_t asset = live_[i];
         const Asset& held = *table_[asset];
@@ -163,7 +161,6 @@ int32_t Assets::let_go(uint32_t rung, uint32_t segment, const Array<uint32_t>& a
         const bool kept = held.state == State::asked || (held.pending & kStore) || held.for_good;
         if (!needed_[asset] && !kept) free_asset(asset);
     }
-    return CRISPCAST_OK;
 }
 
 bool Assets::ready(uint32_t rung, uint32_t segment) const {

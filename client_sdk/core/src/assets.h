@@ -73,10 +73,12 @@ class Assets {
     bool horizon(uint32_t segment, double seconds, bool loops, Array<uint32_t>& ahead) const;
     // Looks or asks for what these segments of a rung need and is not here, by deadline.
     int32_t advance(uint32_t rung, const Array<uint32_t>& ahead);
-    // Lets go of what no segment from `segment` on needs in this rung, nor those of `ahead`, nor
-    // the coming rung's from its segment on.
-    int32_t let_go(uint32_t rung, uint32_t segment, const Array<uint32_t>& ahead,
-                   uint32_t coming_rung, uint32_t coming_segment);
+    // A rung from a segment on; rung kNone: none.
+    struct Part {
+        uint32_t rung, segment;
+    };
+    // Lets go of what none of these `count` parts needs, nor the segments `ahead` of the first.
+    void let_go(const Part* parts, int count, const Array<uint32_t>& ahead);
     // What the next task is for follows from where the play is.
     void set_place(uint32_t segment) { place_ = segment; }
     // A data channel is there: what was asked on the one before will not come on it.

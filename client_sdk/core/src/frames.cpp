@@ -110,6 +110,7 @@ int32_t Session::move_on(const Identified& identified) {
 
 // At a segment's first frame: say what is late, let go of what lies behind.
 int32_t Session::enter() {
+    if (entered_rung_ != rung_) before_rung_ = entered_rung_;
     entered_rung_ = rung_;
     entered_segment_ = segment_;
     if (coming_rung_ == rung_) coming_rung_ = kNone;
@@ -124,7 +125,11 @@ int32_t Session::enter() {
     if (offline_) return CRISPCAST_OK;
     Array<uint32_t> ahead;
     if (loops_ && !assets_.horizon(segment_, horizon_, true, ahead)) return CRISPCAST_ERROR_MEMORY;
-    return assets_.let_go(rung_, segment_, ahead, coming_rung_, coming_segment_);
+    // The rung before may soon be the one that plays again.
+    const Assets::Part parts[] = {
+        {rung_, segment_}, {before_rung_, segment_}, {coming_rung_, coming_segment_}};
+    assets_.let_go(parts, 3, ahead);
+    return CRISPCAST_OK;
 }
 
 // Notes it as the frame before the next one.

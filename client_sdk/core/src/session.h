@@ -110,6 +110,7 @@ class Session {
 
     // Frames.
     uint32_t entered_rung_ = kNone, entered_segment_ = kNone;  // that frames came from last
+    uint32_t before_rung_ = kNone;
     Recipe recipe_;
     int64_t last_frame_ = -1;  // of `last_luma_`; -1: none
     uint32_t last_rung_ = 0;
