@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 VIDEO ?=
 # Native sources: a change rebuilds the runtime; a change of Python needs nothing (editable install).
-NATIVE := CMakeLists.txt $(shell find kernels/runtime \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cmake' \) 2>/dev/null)
+NATIVE := CMakeLists.txt $(shell find kernels/runtime client_sdk/core \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cmake' \) 2>/dev/null)
 FORMATTED := $(shell git ls-files '*.cpp' '*.h' '*.hpp' 2>/dev/null)
 
 .PHONY: help setup test lint format demo bench fuzz wasm clean

@@ -271,7 +271,7 @@ def seek_back() -> Script:
     script.play(0, FRAMES)
     script.add("seek", frame=0)
     script.anchor(0, 40, kind="sought")
-    for number in range(0, 4):
+    for number in range(4):
         script.identify(number, number + 40)
         script.show(number, number + 40)
     return script
@@ -293,7 +293,7 @@ def refused_seek() -> Script:
 
 
 def switch() -> Script:
-    """Another rung plays from a segment on: its assets come ahead, its frames are of another size."""
+    """Another rung plays from a segment on; its assets come ahead, its frames have another size."""
     script = Script(draw(rungs=(2, 4)))
     script.join()
     script.bring_segment(0)
@@ -311,7 +311,7 @@ def switch() -> Script:
 
 
 def second_rung() -> Script:
-    """The stream begins with the second rung; a frame that nobody named is of the rung of its size."""
+    """The stream begins with the second rung; a frame without a name is of its size's rung."""
     script = Script(draw(rungs=(2, 4)))
     script.join(rung=1)
     script.bring_segment(0, rung=1)
@@ -474,7 +474,7 @@ def reconnected() -> Script:
     script.show(3, 3)
     script.anchor(3, 60, kind="sought")
     script.add("piece", bytes=encode_frame(AssetFrame(plan, 50, len(data), data[50:])))
-    for number in range(0, 6):
+    for number in range(6):
         script.identify(number, number + 57)
         script.show(number, number + 57)
     return script

@@ -30,6 +30,7 @@ from client_sdk.contract import (
     Source,
     encode_motion,
     encode_record,
+    parse_manifest,
     rung_size,
 )
 from client_sdk.contract.plate import decode_plate
@@ -125,16 +126,14 @@ class _Drawing:
 
 def _map(width: int, height: int, first: int, experts: int, split: bool) -> bytes:
     grid = Grid(width, height, 8, 8)
-    cells: list[Cell] = [
-        (first + cell) % (experts + 1) for cell in range(grid.columns * grid.rows)
-    ]
+    cells: list[Cell] = [(first + cell) % (experts + 1) for cell in range(grid.columns * grid.rows)]
     if split:
         cells[0] = (1, experts, 0, 1)
     return encode_record(PatchMap(grid, tuple(cells)))
 
 
 def _rung(drawing: _Drawing, name: str, scale: int, seed: int) -> Rung:
-    """Segment 0: two plans. 1: a difference too, and a plate in two pieces with chroma. 2: a canvas."""
+    """Segment 0: two plans. 1: a difference too, a plate in pieces with chroma. 2: a canvas."""
     width, height = rung_size(WIDTH, HEIGHT, scale)
     hr = width * scale, height * scale
     half = hr[0] // 4 * 2
@@ -201,13 +200,11 @@ def draw(*, rungs: Sequence[int] = (2,), fps: tuple[int, int] = (25, 1)) -> Draw
             Segment(start=start, frames=frames)
             for start, frames in zip(STARTS, LENGTHS, strict=True)
         ),
-        rungs=tuple(
-            _rung(drawing, f"x{scale}", scale, 100 * scale) for scale in rungs
-        ),
+        rungs=tuple(_rung(drawing, f"x{scale}", scale, 100 * scale) for scale in rungs),
         assets=drawing.listed,
     )
-    # As it comes over the wire, checked.
-    return Drawn(Manifest.model_validate_json(manifest.to_bytes()), drawing.assets, drawing.pictures)
+    checked = parse_manifest(manifest.to_bytes())
+    return Drawn(checked, drawing.assets, drawing.pictures)
 
 
 def frame(number: int, width: int, height: int) -> bytes:

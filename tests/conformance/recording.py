@@ -1,7 +1,7 @@
 """Recordings of conformance cases: how they lie in files. The format: docs/sdk-core.md.
 
-    NAME.jsonl      a step a line: a flat JSON object with what is done and what came of it
-    fixtures.bin    the bytes that steps name by `at` and `size`, each once
+NAME.jsonl      a step a line: a flat JSON object with what is done and what came of it
+fixtures.bin    the bytes that steps name by `at` and `size`, each once
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.cases import Step
+
+__all__ = ["FACTS", "FIXTURES", "FOLDER", "Blob", "Facts", "Step", "line_of", "steps_of"]
+
+Facts = dict[str, Any]
 
 FOLDER = Path(__file__).parent / "recordings"
 FIXTURES = "fixtures.bin"
@@ -56,4 +60,3 @@ def steps_of(name: str, folder: Path = FOLDER) -> list[tuple[Step, dict[str, Any
             fields["bytes"] = json.dumps(fields.pop("text"), separators=(",", ":")).encode()
         steps.append((fields, facts))
     return steps
-

@@ -1,0 +1,174 @@
+"""One suite for every face of the SDK: the same steps, and the same of every plane.
+
+Run by the Python client's own parts, by the core's Python binding, by a C program under sanitizers,
+by the same on another processor, and by the browser player's modules.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pytest
+
+from kernels.runtime import available_isas
+from tests.conformance.building import Toolchain, build
+from tests.conformance.cases import CASES
+from tests.conformance.core_face import CoreFace
+from tests.conformance.python_face import Outcome, PythonFace
+from tests.conformance.recording import FIXTURES, FOLDER, Facts, Step, steps_of
+
+REPLAY = Path(__file__).parent / "replay.c"
+AVX2 = ["-mavx2", "-mfma"]
+
+
+class Face(Protocol):
+    """What plays steps."""
+
+    def play(self, step: Step) -> Outcome: ...
+
+
+def check(face: Face, name: str, off: int = 0) -> None:
+    """Every step comes out as recorded, planes to within `off` codes."""
+    blob = (FOLDER / FIXTURES).read_bytes()
+    for number, (step, facts) in enumerate(steps_of(name), 1):
+        outcome = face.play(step)
+        wanted: Facts = dict(facts)
+        out = wanted.pop("out", None)
+        assert outcome.facts == wanted, f"{name}, step {number}: {step['do']}"
+        assert (out is not None) == bool(outcome.planes)
+        if out is not None:
+            recorded = blob[out : out + len(outcome.planes)]
+            distance = np.abs(
+                np.frombuffer(outcome.planes, np.uint8).astype(int)
+                - np.frombuffer(recorded, np.uint8)
+            )
+            assert distance.max() <= off, f"{name}, step {number}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_python_client(name: str) -> None:
+    check(PythonFace(), name)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_core_in_python(name: str) -> None:
+    check(CoreFace(), name)
+
+
+@pytest.mark.parametrize("isa", available_isas()[1:])
+def test_the_core_with_every_instruction_set_here(isa: str) -> None:
+    for name in CASES:
+        check(CoreFace(isa), name, off=1)
+
+
+def test_every_case_is_recorded_and_no_other() -> None:
+    assert {path.stem for path in FOLDER.glob("*.jsonl")} == set(CASES)
+
+
+# -- the C program --------------------------------------------------------------------------------
+
+
+def replay(command: list[str], *arguments: str, folder: Path = FOLDER) -> str:
+    """What the program says of all cases; it must have found no difference."""
+    done = subprocess.run(
+        [*command, *arguments, str(folder), *CASES],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if "unexpected memory mapping" in done.stderr:
+        pytest.skip("this kernel's address space layout is not one that the sanitizer knows")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def all_ok() -> str:
+    return "".join(f"{name} ok\n" for name in CASES)
+
+
+@functools.cache
+def native(sanitizers: str) -> list[str]:
+    """The command of the program, by the machine's compiler and sanitizers."""
+    if shutil.which("g++") is None or shutil.which("gcc") is None:
+        pytest.skip("g++ is missing: apt-get install g++")
+    flags = ("-O1", "-g", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all")
+    kernels: dict[str, list[str]] = {"portable": []}
+    if platform.machine() == "x86_64":
+        no_others = ["avxvnni", "avx512", "avx512vnni"]
+        kernels |= {"avx2": AVX2} | {isa: _flags(isa) for isa in no_others}
+    else:
+        dots = {f"neon{isa}": [f"-march=armv8.2-a+{isa}"] for isa in ("dot",)}
+        kernels |= {"neon": [], **dots}
+    c = ("gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", *flags)
+    name = sanitizers.replace(",", "-")
+    return [str(build(Toolchain(name, c, ("g++", *flags, "-w"), kernels), REPLAY))]
+
+
+def _flags(isa: str) -> list[str]:
+    avx512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
+    return {
+        "avxvnni": [*AVX2, "-mavxvnni"],
+        "avx512": avx512,
+        "avx512vnni": [*avx512, "-mavx512vnni"],
+    }[isa]
+
+
+def test_a_c_program_under_sanitizers() -> None:
+    assert replay(native("address,undefined")) == all_ok()
+
+
+def test_the_c_program_tells_what_differs(tmp_path: Path) -> None:
+    blob = bytearray((FOLDER / FIXTURES).read_bytes())
+    lines = (FOLDER / "sei.jsonl").read_text().splitlines()
+    out = next(json.loads(line)["out"] for line in lines if '"out"' in line)
+    blob[out] ^= 1
+    (tmp_path / FIXTURES).write_bytes(blob)
+    changed = [line.replace('"super_resolved":1', '"super_resolved":0') for line in lines]
+    (tmp_path / "sei.jsonl").write_text("\n".join(changed) + "\n")
+    done = subprocess.run(
+        [*native("address,undefined"), str(tmp_path), "sei"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "super_resolved is 1, not 0" in done.stdout
+    assert "the farthest sample's distance is 1, not 0" in done.stdout
+
+
+@functools.cache
+def arm() -> list[str]:
+    """The command of the program on AArch64."""
+    qemu = shutil.which("qemu-aarch64")
+    if qemu is None:
+        pytest.skip("qemu-aarch64 is missing: apt-get install qemu-user")
+    if importlib.util.find_spec("ziglang") is None:
+        pytest.skip("ziglang is missing: pip install ziglang")
+    target = ("-target", "aarch64-linux-musl", "-static", "-O2", "-fno-sanitize=undefined")
+    zig = (sys.executable, "-m", "ziglang")
+    kernels = {
+        "portable": [],
+        "neon": [],
+        "neondot": ["-mcpu=generic+dotprod"],
+        "neoni8mm": ["-mcpu=generic+dotprod+i8mm"],
+    }
+    tools = Toolchain("aarch64", (*zig, "cc", *target, "-std=c99"), (*zig, "c++", *target), kernels)
+    return [qemu, "-cpu", "max", str(build(tools, REPLAY))]
+
+
+def test_the_c_program_on_arm() -> None:
+    assert replay(arm()) == all_ok()
+
+
+def test_the_c_program_on_arm_with_neon() -> None:
+    assert replay(arm(), "-i", "neoni8mm") == all_ok()
