@@ -30,6 +30,8 @@ struct play {
     int line;
     int failed;
     const char* isa;
+    crispcast_engine* engine; /* of `-b`; NULL: the session upscales */
+    unsigned char* before;    /* LR luma of the frame before, of `-b` */
     struct bytes fixtures;
     crispcast_session session;
     crispcast_session_info info;
@@ -214,7 +216,7 @@ static void check_asked(struct play* play, const char* line) {
     play->asked_count = 0;
 }
 
-/* ---- steps ---------------------------------------------------------------------------------- */
+/* ---- planes --------------------------------------------------------------------------------- */
 
 /* Every sample is the recorded one. */
 static void check_planes(struct play* play, size_t at, const unsigned char* planes, size_t size) {
@@ -230,6 +232,94 @@ static void check_planes(struct play* play, size_t at, const unsigned char* plan
     }
     if (farthest > most) differ_number(play, "the farthest sample's distance", most, farthest);
 }
+
+/* ---- an engine of the app's own: what the session tells of the frame that it placed --------- */
+
+static crispcast_plan* make_plan(const struct play* play, const char* sha256) {
+    const struct kept* wire = find((struct kept*)play->cache, play->cached, sha256);
+    crispcast_plan* plan = NULL;
+    uint8_t id[CRISPCAST_BASE_ID_BYTES];
+    int is_difference = 0;
+    char text[2 * CRISPCAST_BASE_ID_BYTES + 1];
+    const struct kept* base = NULL;
+    if (wire == NULL) return NULL;
+    crispcast_plan_base_id(wire->data, wire->size, id, &is_difference);
+    for (int i = 0; i < CRISPCAST_BASE_ID_BYTES; ++i) snprintf(text + 2 * i, 3, "%02x", id[i]);
+    for (int i = 0; is_difference && i < play->cached; ++i)
+        if (strncmp(play->cache[i].name, text, sizeof text - 1) == 0) base = &play->cache[i];
+    if (is_difference && base == NULL) base = find((struct kept*)play->bases, play->based, text);
+    crispcast_plan_create_with_base(wire->data, wire->size, base == NULL ? NULL : base->data,
+                                    base == NULL ? 0 : base->size, &plan);
+    return plan;
+}
+
+/* Luma of the HR frame, cropped to the source's size, into `out`. */
+static int32_t own_upscale(struct play* play, const crispcast_session_frame* frame,
+                           const crispcast_session_result* result, unsigned char* out) {
+    static crispcast_patch patches[4096];
+    crispcast_plan* plans[CRISPCAST_MAX_EXPERTS] = {NULL};
+    crispcast_rung_info rung;
+    crispcast_frame_job job = {0};
+    crispcast_plate* plate = NULL;
+    size_t count = 0;
+    int32_t here = 0;
+    char sha256[CRISPCAST_SHA256_TEXT];
+    crispcast_session_get_rung(play->session, result->rung, &rung);
+    const int width = rung.padded_width, height = rung.padded_height;
+    const size_t luma = (size_t)width * height;
+    unsigned char* planes = malloc(luma + luma / 2);
+    unsigned char* plate_luma = malloc(luma);
+    if (planes == NULL || plate_luma == NULL) exit(2);
+    job.width = rung.width;
+    job.height = rung.height;
+    job.scale = rung.scale;
+    for (int i = 0; i < 3; ++i) job.in[i] = frame->in[i];
+    job.out[0].data = planes;
+    job.out[1].data = planes + luma;
+    job.out[2].data = planes + luma + luma / 4;
+    job.out[0].stride = width;
+    job.out[1].stride = job.out[2].stride = width / 2;
+    if (!(frame->flags & CRISPCAST_FRAME_INTERPOLATE)) {
+        crispcast_session_patches(play->session, patches, 4096, &count);
+        while (job.plan_count < CRISPCAST_MAX_EXPERTS &&
+               crispcast_session_expert(play->session, (int32_t)job.plan_count + 1, sha256,
+                                        &here) == CRISPCAST_OK)
+            plans[job.plan_count++] = here ? make_plan(play, sha256) : NULL;
+        crispcast_session_plate(play->session, plate_luma, width, &here);
+        if (here) crispcast_plate_create(plate_luma, width, width, height, rung.scale, &plate);
+        if (result->follows) job.previous.data = play->before;
+    }
+    job.previous.stride = rung.width;
+    job.patches = count == 0 ? NULL : patches;
+    job.patch_count = count;
+    job.plans = (const crispcast_plan* const*)plans;
+    if (count == 0) job.plan_count = 0;
+    job.plate = plate;
+    const int32_t status = crispcast_upscale(play->engine, &job);
+    for (int y = 0; y < play->info.height; ++y)
+        memcpy(out + (size_t)y * play->info.width, planes + (size_t)y * width,
+               (size_t)play->info.width);
+    for (int i = 0; i < CRISPCAST_MAX_EXPERTS; ++i) crispcast_plan_destroy(plans[i]);
+    crispcast_plate_destroy(plate);
+    free(plate_luma);
+    free(planes);
+    return status;
+}
+
+/* Places a frame, and upscales it here where it is shown. */
+static int32_t place(struct play* play, const crispcast_session_frame* frame,
+                     crispcast_session_result* result, unsigned char* out) {
+    int32_t status = crispcast_session_place(play->session, frame, result);
+    if (status == CRISPCAST_OK && result->shown) status = own_upscale(play, frame, result, out);
+    if (status != CRISPCAST_OK) return status;
+    const size_t luma = (size_t)frame->width * frame->height;
+    play->before = realloc(play->before, luma);
+    if (play->before == NULL) exit(2);
+    memcpy(play->before, frame->in[0].data, luma);
+    return CRISPCAST_OK;
+}
+
+/* ---- steps ---------------------------------------------------------------------------------- */
 
 static int32_t step_frame(struct play* play, const char* line) {
     const struct bytes in = bytes_of(play, line);
@@ -260,7 +350,9 @@ static int32_t step_frame(struct play* play, const char* line) {
     frame.out[0].stride = width;
     frame.out[1].stride = frame.out[2].stride = (width + 1) / 2;
 
-    const int32_t status = crispcast_session_upscale(play->session, &frame, &result);
+    const int32_t status = play->engine != NULL
+                               ? place(play, &frame, &result, out)
+                               : crispcast_session_upscale(play->session, &frame, &result);
     if (status == CRISPCAST_OK) {
         const struct {
             const char* name;
@@ -274,7 +366,9 @@ static int32_t step_frame(struct play* play, const char* line) {
         for (size_t i = 0; i < sizeof facts / sizeof facts[0]; ++i)
             if (field(line, facts[i].name) != NULL)
                 differ_number(play, facts[i].name, number(line, facts[i].name, 0), facts[i].found);
-        if (result.shown) check_planes(play, (size_t)number(line, "out", 0), out, size);
+        if (result.shown)
+            check_planes(play, (size_t)number(line, "out", 0), out,
+                         play->engine == NULL ? size : out_luma);
     }
     free(out);
     return status;
@@ -329,7 +423,8 @@ static void forget(struct kept* kept, int count) {
 }
 
 /* Gives 1 where anything differs. */
-static int play_case(const char* folder, const char* name, struct bytes fixtures, const char* isa) {
+static int play_case(const char* folder, const char* name, struct bytes fixtures, const char* isa,
+                     crispcast_engine* engine) {
     char path[4096];
     static char line[MAX_LINE];
     struct play* play = calloc(1, sizeof *play);
@@ -337,6 +432,7 @@ static int play_case(const char* folder, const char* name, struct bytes fixtures
     play->name = name;
     play->fixtures = fixtures;
     play->isa = isa;
+    play->engine = engine;
     snprintf(path, sizeof path, "%s/%s.jsonl", folder, name);
     FILE* file = fopen(path, "r");
     if (file == NULL) {
@@ -362,6 +458,7 @@ static int play_case(const char* folder, const char* name, struct bytes fixtures
     forget(play->cache, play->cached);
     forget(play->pictures, play->pictured);
     forget(play->bases, play->based);
+    free(play->before);
     const int failed = play->failed;
     free(play);
     if (!failed) printf("%s ok\n", name);
@@ -370,13 +467,16 @@ static int play_case(const char* folder, const char* name, struct bytes fixtures
 
 int main(int argc, char** argv) {
     const char* isa = NULL;
+    crispcast_engine* engine = NULL;
     int at = 1, failed = 0;
-    if (argc > 2 && strcmp(argv[1], "-i") == 0) {
-        isa = argv[2];
-        at = 3;
+    for (; at < argc && argv[at][0] == '-'; ++at) {
+        if (strcmp(argv[at], "-i") == 0 && at + 1 < argc)
+            isa = argv[++at];
+        else if (strcmp(argv[at], "-b") == 0)
+            crispcast_engine_create(1, "portable", &engine);
     }
     if (at + 2 > argc) {
-        fprintf(stderr, "usage: replay [-i ISA] FOLDER CASE...\n");
+        fprintf(stderr, "usage: replay [-i ISA] [-b] FOLDER CASE...\n");
         return 2;
     }
     const char* folder = argv[at++];
@@ -385,7 +485,8 @@ int main(int argc, char** argv) {
     struct bytes fixtures;
     unsigned char* data = read_file(path, &fixtures.size);
     fixtures.data = data;
-    for (; at < argc; ++at) failed |= play_case(folder, argv[at], fixtures, isa);
+    for (; at < argc; ++at) failed |= play_case(folder, argv[at], fixtures, isa, engine);
+    crispcast_engine_destroy(engine);
     free(data);
     return failed;
 }

@@ -96,35 +96,42 @@ def all_ok() -> str:
     return "".join(f"{name} ok\n" for name in CASES)
 
 
-@functools.cache
-def native(sanitizers: str) -> list[str]:
-    """The command of the program, by the machine's compiler and sanitizers."""
+def sanitized(sanitizers: str, program: Path) -> Path:
+    """A program over the core, by the machine's compiler and sanitizers."""
     if shutil.which("g++") is None or shutil.which("gcc") is None:
         pytest.skip("g++ is missing: apt-get install g++")
     flags = ("-O1", "-g", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all")
     kernels: dict[str, list[str]] = {"portable": []}
     if platform.machine() == "x86_64":
-        no_others = ["avxvnni", "avx512", "avx512vnni"]
-        kernels |= {"avx2": AVX2} | {isa: _flags(isa) for isa in no_others}
+        kernels |= {isa: _flags(isa) for isa in ("avx2", "avxvnni", "avx512", "avx512vnni")}
     else:
-        dots = {f"neon{isa}": [f"-march=armv8.2-a+{isa}"] for isa in ("dot",)}
-        kernels |= {"neon": [], **dots}
+        kernels |= {"neon": []} | _dots("-march=armv8.2-a")
     c = ("gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", *flags)
     name = sanitizers.replace(",", "-")
-    return [str(build(Toolchain(name, c, ("g++", *flags, "-w"), kernels), REPLAY))]
+    return build(Toolchain(name, c, ("g++", *flags, "-w"), kernels), program)
+
+
+def native() -> list[str]:
+    """The command of the replaying program here."""
+    return [str(sanitized("address,undefined", REPLAY))]
 
 
 def _flags(isa: str) -> list[str]:
     avx512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
     return {
+        "avx2": AVX2,
         "avxvnni": [*AVX2, "-mavxvnni"],
         "avx512": avx512,
         "avx512vnni": [*avx512, "-mavx512vnni"],
     }[isa]
 
 
+def _dots(base: str) -> dict[str, list[str]]:
+    return {"neondot": [f"{base}+dotprod"], "neoni8mm": [f"{base}+dotprod+i8mm"]}
+
+
 def test_a_c_program_under_sanitizers() -> None:
-    assert replay(native("address,undefined")) == all_ok()
+    assert replay(native()) == all_ok()
 
 
 def test_the_c_program_tells_what_differs(tmp_path: Path) -> None:
@@ -136,7 +143,7 @@ def test_the_c_program_tells_what_differs(tmp_path: Path) -> None:
     changed = [line.replace('"super_resolved":1', '"super_resolved":0') for line in lines]
     (tmp_path / "sei.jsonl").write_text("\n".join(changed) + "\n")
     done = subprocess.run(
-        [*native("address,undefined"), str(tmp_path), "sei"],
+        [*native(), str(tmp_path), "sei"],
         capture_output=True,
         text=True,
         check=False,
@@ -156,12 +163,8 @@ def arm() -> list[str]:
         pytest.skip("ziglang is missing: pip install ziglang")
     target = ("-target", "aarch64-linux-musl", "-static", "-O2", "-fno-sanitize=undefined")
     zig = (sys.executable, "-m", "ziglang")
-    kernels = {
-        "portable": [],
-        "neon": [],
-        "neondot": ["-mcpu=generic+dotprod"],
-        "neoni8mm": ["-mcpu=generic+dotprod+i8mm"],
-    }
+    kernels: dict[str, list[str]] = {"portable": [], "neon": []}
+    kernels |= _dots("-mcpu=generic")
     tools = Toolchain("aarch64", (*zig, "cc", *target, "-std=c99"), (*zig, "c++", *target), kernels)
     return [qemu, "-cpu", "max", str(build(tools, REPLAY))]
 
@@ -172,3 +175,7 @@ def test_the_c_program_on_arm() -> None:
 
 def test_the_c_program_on_arm_with_neon() -> None:
     assert replay(arm(), "-i", "neoni8mm") == all_ok()
+
+
+def test_a_c_program_with_an_engine_of_its_own() -> None:
+    assert replay(native(), "-b") == all_ok()

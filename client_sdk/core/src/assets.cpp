@@ -129,6 +129,7 @@ int32_t Assets::advance(uint32_t rung, const Array<uint32_t>& ahead) {
             full = later && memory_ + bytes > options_.memory_limit;
             if (full) return;
             const bool fits = make_room(bytes, segment);
+            if (!fits && i > 0) return;  // once this segment is over, there may be room
             found = create(asset, rung, segment);
             if (found == nullptr) {
                 status = CRISPCAST_ERROR_MEMORY;

@@ -172,9 +172,10 @@ int64_t Json::integer(int64_t least, int64_t most) {
     uint64_t size = 0;
     bool fits = true;
     for (; at != next_; ++at) {
-        fits = fits && size <= (uint64_t(INT64_MAX) - 9) / 10;
+        fits = fits && size <= (UINT64_MAX - 9) / 10;
         if (fits) size = 10 * size + uint64_t(*at - '0');
     }
+    fits = fits && size <= uint64_t(INT64_MAX);
     const int64_t value = minus ? -int64_t(size) : int64_t(size);
     if (!fits || value < least || value > most) {
         Sentence what;

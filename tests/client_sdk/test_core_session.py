@@ -1,0 +1,278 @@
+"""What a session asks of its app: assets by HTTP, by the channel, from a cache; not too many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from client_sdk.contract.plate import decode_plate
+from client_sdk.core import Delivery, Session, Task, TaskKind, sentence
+from kernels.errors import PackageError, StreamError
+from tests.conformance.package import FRAMES, HEIGHT, WIDTH, Drawn, draw, frame, sha
+from tests.conformance.python_face import planes_of
+
+PATIENCE_MS = 4000  # of silence until a channel counts as stuck
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Drawn:
+    return draw()
+
+
+def tasks_of(session: Session, now_ms: int = 0) -> Iterator[Task]:
+    while (task := session.next_task(now_ms)) is not None:
+        yield task
+
+
+def kinds(tasks: list[Task]) -> list[TaskKind]:
+    return [TaskKind(task.kind) for task in tasks]
+
+
+def lr(drawn: Drawn, number: int, rung: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    facts = drawn.manifest.rungs[rung]
+    return planes_of(frame(number, facts.width, facts.height), facts.width, facts.height)
+
+
+def answer(session: Session, drawn: Drawn, task: Task) -> None:
+    """What an app with the whole package does."""
+    if task.kind in (TaskKind.FETCH, TaskKind.LOOK):
+        session.asset(task.sha256, drawn.assets[task.sha256])
+    if task.kind == TaskKind.DECODE:
+        session.picture(task.sha256, decode_plate(task.data, task.width, task.height))
+
+
+def open_with(drawn: Drawn, **options: int) -> Session:
+    session = Session(threads=1, isa="portable", **options)  # type: ignore[arg-type]
+    session.manifest(drawn.manifest_bytes)
+    return session
+
+
+def sent(tasks: list[Task]) -> list[dict[str, object]]:
+    return [json.loads(task.data) for task in tasks if task.kind == TaskKind.SEND]
+
+
+def test_without_a_channel_every_asset_is_fetched_by_deadline(drawn: Drawn) -> None:
+    session = open_with(drawn)
+    tasks = list(tasks_of(session))
+    assert kinds(tasks[:1]) == [TaskKind.MANIFEST]
+    fetched = tasks[1:]
+    assert {task.kind for task in fetched} == {TaskKind.FETCH}
+    rung = drawn.manifest.rungs[0]
+    wanted = [name for segment in range(3) for name in rung.assets_of(segment)]
+    assert [task.sha256 for task in fetched] == list(dict.fromkeys(wanted))
+    assert [task.frame for task in fetched] == sorted(task.frame for task in fetched)
+    assert all(task.total == len(drawn.assets[task.sha256]) for task in fetched)
+
+
+def test_a_play_by_http_is_ready_and_super_resolved(drawn: Drawn) -> None:
+    session = open_with(drawn)
+    told = []
+    for task in tasks_of(session):
+        answer(session, drawn, task)
+        told.append(task)
+    assert TaskKind.READY in kinds(told)
+    assert all(session.ready(0, segment) for segment in range(3))
+    for number in range(FRAMES):
+        made = session.upscale(lr(drawn, number), number=number)
+        assert made.super_resolved
+        assert not made.late
+        assert made.follows == (number not in (0, 8, 16))
+        assert made.planes is not None
+        assert made.planes[0].shape == (HEIGHT, WIDTH)
+    assert session.figures()["frames_sr"] == FRAMES
+
+
+def test_pieces_of_http_go_on_where_they_stopped(drawn: Drawn) -> None:
+    session = open_with(drawn)
+    task = next(task for task in tasks_of(session) if task.kind == TaskKind.FETCH)
+    data = drawn.assets[task.sha256]
+    session.piece(task.sha256, 0, data[:5])
+    with pytest.raises(StreamError, match="has a hole at 5"):
+        session.piece(task.sha256, 7, data[7:])
+    again = [at for at in tasks_of(session) if at.sha256 == task.sha256]
+    assert [at.offset for at in again] == [5]
+    session.piece(task.sha256, 5, data[5:])
+    assert task.sha256 not in [at.sha256 for at in tasks_of(session)]
+
+
+def test_what_http_lacks_is_asked_of_the_channel_and_then_given_up(drawn: Drawn) -> None:
+    session = Session(threads=1, delivery=Delivery.HTTP)
+    session.connected()
+    session.manifest(drawn.manifest_bytes)
+    tasks = list(tasks_of(session))
+    assert sent(tasks)[0]["type"] == "hello"
+    name = next(task.sha256 for task in tasks if task.kind == TaskKind.FETCH)
+    session.lacks(name)
+    (want,) = sent(list(tasks_of(session)))
+    assert want == {"type": "want", "assets": [{"sha256": name, "offset": 0}]}
+    # Without a channel there is no other way.
+    alone = open_with(drawn)
+    list(tasks_of(alone))
+    alone.lacks(name)
+    (refused,) = tasks_of(alone)
+    assert (refused.kind, refused.sha256) == (TaskKind.REFUSED, name)
+    assert refused.text == sentence(refused.status)
+    assert "neither by the channel nor by HTTP" in refused.text
+
+
+def test_a_channel_that_is_silent_is_left_for_http(drawn: Drawn) -> None:
+    session = Session(threads=1)
+    session.connected()
+    session.manifest(drawn.manifest_bytes)
+    assert TaskKind.FETCH not in kinds(list(tasks_of(session, 100)))
+    assert list(tasks_of(session, 200)) == []
+    assert list(tasks_of(session, 100 + PATIENCE_MS - 1)) == []
+    stuck = list(tasks_of(session, 100 + PATIENCE_MS))
+    assert set(kinds(stuck)) == {TaskKind.FETCH}
+
+
+def test_a_cache_is_looked_into_and_filled(drawn: Drawn) -> None:
+    session = open_with(drawn, cache=True)
+    tasks = [task for task in tasks_of(session) if task.kind != TaskKind.MANIFEST]
+    assert {task.kind for task in tasks} == {TaskKind.LOOK}
+    held, damaged, absent = (task.sha256 for task in tasks[:3])
+    session.asset(held, drawn.assets[held])
+    with pytest.raises(StreamError, match="is damaged"):
+        session.asset(damaged, drawn.assets[damaged] + b"!")
+    session.lacks(absent)
+    fetched = list(tasks_of(session))
+    assert [task.sha256 for task in fetched] == [damaged, absent]
+    assert {task.kind for task in fetched} == {TaskKind.FETCH}
+    session.piece(absent, 0, drawn.assets[absent])
+    (store,) = tasks_of(session)
+    assert (store.kind, store.sha256) == (TaskKind.STORE, absent)
+    assert store.data == drawn.assets[absent]
+
+
+def test_a_memory_limit_is_kept_and_costs_quality_alone(drawn: Drawn) -> None:
+    limit = 400 << 10  # two plans and some pictures
+    session = open_with(drawn, memory_limit=limit)
+    told = []
+    for task in tasks_of(session):
+        answer(session, drawn, task)
+        told.append(task)
+    rung = drawn.manifest.rungs[0]
+    fetched = {task.sha256 for task in told if task.kind == TaskKind.FETCH}
+    assert set(rung.segments[0].experts) <= fetched
+    assert not set(rung.segments[1].experts[1:]) & fetched
+    for number in range(FRAMES):
+        session.upscale(lr(drawn, number), number=number)
+        for task in tasks_of(session):
+            answer(session, drawn, task)
+            told.append(task)
+        assert session.figures()["memory_bytes"] <= limit
+    assert session.figures()["frames_sr"] >= 8
+    # The segment at hand has three plans, and says which it does without.
+    refused = [task for task in told if task.kind == TaskKind.REFUSED]
+    assert {task.segment for task in refused} == {1}
+    assert "memory" in refused[0].text
+
+
+def test_what_lies_behind_is_let_go_of_and_found_again(drawn: Drawn) -> None:
+    session = open_with(drawn)
+    for task in tasks_of(session):
+        answer(session, drawn, task)
+    before = session.figures()["memory_bytes"]
+    session.upscale(lr(drawn, 16), number=16)
+    assert session.figures()["memory_bytes"] < before
+    assert not session.ready(0, 0)
+    session.seek(0)
+    for task in tasks_of(session):
+        answer(session, drawn, task)
+    assert session.upscale(lr(drawn, 0), number=0).super_resolved
+
+
+def test_a_session_of_a_package_on_disk_asks_for_nothing(drawn: Drawn) -> None:
+    session = open_with(drawn, offline=True)
+    assert kinds(list(tasks_of(session))) == [TaskKind.MANIFEST]
+    for name, data in drawn.assets.items():
+        session.asset(name, data)
+        for task in tasks_of(session):
+            answer(session, drawn, task)
+    for number in (20, 0, 12):
+        assert session.upscale(lr(drawn, number), number=number).super_resolved
+
+
+def test_a_plain_session_asks_for_nothing_and_interpolates(drawn: Drawn) -> None:
+    session = Session(threads=1, plain=True)
+    session.connected()
+    session.manifest(drawn.manifest_bytes)
+    assert [says["type"] for says in sent(list(tasks_of(session)))] == ["hello", "resume"]
+    made = session.upscale(lr(drawn, 0), number=0)
+    assert not made.super_resolved
+    assert made.planes is not None
+
+
+def test_what_an_app_says_goes_to_the_server(drawn: Drawn) -> None:
+    session = Session(threads=1, delivery=Delivery.CHANNEL)
+    session.connected()
+    session.manifest(drawn.manifest_bytes)
+    list(tasks_of(session))
+    session.pause(True)
+    session.pause(False)
+    session.loop(True)
+    session.seek(9)
+    session.choose_rung(0)
+    session.choose_rung(None)
+    session.report(12.3456, 24.5, False)
+    session.leave()
+    says = [message for message in sent(list(tasks_of(session))) if message["type"] != "want"]
+    assert says[:6] == [
+        {"type": "pause"},
+        {"type": "resume"},
+        {"type": "loop", "on": True},
+        {"type": "seek", "frame": 9},
+        {"type": "rung", "rung": 0},
+        {"type": "rung", "rung": None},
+    ]
+    assert says[6]["upscale_ms"] == 12.346
+    assert says[6]["fps"] == 24.5
+    assert says[7] == {"type": "bye", "reason": "leaving"}
+
+
+def test_what_cannot_be_is_refused_in_a_sentence(drawn: Drawn) -> None:
+    early = Session(threads=1)
+    with pytest.raises(StreamError, match="manifest is not here"):
+        early.seek(0)
+    session = open_with(drawn)
+    with pytest.raises(PackageError, match="outside the video"):
+        session.seek(FRAMES)
+    with pytest.raises(PackageError, match="no such rung"):
+        session.choose_rung(1)
+    with pytest.raises(StreamError, match="another video"):
+        session.manifest(drawn.manifest_bytes)
+    with pytest.raises(StreamError, match="belongs to no segment"):
+        session.asset("e" * 64, b"")
+    with pytest.raises(PackageError, match="for rung x2 of 24x16"):
+        session.upscale(planes_of(frame(0, 16, 24), 16, 24), number=0)
+    session.close()
+    with pytest.raises(StreamError, match="no such session"):
+        session.upscale(lr(drawn, 0), number=0)
+
+
+def test_another_video_ends_the_play(drawn: Drawn) -> None:
+    session = Session(threads=1)
+    session.connected()
+    body = drawn.manifest_bytes
+
+    def head(name: str) -> bytes:
+        fields = {"package": "0" * 16, "rung": 0, "sha256": name, "bytes": len(body)}
+        return json.dumps({"type": "manifest", "version": "1.1", **fields}).encode()
+
+    session.message(head(sha(body)))
+    for start in range(0, len(body), 1000):
+        part = body[start : start + 1000]
+        header = bytes([1]) + bytes.fromhex(sha(body))
+        sizes = start.to_bytes(4, "little") + len(body).to_bytes(4, "little")
+        session.frame_bytes(header + sizes + part)
+    assert TaskKind.MANIFEST in kinds(list(tasks_of(session)))
+    with pytest.raises(StreamError, match="another video by now"):
+        session.message(head("e" * 64))
+    assert kinds(list(tasks_of(session))) == [TaskKind.FAILED]
+    with pytest.raises(StreamError, match="has failed"):
+        session.seek(0)
+    # The video goes on all the same.
+    assert session.upscale(lr(drawn, 0), number=0).planes is not None
