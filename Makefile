@@ -53,11 +53,13 @@ wasm: setup ## the runtime for browsers, into client_sdk/web
 fuzz: ## the loaders against libFuzzer, SECONDS each (600); findings go to build/fuzz
 	@.ci/debian clang-19 libclang-rt-19-dev || true
 	kernels/runtime/fuzz/build build/fuzz
-	@for target in plan difference patch_map; do \
+	client_sdk/core/fuzz/build build/fuzz
+	@for target in plan difference patch_map session; do \
 		mkdir -p build/fuzz/$$target; \
+		case $$target in session) room=client_sdk/core ;; *) room=kernels/runtime ;; esac; \
 		build/fuzz/fuzz_$$target -max_len=8000 -timeout=10 -max_total_time=$(or $(SECONDS),600) \
 			-print_final_stats=1 -artifact_prefix=build/fuzz/found-$$target- \
-			build/fuzz/$$target kernels/runtime/fuzz/corpus/$$target; \
+			build/fuzz/$$target $$room/fuzz/corpus/$$target; \
 	done
 
 clean: ## remove what make made here

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.client_sdk.fuzz_seeds import CORPUS, seeds
-from tests.conformance.building import CORE, ROOT, RUNTIME
-from tests.conformance.test_conformance import sanitized
+from tests.conformance.building import CORE, ROOT, RUNTIME, sanitized
 
 CONTRACT = Path(__file__).parent / "cpp" / "session.cpp"
 

@@ -6,13 +6,9 @@ by the same on another processor, and by the browser player's modules.
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import json
-import platform
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -20,14 +16,13 @@ import numpy as np
 import pytest
 
 from kernels.runtime import available_isas
-from tests.conformance.building import Toolchain, build
+from tests.conformance.building import for_arm, sanitized
 from tests.conformance.cases import CASES
 from tests.conformance.core_face import CoreFace
 from tests.conformance.python_face import Outcome, PythonFace
 from tests.conformance.recording import FIXTURES, FOLDER, Facts, Step, steps_of
 
 REPLAY = Path(__file__).parent / "replay.c"
-AVX2 = ["-mavx2", "-mfma"]
 
 
 class Face(Protocol):
@@ -96,38 +91,9 @@ def all_ok() -> str:
     return "".join(f"{name} ok\n" for name in CASES)
 
 
-def sanitized(sanitizers: str, program: Path) -> Path:
-    """A program over the core, by the machine's compiler and sanitizers."""
-    if shutil.which("g++") is None or shutil.which("gcc") is None:
-        pytest.skip("g++ is missing: apt-get install g++")
-    flags = ("-O1", "-g", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all")
-    kernels: dict[str, list[str]] = {"portable": []}
-    if platform.machine() == "x86_64":
-        kernels |= {isa: _flags(isa) for isa in ("avx2", "avxvnni", "avx512", "avx512vnni")}
-    else:
-        kernels |= {"neon": []} | _dots("-march=armv8.2-a")
-    c = ("gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", *flags)
-    name = sanitizers.replace(",", "-")
-    return build(Toolchain(name, c, ("g++", *flags, "-w"), kernels), program)
-
-
 def native() -> list[str]:
     """The command of the replaying program here."""
     return [str(sanitized("address,undefined", REPLAY))]
-
-
-def _flags(isa: str) -> list[str]:
-    avx512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]
-    return {
-        "avx2": AVX2,
-        "avxvnni": [*AVX2, "-mavxvnni"],
-        "avx512": avx512,
-        "avx512vnni": [*avx512, "-mavx512vnni"],
-    }[isa]
-
-
-def _dots(base: str) -> dict[str, list[str]]:
-    return {"neondot": [f"{base}+dotprod"], "neoni8mm": [f"{base}+dotprod+i8mm"]}
 
 
 def test_a_c_program_under_sanitizers() -> None:
@@ -153,28 +119,20 @@ def test_the_c_program_tells_what_differs(tmp_path: Path) -> None:
     assert "the farthest sample's distance is 1, not 0" in done.stdout
 
 
-@functools.cache
-def arm() -> list[str]:
-    """The command of the program on AArch64."""
+def emulated() -> list[str]:
+    """The command of the replaying program on AArch64."""
     qemu = shutil.which("qemu-aarch64")
     if qemu is None:
         pytest.skip("qemu-aarch64 is missing: apt-get install qemu-user")
-    if importlib.util.find_spec("ziglang") is None:
-        pytest.skip("ziglang is missing: pip install ziglang")
-    target = ("-target", "aarch64-linux-musl", "-static", "-O2", "-fno-sanitize=undefined")
-    zig = (sys.executable, "-m", "ziglang")
-    kernels: dict[str, list[str]] = {"portable": [], "neon": []}
-    kernels |= _dots("-mcpu=generic")
-    tools = Toolchain("aarch64", (*zig, "cc", *target, "-std=c99"), (*zig, "c++", *target), kernels)
-    return [qemu, "-cpu", "max", str(build(tools, REPLAY))]
+    return [qemu, "-cpu", "max", str(for_arm(REPLAY))]
 
 
 def test_the_c_program_on_arm() -> None:
-    assert replay(arm()) == all_ok()
+    assert replay(emulated()) == all_ok()
 
 
 def test_the_c_program_on_arm_with_neon() -> None:
-    assert replay(arm(), "-i", "neoni8mm") == all_ok()
+    assert replay(emulated(), "-i", "neoni8mm") == all_ok()
 
 
 def test_a_c_program_with_an_engine_of_its_own() -> None:

@@ -40,10 +40,11 @@ def run(*command: str | Path) -> None:
 
 def sources() -> list[Path]:
     """All that the installed library is made of."""
-    folders = (ROOT / "kernels" / "runtime", ROOT / "kernels" / "cmake")
+    folders = [ROOT / "kernels" / "runtime", ROOT / "kernels" / "cmake", ROOT / "client_sdk" / "core"]
     suffixes = {".cpp", ".h", ".cmake", ".in", ".map"}
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in suffixes]
-    return [ROOT / "CMakeLists.txt", ROOT / "kernels" / "CMakeLists.txt", *sorted(files)]
+    lists = [folder / "CMakeLists.txt" for folder in (ROOT, ROOT / "kernels", folders[2])]
+    return [*lists, *sorted(files)]
 
 
 @functools.cache
@@ -139,8 +140,10 @@ def test_only_the_documented_functions_are_exported() -> None:
         check=True,
     ).stdout
     exported = {line.split()[-1] for line in listing.splitlines()}
-    header = (ROOT / "kernels" / "runtime" / "include" / "crispcast.h").read_text()
-    assert "crispcast_upscale" in exported
+    headers = sorted((installed() / "include").glob("*.h"))
+    assert [path.name for path in headers] == ["crispcast.h", "crispcast_session.h"]
+    header = "".join(path.read_text() for path in headers)
+    assert {"crispcast_upscale", "crispcast_session_upscale"} <= exported
     assert {name for name in exported if not name.startswith("crispcast_")} == set()
     assert {name for name in exported if f"{name}(" not in header} == set()
 

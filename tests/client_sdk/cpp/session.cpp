@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <atomic>
+#include <initializer_list>
 
 #include "crispcast_session.h"
 #include "json.h"
