@@ -40,7 +40,11 @@ def run(*command: str | Path) -> None:
 
 def sources() -> list[Path]:
     """All that the installed library is made of."""
-    folders = [ROOT / "kernels" / "runtime", ROOT / "kernels" / "cmake", ROOT / "client_sdk" / "core"]
+    folders = [
+        ROOT / "kernels" / "runtime",
+        ROOT / "kernels" / "cmake",
+        ROOT / "client_sdk" / "core",
+    ]
     suffixes = {".cpp", ".h", ".cmake", ".in", ".map"}
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in suffixes]
     lists = [folder / "CMakeLists.txt" for folder in (ROOT, ROOT / "kernels", folders[2])]

@@ -127,8 +127,10 @@ export class Assets {
   }
 
   #whole(rung, sha256, bytes) {
-    if (this.#shared.has(sha256)) this.#shared.set(sha256, bytes);
     this.#deliver(rung, sha256, bytes);
+    if (!this.#shared.has(sha256)) return;
+    this.#shared.set(sha256, bytes);
+    for (const [other, fetcher] of this.#fetchers) if (other !== rung) fetcher.again();
   }
 
   /** An asset that came for another rung; null: it is still to come for that one. */

@@ -80,6 +80,7 @@ export class Fetcher {
   #assembler = new Assembler();
   #tries = new Map();
   #there = new Set();
+  #segment = -1;
 
   /**
    * @param {import('./manifest.js').Manifest} manifest @param {number} rung
@@ -100,6 +101,7 @@ export class Fetcher {
 
   /** The play has come to this segment. @param {number} segment */
   advance(segment) {
+    this.#segment = segment;
     const untried = this.#ahead(segment).filter((sha256) => !this.#tries.has(sha256));
     void this.#want(
       untried.filter((sha256) => {
@@ -109,6 +111,11 @@ export class Fetcher {
         return shared === false;
       }),
     );
+  }
+
+  /** Another rung has an asset now that this one may wait for. */
+  again() {
+    if (this.#segment >= 0) this.advance(this.#segment);
   }
 
   expects(sha256) {

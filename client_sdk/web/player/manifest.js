@@ -57,11 +57,12 @@ export class Manifest {
     return low;
   }
 
-  /** Hashes of all that a segment needs, each once: map, motion, plans, plate. @returns {string[]} */
+  /** Hashes of all that a segment needs, each once: map, motion, plans, plate, chroma. @returns {string[]} */
   assetsOf(rung, segment) {
     const { map, motion, experts, pieces } = this.rungs[rung].segments[segment];
     const records = motion === null ? [map] : [map, motion];
-    const pictures = pieces.flatMap(({ sha256, chroma }) => (chroma ? [sha256, chroma] : [sha256]));
+    const lumas = pieces.map(({ sha256 }) => sha256);
+    const pictures = [...lumas, ...pieces.flatMap(({ chroma }) => chroma ?? [])];
     return [...new Set([...records, ...experts, ...pictures])];
   }
 

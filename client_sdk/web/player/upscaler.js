@@ -214,11 +214,14 @@ export class Upscaler {
     if (this.#recipe.segment !== segment) {
       const { experts, map, motion, pieces } = this.#rung.segments[segment];
       const patches = this.#maps.get(map) ?? null;
-      const plans = experts.map((sha256) => this.#plans.get(sha256) ?? null);
       const used = new Set(patches?.filter((_, at) => at % 5 === 4));
-      // A map that segments share may be of one with more experts.
-      const fits = Math.max(0, ...used) <= plans.length;
-      const there = fits && patches && [...used].every((expert) => !expert || plans[expert - 1]);
+      // Nothing without a map; one that segments share may be of one with more experts.
+      if (!patches || Math.max(0, ...used) > experts.length) {
+        this.#recipe = { segment, value: NOTHING };
+        return NOTHING;
+      }
+      const plans = experts.map((sha256) => this.#plans.get(sha256) ?? null);
+      const there = [...used].every((expert) => !expert || plans[expert - 1]);
       // A record that segments share may be of one of another length.
       const views = this.#motion.get(motion ?? '') ?? null;
       const sees = views?.length === this.#manifest.segments[segment].frames;
@@ -226,7 +229,7 @@ export class Upscaler {
       const coloured = pieces.every((piece) => !piece.chroma || this.#chromas.has(piece.chroma));
       const plated = canvas || (coloured && pieces.every(({ sha256 }) => this.#plates.has(sha256)));
       const value = {
-        patches: fits ? patches : null,
+        patches,
         plans,
         ...this.#platesOf(pieces),
         canvas,
