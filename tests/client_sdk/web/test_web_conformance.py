@@ -12,8 +12,8 @@ from tests.conformance.recording import FOLDER
 
 SCRIPT = Path(__file__).parents[2] / "conformance" / "web_face.mjs"
 SKIPPED_FRAME = "14 frame: "
-"""Of `second_rung`: a frame that nobody named, of the size of a rung that does not play. The browser
-keeps the picture before; the others show it, interpolated."""
+"""Of `second_rung`: a frame that nobody named, of the size of a rung that does not play. Browsers
+keep the picture before; the others show it, interpolated."""
 
 
 def test_the_browsers_modules(node: list[str], modules: Path) -> None:
