@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from client_sdk.contract.asset_frames import frames_of
 from client_sdk.contract.plate import decode_plate
 from client_sdk.core import Delivery, Session, Task, TaskKind, sentence
 from kernels.errors import PackageError, StreamError
-from tests.conformance.package import FRAMES, HEIGHT, WIDTH, Drawn, draw, frame, sha
+from tests.conformance.package import FRAMES, HEIGHT, PACKAGE_ID, WIDTH, Drawn, draw, frame, sha
 from tests.conformance.python_face import planes_of
 
 PATIENCE_MS = 4000  # of silence until a channel counts as stuck
@@ -253,24 +254,54 @@ def test_what_cannot_be_is_refused_in_a_sentence(drawn: Drawn) -> None:
         session.upscale(lr(drawn, 0), number=0)
 
 
+def head(drawn: Drawn, name: str = "", **more: int) -> bytes:
+    """The message that announces a manifest."""
+    body = drawn.manifest_bytes
+    fields = {"package": PACKAGE_ID, "rung": 0, "sha256": name or sha(body), "bytes": len(body)}
+    return json.dumps({"type": "manifest", "version": "1.1", **fields, **more}).encode()
+
+
+def say_manifest(session: Session, drawn: Drawn) -> None:
+    body = drawn.manifest_bytes
+    for message in frames_of(sha(body), body):
+        session.frame_bytes(message)
+
+
+def test_a_manifest_may_be_here_before_the_server_plays_it() -> None:
+    ladder = draw(rungs=(2, 4))
+    session = open_with(ladder, delivery=Delivery.CHANNEL)
+    session.connected()
+    session.message(head(ladder, rung=1))
+    say_manifest(session, ladder)  # passed over
+    (want,) = [says for says in sent(list(tasks_of(session))) if says["type"] == "want"]
+    asked = [asset["sha256"] for asset in want["assets"]]  # type: ignore[attr-defined]
+    assert set(ladder.manifest.rungs[1].assets_of(0)) <= set(asked)
+    assert session.upscale(lr(ladder, 0, 1), rtp_time=5).rung == 1
+
+
+def test_in_a_channel_what_comes_before_the_place_is_not_shown(drawn: Drawn) -> None:
+    session = Session(threads=1)
+    session.connected()
+    session.message(head(drawn, live=9))
+    # The place is told before all of the manifest is here.
+    session.message(b'{"type":"sought","rtp_time":7200,"rung":0,"frame":10}')
+    say_manifest(session, drawn)
+    assert not session.upscale(lr(drawn, 8), rtp_time=0).shown
+    assert not session.upscale(lr(drawn, 9), rtp_time=3600).shown
+    made = session.upscale(lr(drawn, 10), rtp_time=7200)
+    assert (made.shown, made.landed, made.frame) == (True, True, 10)
+    with pytest.raises(StreamError, match="no seeking"):
+        session.seek(0)
+
+
 def test_another_video_ends_the_play(drawn: Drawn) -> None:
     session = Session(threads=1)
     session.connected()
-    body = drawn.manifest_bytes
-
-    def head(name: str) -> bytes:
-        fields = {"package": "0" * 16, "rung": 0, "sha256": name, "bytes": len(body)}
-        return json.dumps({"type": "manifest", "version": "1.1", **fields}).encode()
-
-    session.message(head(sha(body)))
-    for start in range(0, len(body), 1000):
-        part = body[start : start + 1000]
-        header = bytes([1]) + bytes.fromhex(sha(body))
-        sizes = start.to_bytes(4, "little") + len(body).to_bytes(4, "little")
-        session.frame_bytes(header + sizes + part)
+    session.message(head(drawn))
+    say_manifest(session, drawn)
     assert TaskKind.MANIFEST in kinds(list(tasks_of(session)))
     with pytest.raises(StreamError, match="another video by now"):
-        session.message(head("e" * 64))
+        session.message(head(drawn, "e" * 64))
     assert kinds(list(tasks_of(session))) == [TaskKind.FAILED]
     with pytest.raises(StreamError, match="has failed"):
         session.seek(0)

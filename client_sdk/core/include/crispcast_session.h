@@ -140,7 +140,8 @@ CRISPCAST_API int32_t crispcast_session_destroy(crispcast_session session);
 CRISPCAST_API int32_t crispcast_session_why(crispcast_session session, char* text, size_t capacity);
 
 /* The manifest of a package that did not come over a data channel, and the rung to begin with.
- * It is checked whole: docs/manifest.md. */
+ * It is checked whole: docs/manifest.md. An app may give it before it connects; what the server
+ * plays must then be the same. */
 CRISPCAST_API int32_t crispcast_session_manifest(crispcast_session session, const void* bytes,
                                                  size_t size, int32_t rung);
 

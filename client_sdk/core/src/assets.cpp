@@ -11,6 +11,8 @@ namespace {
 // A plan prepared takes more than its wire; before it is here, this much is set aside.
 constexpr uint64_t kPlanBytes = 160 << 10;
 constexpr uint64_t kPlanTimes = 16;
+// Looking through them for the most urgent stays quick, whatever a manifest lists.
+constexpr size_t kMostLive = 4096;
 
 }  // namespace
 
@@ -41,16 +43,17 @@ bool Assets::horizon(uint32_t segment, double seconds, bool loops, Array<uint32_
 // Bytes that the asset will take, or a little more.
 uint64_t Assets::estimate(uint32_t asset) const {
     const AssetFacts& facts = manifest_->assets[asset];
-    if (facts.kind == Kind::record) return facts.bytes;
-    if (facts.kind == Kind::plan) return kPlanBytes + kPlanTimes * facts.bytes;
+    const uint64_t bytes = sizeof(Asset) + facts.bytes;
+    if (facts.kind == Kind::record) return bytes;
+    if (facts.kind == Kind::plan) return bytes + kPlanBytes + kPlanTimes * facts.bytes;
     int width = 0, height = 0;
     picture_size(asset, width, height);
-    return facts.bytes + uint64_t(width) * uint64_t(height);
+    return bytes + uint64_t(width) * uint64_t(height);
 }
 
 void Assets::account(Asset& asset) {
     memory_ -= asset.cost;
-    asset.cost = asset.bytes.bytes() + asset.samples.bytes();
+    asset.cost = sizeof(Asset) + asset.bytes.bytes() + asset.samples.bytes();
     if (asset.canvas != nullptr) asset.cost += uint64_t(asset.width + 4) * (asset.height + 4);
     crispcast_plan_info info;
     if (asset.plan != nullptr && crispcast_plan_get_info(asset.plan, &info) == CRISPCAST_OK)
@@ -97,7 +100,7 @@ bool Assets::make_room(uint64_t bytes, uint32_t segment) {
     while (memory_ + bytes > options_.memory_limit) {
         uint32_t latest = kNone;
         for (const uint32_t asset : live_) {
-            if (table_[asset]->cost == 0 || distance(*table_[asset]) <= mine) continue;
+            if (distance(*table_[asset]) <= mine) continue;
             if (latest == kNone || distance(*table_[asset]) > distance(*table_[latest]))
                 latest = asset;
         }
@@ -126,7 +129,7 @@ int32_t Assets::advance(uint32_t rung, const Array<uint32_t>& ahead) {
             }
             const uint64_t bytes = estimate(asset);
             const bool later = i > 1;
-            full = later && memory_ + bytes > options_.memory_limit;
+            full = later && (memory_ + bytes > options_.memory_limit || live_.size() >= kMostLive);
             if (full) return;
             const bool fits = make_room(bytes, segment);
             if (!fits && i > 0) return;  // once this segment is over, there may be room

@@ -164,7 +164,7 @@ int32_t Session::place(const crispcast_session_frame& frame, crispcast_session_r
         result.super_resolved = recipe_.networks();
         result.late = recipe_.late();
     }
-    remember(frame, result, false);
+    if (result.shown || result.frame >= 0) remember(frame, result, false);
     frames_ += uint64_t(result.shown);
     frames_sr_ += uint64_t(result.shown && result.super_resolved);
     return CRISPCAST_OK;

@@ -114,6 +114,7 @@ int32_t Session::message(const void* bytes, size_t size) {
             return on_head(m);
         case Says::sought:
             landing_.sought(m.rtp_time, m.frame);
+            if (manifest_ == nullptr) early_ = m;
             [[fallthrough]];
         case Says::anchor:
             clock_.set_anchor(m.rtp_time, identity, manifest_);
@@ -143,18 +144,18 @@ int32_t Session::message(const void* bytes, size_t size) {
 
 int32_t Session::on_head(const Message& message) {
     const bool again = manifest_ != nullptr;
-    if (again && (!has_head_ || !(message.sha256 == head_.sha256))) {
+    if (again && !(message.sha256 == manifest_sha256_)) {
         why << "the server plays another video by now; start anew";
         return fail(CRISPCAST_ERROR_HAS_MANIFEST, why.text());
     }
-    const bool known = has_head_ && message.sha256 == head_.sha256;
     has_head_ = true;
     head_ = message;
-    if (again) return join();
-    if (!known) head_bytes_.clear();
     head_have_ = 0;
-    head_tries_ = 0;
-    return CRISPCAST_OK;
+    if (!again) return CRISPCAST_OK;
+    // The app had the manifest already, and nothing was shown yet.
+    if (entered_rung_ == kNone && message.rung < manifest_->rung_count)
+        rung_ = uint32_t(message.rung);
+    return join();
 }
 
 // A piece of the manifest: all of it is here once its hash is right.
@@ -204,10 +205,13 @@ int32_t Session::set_manifest(const void* bytes, size_t size, int64_t rung) {
         return status;
     }
     manifest_ = made;
+    crispcast::sha256(static_cast<const uint8_t*>(bytes), size, manifest_sha256_.bytes);
     clock_.check(*made);
     rung_ = uint32_t(rung);
     status = tell(CRISPCAST_TASK_MANIFEST, 0, "");
-    return status == CRISPCAST_OK ? join() : status;
+    if (status == CRISPCAST_OK) status = join();
+    if (early_.says == Says::sought) landing_.sought(early_.rtp_time, early_.frame);
+    return status;
 }
 
 // This connection's manifest is here: go on, or begin.

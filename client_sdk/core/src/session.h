@@ -92,11 +92,12 @@ class Session {
 
     // The manifest, or how far it has come.
     Manifest* manifest_ = nullptr;
+    Digest manifest_sha256_ = {};
     bool has_head_ = false;
     Message head_ = {};
     Array<uint8_t> head_bytes_;
     size_t head_have_ = 0;
-    int head_tries_ = 0;
+    Message early_ = {};  // a `sought` that came before the manifest
 
     bool joined_ = false, connected_ = false, paused_ = false, over_ = false;
     int64_t live_ = -1;
