@@ -279,6 +279,29 @@ def test_a_manifest_may_be_here_before_the_server_plays_it() -> None:
     assert session.upscale(lr(ladder, 0, 1), rtp_time=5).rung == 1
 
 
+def test_another_connection_hears_what_was_chosen_and_where_the_play_is(drawn: Drawn) -> None:
+    session = Session(threads=1, delivery=Delivery.CHANNEL)
+    session.connected()
+    session.message(head(drawn))
+    with pytest.raises(StreamError, match="announced twice"):
+        session.message(head(drawn))
+    say_manifest(session, drawn)
+    session.choose_rung(0)
+    session.loop(True)
+    session.upscale(lr(drawn, 10), number=10)
+    list(tasks_of(session))
+    session.connected()
+    session.message(head(drawn))
+    said = sent(list(tasks_of(session)))
+    assert said[:4] == [
+        {"type": "hello", "version": "1.1", "sr": True},
+        {"type": "rung", "rung": 0},
+        {"type": "loop", "on": True},
+        {"type": "seek", "frame": 11},
+    ]
+    assert said[4]["type"] == "want"
+
+
 def test_in_a_channel_what_comes_before_the_place_is_not_shown(drawn: Drawn) -> None:
     session = Session(threads=1)
     session.connected()

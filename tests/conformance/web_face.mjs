@@ -40,6 +40,7 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 class Face {
   #kept = new Map(); // the cache
   #bases = new Map();
+  #given = new Set(); // assets that are being prepared
   #upscalers = new Map();
   #fetchers = new Map();
   #manifest = null;
@@ -62,8 +63,11 @@ class Face {
       if (!(error instanceof CrispcastError)) throw error;
       facts.refused = 1;
     }
-    // What is looked for in the cache comes in its own time.
-    for (let turn = 0; turn < 20; ++turn) await settled();
+    // What is looked for in the cache, and what was found, is there before the next step.
+    do {
+      await Promise.all(this.#given);
+      for (let turn = 0; turn < 20; ++turn) await settled();
+    } while (this.#given.size);
     if (this.#asked.length) facts.asked = this.#asked.map((sha256) => sha256.slice(0, 16));
     return facts;
   }
@@ -82,7 +86,9 @@ class Face {
     this.#bases.set(id, bytes);
   }
 
-  connected() {}
+  connected() {
+    this.#conversation.connected();
+  }
 
   async message({ bytes }) {
     await this.#conversation.hear(new TextDecoder().decode(bytes));
@@ -235,9 +241,17 @@ class Face {
     return this.#fetchers.get(rung);
   }
 
-  async #give(rung, sha256, bytes) {
+  #give(rung, sha256, bytes) {
+    const given = this.#prepare(rung, sha256, bytes).finally(() => this.#given.delete(given));
+    this.#given.add(given);
+    return given;
+  }
+
+  async #prepare(rung, sha256, bytes) {
+    const upscaler = this.#upscaler(rung);
     try {
-      await this.#upscaler(rung).add(sha256, bytes);
+      const base = upscaler.baseOf(sha256, bytes);
+      await upscaler.add(sha256, bytes, base === null ? null : (this.#bases.get(base) ?? null));
     } catch (error) {
       if (!(error instanceof CrispcastError)) throw error; // else its patches are interpolated
     }
@@ -255,8 +269,7 @@ class Face {
 
   #upscaler(rung) {
     if (!this.#upscalers.has(rung)) {
-      const base = async (id) => this.#bases.get(id) ?? null;
-      this.#upscalers.set(rung, new Upscaler(runtime, this.#manifest, rung, base));
+      this.#upscalers.set(rung, new Upscaler(runtime, this.#manifest, rung));
     }
     return this.#upscalers.get(rung);
   }

@@ -89,6 +89,7 @@ int32_t Session::fail(int32_t status, const char* text) {
 int32_t Session::connected() {
     if (over_) return CRISPCAST_ERROR_OVER;
     connected_ = true;
+    announced_ = false;
     Text text;
     return send(text << "{\"type\":\"hello\",\"version\":\"1.1\",\"sr\":"
                      << (plain_ ? "false}" : "true}"));
@@ -148,7 +149,12 @@ int32_t Session::on_head(const Message& message) {
         why << "the server plays another video by now; start anew";
         return fail(CRISPCAST_ERROR_HAS_MANIFEST, why.text());
     }
-    has_head_ = true;
+    if (announced_) {
+        why << "the manifest was announced twice";
+        ++wrong_messages_;
+        return CRISPCAST_ERROR_MESSAGE;
+    }
+    announced_ = has_head_ = true;
     head_ = message;
     head_have_ = 0;
     if (!again) return CRISPCAST_OK;
@@ -220,11 +226,9 @@ int32_t Session::join() {
     if (joined_) clock_.forget();
     joined_ = true;
     landing_.reconnected();
-    int32_t status = CRISPCAST_OK;
-    if (loops_ && connected_) {
-        Text text;
-        status = send(text << "{\"type\":\"loop\",\"on\":true}");
-    }
+    int32_t status = chosen_ < 0 ? int32_t(CRISPCAST_OK) : choose_rung(chosen_);
+    if (loops_ && status == CRISPCAST_OK)
+        status = send(Text() << "{\"type\":\"loop\",\"on\":true}");
     int64_t at = next_ < manifest_->frames ? next_ : 0;
     if (live_ >= 0) {
         loops_ = true;
@@ -414,6 +418,7 @@ int32_t Session::choose_rung(int rung) {
         why << "the server does not choose rungs by itself; choose one";
         return CRISPCAST_ERROR_RUNG;
     }
+    chosen_ = rung;
     Text text;
     text << "{\"type\":\"rung\",\"rung\":";
     if (rung < 0) return send(text << "null}");

@@ -99,6 +99,8 @@ class Session {
     size_t head_have_ = 0;
     Message early_ = {};  // a `sought` that came before the manifest
 
+    int chosen_ = -1;         // the rung that the app chose
+    bool announced_ = false;  // the manifest, on this connection
     bool joined_ = false, connected_ = false, paused_ = false, over_ = false;
     int64_t live_ = -1;
     FrameClock clock_;
