@@ -1,0 +1,13 @@
+// See neondot.cpp.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#include "kernels_avx2.cpp"
+#pragma clang attribute pop
+#endif
