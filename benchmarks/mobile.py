@@ -12,7 +12,9 @@ runtime's own: a difference of a twentieth of a code then counts as a whole one 
 twenty. `int8_loss_db` (0.1 or less): mean PSNR of the runtime's luma against the source less that
 of the int8 models'. `coreml_sparse_ratio` (0.45 or less): bytes of whole model packages of the
 default network with a quarter of its weights left, over those with dense fp16 weights; the worse of
-iOS 16 and iOS 18. The clip is looked for where CRISPCAST_CLIPS points (../shared/clips).
+iOS 16 and iOS 18. `example_lines` (40 or less): lines that an app developer writes to show a
+stream, in the longest of the example apps. The clip is looked for where CRISPCAST_CLIPS points
+(../shared/clips).
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from kernels.runtime import Engine, Plan, Plate
 from mobile_export import export
 from mobile_export.coreml_program import Form, Target, model_of
 from mobile_export.folder import size_of
+from mobile_export.ios_package import SWIFT
 from mobile_export.selection import Expert, experts_of
 from overfit.metrics.psnr import psnr_y
 from overfit.video import probe, read_frames, read_rung
@@ -236,6 +239,18 @@ def size_figures(folder: Path) -> dict[str, Any]:
     }
 
 
+def lines_of(source: Path) -> int:
+    """Lines of an app, without those that are empty, comments or imports."""
+    lines = (line.strip() for line in source.read_text(encoding="utf-8").splitlines())
+    return sum(bool(line) and not line.startswith(("//", "import ")) for line in lines)
+
+
+def example_figures() -> dict[str, Any]:
+    """Lines of the example apps."""
+    lines = {"ios": lines_of(SWIFT / "Example" / "StreamApp.swift")}
+    return {"example_lines": max(lines.values()), "example_lines_by_target": lines}
+
+
 def encoded(folder: Path, clip: Path, steps: int) -> Path:
     """A package of the clip."""
     from server.encoding import EncodeConfig, encode
@@ -266,7 +281,8 @@ def main(
             package = encoded(folder, source, 100 if quick else 400)
         opened = open_package(package)
         chosen = list(cases(opened, source, 1 if quick else 4))
-        figures = size_figures(folder)
+        figures = example_figures()
+        figures |= size_figures(folder)
         figures |= nnapi_figures(opened, chosen, folder)
         figures |= coreml_figures(opened, chosen, folder)
         figures["frames"] = [case.number for case in chosen]

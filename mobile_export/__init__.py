@@ -1,12 +1,14 @@
-"""Exports a package's experts for phones: Core ML for iOS, ONNX for Android's NNAPI.
+"""Exports a package's experts for phones: Core ML for iOS, ONNX for Android's NNAPI, whole SDKs.
 
     NAME.crisp ─ selection ─► experts, each with the shapes it is used in
                                  ├─ coreml ─► .mlpackage for iOS 16 and iOS 18
-                                 └─ nnapi ──► .onnx and .ort, fp32 and int8
-                              folder ─► models/, export.json, README.md
+                                 ├─ nnapi ──► .onnx and .ort, fp32 and int8
+                                 └─ ios ────► a Swift package: engine, session, Core ML models
+                              folder ─► models/ or Package.swift, export.json, README.md
 
-What the backends have no ops for, patch maps, plates and interpolated patches, stays with the app;
-docs/mobile-export.md says how they fit together. Backends are imported when they are asked for.
+What the backends have no ops for, patch maps, plates and interpolated patches, stays with the app,
+or with the SDK; docs/mobile-export.md says how they fit together. Backends are imported when they
+are asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from kernels.errors import CrispcastError
 
 __all__ = ["TARGETS", "Exported", "export"]
 
-TARGETS = ("coreml", "nnapi")
+TARGETS = ("coreml", "nnapi", "ios")
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,18 @@ class Exported:
     def summary(self) -> str:
         """One line."""
         return (
-            f"{self.folder}: {self.models} {self.target} models of {self.experts} experts, "
-            f"{self.bytes} bytes; its README.md says how to load them"
+            f"{self.folder}: {self.models} models of {self.experts} experts for {self.target}, "
+            f"{self.bytes} bytes; its README.md says how to use them"
         )
 
 
 def export(
     package: Path, target: str, output: Path, *, image: bool = True, force: bool = False
 ) -> Exported:
-    """Export all experts of a package for `target`, "coreml" or "nnapi", into a new folder.
+    """Export all experts of a package for `target`, one of TARGETS, into a new folder.
 
-    `image`: of Core ML models: features are grey images, else fp16 arrays. `force`: an existing
-    export is replaced.
+    `image`: of Core ML models: features are grey images, else fp16 arrays; those of "ios" are
+    always images. `force`: an existing export is replaced.
 
     Raises CrispcastError: a package that is damaged or of another version, one without networks, a
     target or an op that there is not, an extra that is not installed, an output folder that exists
@@ -69,19 +71,25 @@ def export(
 
     if target not in TARGETS:
         raise CrispcastError(f"no export to {target}: choose one of {', '.join(TARGETS)}")
+    if target == "ios" and not image:
+        raise CrispcastError("the SDK for iOS feeds its models with images: leave --features out")
     opened = open_package(package)
     experts = experts_of(opened)
+    features = "image" if target == "ios" or (target == "coreml" and image) else "array"
     with whole_folder(output, force) as folder:
         facts = model_facts(opened)
+        index = index_of(opened, target, features, experts)
         if target == "coreml":
             from mobile_export.coreml import write_coreml
 
             models = write_coreml(experts, folder, facts, image)
+        elif target == "ios":
+            from mobile_export.ios_package import write_ios
+
+            models = write_ios(opened, experts, folder, facts, index)
         else:
             from mobile_export.nnapi import write_nnapi
 
             models = write_nnapi(experts, folder, facts)
-        features = "image" if target == "coreml" and image else "array"
-        index = index_of(opened, target, features, experts, models)
-        write_index(folder, index, readme_of(opened, target, features))
+        write_index(folder, {**index, "models": models}, readme_of(opened, target, features))
     return Exported(output, target, len(models), len(experts), size_of(output))

@@ -13,7 +13,7 @@ from mobile_export import TARGETS, export
 
 def _export(
     package: Annotated[Path, typer.Argument(help="A package, NAME.crisp.")],
-    target: Annotated[str, typer.Option(help=f"{' or '.join(TARGETS)}.")],
+    target: Annotated[str, typer.Option(help=f"One of {', '.join(TARGETS)}.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to make.")],
     features: Annotated[
         str, typer.Option(help="Of Core ML models: image (grey, 8 bits) or array (fp16).")
@@ -21,7 +21,7 @@ def _export(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing export.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
-    """Export a package's networks for phones: Core ML for iOS, ONNX for Android's NNAPI."""
+    """Export a package's networks for phones: Core ML, ONNX for NNAPI, or a Swift package."""
     from kernels.errors import CrispcastError
 
     if features not in ("image", "array"):

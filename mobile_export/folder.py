@@ -3,7 +3,8 @@
 NAME/
   export.json          what is below: models by plan, shapes, inputs, segments; files with hashes
   README.md            how to load them
-  models/…             see mobile_export.coreml, mobile_export.nnapi
+  models/…             see mobile_export.coreml, mobile_export.nnapi; or, for an SDK, see
+                       mobile_export.ios_package
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def whole_folder(target: Path, force: bool) -> Iterator[Path]:
     partial = target.with_name(f".{target.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        (partial / MODELS).mkdir(parents=True)
+        partial.mkdir(parents=True)
         yield partial
         if target.exists():
             replaced = target.with_name(f".{target.name}.replaced")
@@ -69,6 +70,12 @@ def _is_export(folder: Path) -> bool:
 def write_index(folder: Path, index: dict[str, Any], readme: str) -> None:
     """Write the README, and the index with the hashes of every other file."""
     (folder / README_FILE).write_text(readme, encoding="utf-8")
+    whole = {"format": FORMAT, "version": VERSION, **index, "files": hashes_of(folder)}
+    (folder / INDEX_FILE).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+
+
+def hashes_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """`bytes` and `sha256` of every file by its path; all can then be read by everybody."""
     files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -77,8 +84,7 @@ def write_index(folder: Path, index: dict[str, Any], readme: str) -> None:
                 "bytes": path.stat().st_size,
                 "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
             }
-    whole = {"format": FORMAT, "version": VERSION, **index, "files": files}
-    (folder / INDEX_FILE).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    return files
 
 
 def size_of(path: Path) -> int:

@@ -19,13 +19,9 @@ def model_facts(package: Package) -> dict[str, str]:
 
 
 def index_of(
-    package: Package,
-    target: str,
-    features: str,
-    experts: tuple[Expert, ...],
-    models: list[dict[str, Any]],
+    package: Package, target: str, features: str, experts: tuple[Expert, ...]
 ) -> dict[str, Any]:
-    """The index; `write_index` adds its format and the files' hashes.
+    """The index without `models`; `write_index` adds its format and the files' hashes.
 
     `features`: "image" or "array". Sizes are of LR samples, segments first and last of each run.
     """
@@ -52,17 +48,31 @@ def index_of(
             }
             for expert in experts
         },
-        "models": models,
     }
 
 
 def readme_of(package: Package, target: str, features: str) -> str:
     """The README.md of an export."""
     title = package.manifest.name
+    if target == "ios":
+        return f"# {title}, as a Swift package\n\n{_SWIFT}"
     return "\n".join((f"# {title}, for {_TITLES[target]}", "", _COMMON, _LOADING[target, features]))
 
 
 _TITLES = {"coreml": "Core ML", "nnapi": "NNAPI"}
+
+_SWIFT = """\
+Crispcast's engine, its session and the networks of one video, for iOS 16 and macOS 13.
+
+1. In Xcode, File ▸ Add Package Dependencies ▸ Add Local…, and choose this folder.
+2. Add the product `CrispcastWebRTC` to the app, or `Crispcast` for the engine without WebRTC.
+3. `Example/StreamApp.swift` is a whole app that shows a stream.
+
+`Sources/CrispcastModels/Resources` holds the networks, twice: as Core ML models and as plans for
+the engine. A video that is encoded anew has others; an app still plays it, by the plans that come
+with the stream. `export.json` is the index: files with the SHA-256 of each. The guide is
+docs/embed-ios.md of Crispcast.
+"""
 
 _COMMON = """\
 The networks of one Crispcast package. `export.json` is the index: `experts` by the SHA-256 of their

@@ -1,0 +1,235 @@
+import Crispcast
+import Foundation
+import WebRTC
+
+#if canImport(UIKit)
+    import UIKit
+#endif
+
+/// Hears of a session, on a queue of the session's.
+public protocol CrispcastSessionDelegate: AnyObject, Sendable {
+    /// A picture is to be shown now.
+    func session(_ session: CrispcastSession, show picture: StreamPicture)
+    /// Something happened.
+    func session(_ session: CrispcastSession, tells event: StreamEvent)
+}
+
+extension CrispcastSessionDelegate {
+    public func session(_ session: CrispcastSession, show picture: StreamPicture) {}
+    public func session(_ session: CrispcastSession, tells event: StreamEvent) {}
+}
+
+/// A play of a stream, super-resolved.
+///
+///     let session = try CrispcastSession(url: url, options: options)
+///     try await session.play()
+///     for await picture in session.pictures { … }
+///     await session.close()
+///
+/// An actor: call it from anywhere. In the background it asks the server to pause and makes nothing;
+/// back in the foreground it goes on. A lost server is looked for. After `close()`, calls throw
+/// `CrispcastError.closed`.
+public actor CrispcastSession {
+    /// What is to be shown, the newest where the app is slow.
+    public nonisolated let pictures: AsyncStream<StreamPicture>
+    /// What happens.
+    public nonisolated let events: AsyncStream<StreamEvent>
+
+    private let core: StreamCore
+    private let client: WhepClient
+    private let token: String?
+    private let reconnect: Double
+    private let outlet: Outlet
+    private var connection: Connection?
+    private var returning: Task<Void, Never>?
+    private var watching: [Task<Void, Never>] = []
+    private var played = false
+    private var closed = false
+    private var over = false
+    private var pausedByApp = false
+    private var inBackground = false
+
+    /// `url`: the WHEP endpoint, `https://HOST/whep/NAME`. `token`: a bearer token, where the server
+    /// wants one; other origins never see it. Throws where either cannot be one.
+    public init(url: URL, token: String? = nil, options: StreamOptions = StreamOptions()) throws {
+        let outlet = Outlet()
+        client = try WhepClient(endpoint: url, token: token)
+        core = try StreamCore(
+            options: options, onPicture: { outlet.show($0) },
+            onEvent: {
+                outlet.tell($0)
+                outlet.pass($0)
+            })
+        self.outlet = outlet
+        self.token = token
+        reconnect = options.reconnect
+        pictures = outlet.pictures
+        events = outlet.events
+    }
+
+    /// Who hears, beside `pictures` and `events`; held weakly.
+    public func setDelegate(_ delegate: CrispcastSessionDelegate?) {
+        outlet.setDelegate(delegate, of: self)
+    }
+
+    /// Connects, and plays until the end, `close()`, or a failure that `events` tell. Throws where
+    /// the server cannot be reached or refuses.
+    public func play() async throws {
+        guard !closed else { throw CrispcastError.closed }
+        guard !played else { return }
+        played = true
+        outlet.setOwner { [weak self] event in await self?.follow(event) }
+        watchBackground()
+        Connection.listenOnly()
+        do {
+            try await connect()
+        } catch {
+            played = false
+            throw error
+        }
+    }
+
+    /// The server sends nothing until `resume()`.
+    public func pause() async throws {
+        pausedByApp = true
+        try await core.pause(true)
+    }
+
+    /// Goes on after `pause()`; in a channel, where that is by now.
+    public func resume() async throws {
+        pausedByApp = false
+        if !inBackground { try await core.pause(false) }
+    }
+
+    /// Goes on at a frame number. Throws outside of the video, and in a channel.
+    public func seek(to frame: Int64) async throws { try await core.seek(to: frame) }
+
+    /// Begins again at the end, or not.
+    public func loop(_ on: Bool) async throws { try await core.loop(on) }
+
+    /// Plays this rung from the next segment on; nil: whichever the server sees fit.
+    public func choose(rung: Int?) async throws { try await core.choose(rung: rung) }
+
+    /// Counts so far.
+    public func figures() async throws -> StreamFigures { try await core.figures() }
+
+    /// Says goodbye, ends the connection and frees everything. A second call does nothing.
+    public func close() async {
+        guard !closed else { return }
+        closed = true
+        returning?.cancel()
+        watching.forEach { $0.cancel() }
+        await core.close()
+        await hangUp()
+        outlet.finish()
+    }
+
+    // MARK: - the connection
+
+    private func connect() async throws {
+        let core = self.core
+        let token = self.token
+        let fresh = Connection(
+            client: client,
+            listener: Connection.Listener(
+                opened: { connection in
+                    guard let endpoint = connection.endpoint else { return }
+                    core.connected(endpoint: endpoint, token: token) { [weak connection] text in
+                        connection?.send(text)
+                    }
+                },
+                message: { core.message($0, binary: $1) },
+                picture: { core.show($0, rtpTime: $1) },
+                lost: { [weak self] connection, why in
+                    Task { [weak self] in await self?.lose(connection, why) }
+                }))
+        connection = fresh
+        do {
+            try await fresh.open()
+        } catch {
+            await fresh.close()
+            if connection === fresh { connection = nil }
+            throw error
+        }
+        if closed { await fresh.close() }
+    }
+
+    private func hangUp() async {
+        core.disconnected()
+        let old = connection
+        connection = nil
+        await old?.close()
+    }
+
+    private func lose(_ lost: Connection, _ why: String) {
+        guard lost === connection, !closed, !over, returning == nil else { return }
+        outlet.tell(.lost(why))
+        comeBack(why)
+    }
+
+    private func comeBack(_ why: String) {
+        guard !closed, !over, returning == nil else { return }
+        returning = Task { [weak self] in await self?.search(why) }
+    }
+
+    /// Looks for the server until it is there again, for as long as the options say.
+    private func search(_ why: String) async {
+        defer { returning = nil }
+        await hangUp()
+        let deadline = Date().addingTimeInterval(reconnect)
+        var wait = 0.25
+        var last = CrispcastError.server(why)
+        while !closed, !Task.isCancelled, Date() < deadline {
+            do {
+                try await connect()
+                return
+            } catch {
+                last = error as? CrispcastError ?? .server(error.localizedDescription)
+            }
+            try? await Task.sleep(nanoseconds: UInt64(wait * 1e9))
+            wait = min(2 * wait, 4)
+        }
+        over = true
+        if !closed { outlet.tell(.failed(last)) }
+    }
+
+    /// What the session tells changes what the connection does. At the end, pictures are on their
+    /// way still; the server hangs up.
+    private func follow(_ event: StreamEvent) async {
+        switch event {
+        case .lost(let why): comeBack(why)
+        case .ended: over = true
+        case .failed:
+            over = true
+            await hangUp()
+        default: break
+        }
+    }
+
+    // MARK: - the background
+
+    private func watchBackground() {
+        #if os(iOS)
+            watching = [
+                watch(UIApplication.didEnterBackgroundNotification, true),
+                watch(UIApplication.willEnterForegroundNotification, false),
+            ]
+        #endif
+    }
+
+    private func watch(_ name: Notification.Name, _ background: Bool) -> Task<Void, Never> {
+        Task { [weak self] in
+            for await _ in NotificationCenter.default.notifications(named: name) {
+                guard let self else { return }
+                await self.background(background)
+            }
+        }
+    }
+
+    /// An app in the background shows nothing, and must not use the GPU.
+    private func background(_ hidden: Bool) async {
+        inBackground = hidden
+        core.hidden(hidden)
+        if !pausedByApp { try? await core.pause(hidden) }
+    }
+}

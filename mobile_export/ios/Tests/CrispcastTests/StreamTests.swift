@@ -1,0 +1,146 @@
+import CCrispcast
+import CrispcastModels
+import XCTest
+
+@testable import Crispcast
+
+final class StreamTests: XCTestCase {
+    private func makeCore(
+        onPicture: @escaping @Sendable (StreamPicture) -> Void = { _ in },
+        onEvent: @escaping @Sendable (StreamEvent) -> Void = { _ in }
+    ) throws -> StreamCore {
+        var options = StreamOptions()
+        options.threads = 1
+        options.cache = nil
+        return try StreamCore(options: options, onPicture: onPicture, onEvent: onEvent)
+    }
+
+    func testUseAfterCloseIsAnError() async throws {
+        let core = try makeCore()
+        await core.close()
+        await core.close()
+        do {
+            try await core.seek(to: 3)
+            XCTFail("a closed session sought")
+        } catch {
+            XCTAssertEqual(error as? CrispcastError, .closed)
+        }
+        core.message(Data("{}".utf8), binary: false)
+    }
+
+    func testAPictureWithoutAManifestIsShownAsItCame() throws {
+        let shown = expectation(description: "shown")
+        let core = try makeCore(onPicture: { picture in
+            XCTAssertFalse(picture.superResolved)
+            XCTAssertEqual(CVPixelBufferGetWidth(picture.pixelBuffer), 32)
+            shown.fulfill()
+        })
+        let buffer = try pixelBuffer(
+            width: 32, height: 18, fullRange: true, luma: { _, _ in 9 },
+            chroma: { _, _ in (128, 128) })
+        core.show(.pixelBuffer(buffer), rtpTime: 90_000)
+        wait(for: [shown], timeout: 5)
+    }
+
+    func testPicturesInTheBackgroundAreThrownAway() throws {
+        let shown = expectation(description: "shown")
+        shown.isInverted = true
+        let core = try makeCore(onPicture: { _ in shown.fulfill() })
+        core.hidden(true)
+        let buffer = try pixelBuffer(
+            width: 32, height: 18, fullRange: true, luma: { _, _ in 9 },
+            chroma: { _, _ in (128, 128) })
+        core.show(.pixelBuffer(buffer), rtpTime: 1)
+        core.queue.sync {}
+        wait(for: [shown], timeout: 0.1)
+    }
+
+    func testAConnectedSessionSaysHello() throws {
+        let said = expectation(description: "said")
+        let core = try makeCore()
+        let endpoint = try XCTUnwrap(URL(string: "http://127.0.0.1:1/whep/x"))
+        core.connected(endpoint: endpoint, token: nil) { text in
+            XCTAssertTrue(String(decoding: text, as: UTF8.self).contains("hello"))
+            said.fulfill()
+        }
+        wait(for: [said], timeout: 5)
+    }
+
+    func testTheBundledNetworksAreWhole() throws {
+        let models = try ModelBundle(resources: try XCTUnwrap(CrispcastModels.resources))
+        XCTAssertFalse(models.index.experts.isEmpty)
+        for sha256 in models.index.experts.keys { XCTAssertNotNil(models.plan(sha256)) }
+        XCTAssertNil(models.plan(String(repeating: "0", count: 64)))
+    }
+
+    func testCoreMLTakesTheBundledModels() async throws {
+        let models = try ModelBundle(resources: try XCTUnwrap(CrispcastModels.resources))
+        let loaded = try await models.load()
+        XCTAssertEqual(Set(loaded.keys), Set(models.index.experts.keys))
+    }
+}
+
+final class AssetCacheTests: XCTestCase {
+    private let folder = FileManager.default.temporaryDirectory
+        .appendingPathComponent(UUID().uuidString)
+
+    override func tearDown() { try? FileManager.default.removeItem(at: folder) }
+
+    func testAssetsAreKeptByTheirHash() async {
+        let cache = AssetCache(folder: folder, limit: 100)
+        let data = Data("plan".utf8)
+        await cache.write(hash(data), data)
+        let back = await AssetCache(folder: folder).read(hash(data))
+        XCTAssertEqual(back, data)
+        await cache.write(String(repeating: "a", count: 64), data)
+        let wrong = await cache.read(String(repeating: "a", count: 64))
+        XCTAssertNil(wrong)
+        let outside = await cache.read("../../etc/passwd")
+        XCTAssertNil(outside)
+    }
+
+    func testTheLimitHolds() async throws {
+        let cache = AssetCache(folder: folder, limit: 100)
+        for number in 0..<5 {
+            let data = Data(repeating: UInt8(number), count: 40)
+            await cache.write(hash(data), data)
+        }
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        XCTAssertLessThanOrEqual(files.count, 2)
+    }
+}
+
+final class WhepTests: XCTestCase {
+    func testIceServersOfALinkHeader() {
+        let header = """
+            </packages/x/manifest.json>; rel="urn:crispcast:whep-ext:super-resolution", \
+            <stun:s.example:3478>; rel="ice-server", \
+            <turn:t.example:3478?transport=udp>; rel="ice-server"; username="1,a;b"; credential="c"
+            """
+        XCTAssertEqual(
+            Links.iceServers(header),
+            [
+                IceServer(url: "stun:s.example:3478", username: nil, credential: nil),
+                IceServer(
+                    url: "turn:t.example:3478?transport=udp", username: "1,a;b", credential: "c"),
+            ])
+        XCTAssertEqual(Links.iceServers("<;\",<"), [])
+    }
+
+    func testAddressesAndTokensThatCannotBe() throws {
+        let file = try XCTUnwrap(URL(string: "file:///etc/passwd"))
+        XCTAssertThrowsError(try WhepClient(endpoint: file))
+        let good = try XCTUnwrap(URL(string: "https://h/whep/x"))
+        XCTAssertThrowsError(try WhepClient(endpoint: good, token: "a b"))
+        XCTAssertNoThrow(try WhepClient(endpoint: good, token: "abc.def=="))
+    }
+
+    func testOriginsHaveTheirPort() throws {
+        XCTAssertEqual(
+            origin(try XCTUnwrap(URL(string: "https://h/a"))),
+            origin(try XCTUnwrap(URL(string: "https://h:443/b"))))
+        XCTAssertNotEqual(
+            origin(try XCTUnwrap(URL(string: "https://h/a"))),
+            origin(try XCTUnwrap(URL(string: "http://h/a"))))
+    }
+}

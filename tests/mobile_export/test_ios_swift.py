@@ -1,0 +1,174 @@
+"""The Swift of the SDK for iOS, as far as it can be held to anything without a Swift compiler."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mobile_export.ios_package import SWIFT
+from mobile_export.native_sources import headers
+from tests.mobile_export.c_headers import read_headers
+from tests.mobile_export.swift_sources import faults, named_of_c, swift_files
+
+HEADERS = read_headers(*headers(), SWIFT / "Sources" / "CCrispcast" / "include/crispcast_planes.h")
+SOURCES = {path.relative_to(SWIFT).as_posix(): path.read_text() for path in swift_files()}
+
+
+def wrong(source: str) -> list[str]:
+    return named_of_c({"a.swift": source}, HEADERS).wrong
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_file_is_swift(name: str) -> None:
+    assert faults(SOURCES[name]) == []
+
+
+def test_what_is_no_swift_is_seen() -> None:
+    assert faults("func f() -> Int { 1 }") == []
+    assert faults("func f( -> Int { 1 }") != []
+    assert faults("let x = [1, 2") != []
+
+
+def test_all_that_swift_names_of_c_is_in_the_headers() -> None:
+    found = named_of_c(SOURCES, HEADERS)
+    assert found.wrong == []
+    assert found.calls >= 50
+    assert found.fields >= 60
+    assert found.names >= 100
+
+
+def test_the_headers_are_read_whole() -> None:
+    assert HEADERS.functions["crispcast_version"] == 0
+    assert HEADERS.functions["crispcast_canvas_render"] == 10
+    assert HEADERS.functions["crispcast_session_report"] == 4
+    assert HEADERS.structs["crispcast_patch"] == ("x", "y", "width", "height", "expert")
+    assert "previous" in HEADERS.structs["crispcast_frame_job"]
+    assert {"CRISPCAST_OK", "CRISPCAST_MAX_SIDE", "CRISPCAST_TASK_LATE"} <= HEADERS.constants
+    assert {"crispcast_session", "crispcast_engine", "crispcast_task_kind"} <= HEADERS.types
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("func f() { crispcast_upscal(engine, &job) }", "crispcast_upscal is in no header"),
+        ("func f() { crispcast_upscale(engine) }", "takes 2 arguments, not 1"),
+        ("let x = CRISPCAST_TASK_SENT", "CRISPCAST_TASK_SENT is in no header"),
+        ("func f(_ task: crispcast_tusk) {}", "crispcast_tusk is in no header"),
+        ("func f() { var job = crispcast_frame_job()\n job.widht = 1 }", "no field widht"),
+        ("func f(_ t: crispcast_task) -> Int32 { t.knid }", "no field knid"),
+        ("let p = crispcast_plane(data: a, strides: 3)", "crispcast_plane has"),
+        ("struct A { let facts: crispcast_session_result }\nlet y = made.facts.shwon", "shwon"),
+    ],
+)
+def test_a_misspelt_name_is_seen(source: str, words: str) -> None:
+    assert len(wrong(source)) == 1
+    assert words in wrong(source)[0]
+
+
+def test_names_that_are_right_are_left_alone() -> None:
+    assert wrong("func f() { var j = crispcast_frame_job()\n j.`in` = x\n j.width = 1 }") == []
+    assert wrong("func f(_ job: Other) { job.widht = 1 }") == []
+
+
+def test_every_task_of_the_session_is_done() -> None:
+    kinds = {name for name in HEADERS.constants if name.startswith("CRISPCAST_TASK_")}
+    done = SOURCES["Sources/Crispcast/StreamTasks.swift"]
+    assert kinds - set(re.findall(r"\bCRISPCAST_TASK_\w+", done)) == {"CRISPCAST_TASK_NONE"}
+
+
+def package_targets() -> dict[str, str]:
+    """Targets of Package.swift with what stands in their parentheses."""
+    text = SOURCES["Package.swift"]
+    found = {}
+    for start in re.finditer(r"\.(target|testTarget)\(\s*name: \"(\w+)\"", text):
+        depth = 1
+        end = start.start() + text[start.start() :].index("(") + 1
+        while depth:
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        found[start.group(2)] = text[start.start() : end]
+    return found
+
+
+def test_package_swift_describes_the_folders_that_are_there() -> None:
+    folders = {path.name for path in (SWIFT / "Sources").iterdir()}
+    tests = {path.name for path in (SWIFT / "Tests").iterdir()}
+    assert set(package_targets()) == folders | tests
+    assert {path.name for path in SWIFT.iterdir()} == {
+        "Package.swift",
+        "Sources",
+        "Tests",
+        "Example",
+    }
+    products = re.findall(r"targets: \[([^\]]+)\]\)", SOURCES["Package.swift"])
+    for names in products:
+        assert set(re.findall(r'"(\w+)"', names)) <= folders
+
+
+def imports_of(source: str) -> set[str]:
+    return set(re.findall(r"^\s*(?:@testable )?import (\w+)$", source, re.M))
+
+
+def test_targets_depend_on_what_their_files_import() -> None:
+    targets = package_targets()
+    ours = {*targets, "WebRTC"}
+    for name, described in targets.items():
+        folder = next(p for p in (SWIFT / "Sources" / name, SWIFT / "Tests" / name) if p.is_dir())
+        imported = set()
+        for path in folder.rglob("*.swift"):
+            imported |= imports_of(path.read_text()) & ours
+        depends = set(re.findall(r'"(\w+)"', described)) & ours - {name}
+        assert imported - {name} <= depends, name
+
+
+def test_only_the_player_needs_webrtc() -> None:
+    for name, source in SOURCES.items():
+        if not name.startswith("Sources/CrispcastWebRTC/"):
+            assert "WebRTC" not in imports_of(source), name
+
+
+def example_lines() -> int:
+    from benchmarks.mobile import lines_of
+
+    return lines_of(SWIFT / "Example" / "StreamApp.swift")
+
+
+def test_the_example_is_a_whole_app_in_forty_lines() -> None:
+    example = SOURCES["Example/StreamApp.swift"]
+    assert "@main" in example
+    assert imports_of(example) == {"Crispcast", "CrispcastModels", "CrispcastWebRTC", "SwiftUI"}
+    assert 20 <= example_lines() <= 40
+
+
+def public_names(room: str) -> set[str]:
+    """Types, functions, variables and enum cases that apps may use."""
+    text = "".join(s for name, s in SOURCES.items() if name.startswith(f"Sources/{room}/"))
+    declared = re.findall(
+        r"public (?:nonisolated |static |final |weak )*(?:class|struct|enum|actor|protocol|func|var"
+        r"|let) (\w+)",
+        text,
+    )
+    cases = re.findall(r"^    case (\w+)", text, re.M)
+    return set(declared) | set(cases)
+
+
+ROOMS = ("Crispcast", "CrispcastModels", "CrispcastWebRTC")
+
+
+def test_the_example_uses_only_what_is_public() -> None:
+    example = SOURCES["Example/StreamApp.swift"]
+    known = set().union(*(public_names(room) for room in ROOMS))
+    ours = set(re.findall(r"\b(Crispcast\w+|Stream(?!App|Screen)\w+|ModelBundle)\b", example))
+    assert ours - {"CrispcastWebRTC"} - {"Crispcast"} <= known
+    members = set(re.findall(r"(?:session|options|CrispcastModels)\.(\w+)", example))
+    members |= set(re.findall(r"if case \.(\w+)", example))
+    assert members >= {"play", "events", "pictures", "models", "resources", "close", "opened"}
+    assert members <= known
+
+
+@pytest.mark.parametrize("path", swift_files(), ids=lambda p: p.name)
+def test_files_hold_one_idea_each(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+    assert max(len(line) for line in path.read_text().splitlines()) <= 110
