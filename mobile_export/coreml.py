@@ -50,7 +50,7 @@ def write_coreml(
 
     `facts` go into every model's metadata. `image`: features are grey images, else fp16 arrays.
     """
-    (folder / MODELS).mkdir(parents=True)
+    (folder / MODELS).mkdir(parents=True, exist_ok=True)
     entries = []
     for target in Target:
         form = Form(target, image)

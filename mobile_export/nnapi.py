@@ -25,7 +25,7 @@ def write_nnapi(
 
     Raises CrispcastError where onnx or ONNX Runtime is missing, or NNAPI lacks what a plan needs.
     """
-    (folder / MODELS).mkdir(parents=True)
+    (folder / MODELS).mkdir(parents=True, exist_ok=True)
     entries = []
     for expert in experts:
         for size in expert.shapes:

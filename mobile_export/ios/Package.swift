@@ -31,7 +31,7 @@ let package = Package(
             ]
         ),
         .target(name: "CrispcastModels", resources: [.copy("Resources")]),
-        .target(name: "Crispcast", dependencies: ["CCrispcast", "CrispcastModels"]),
+        .target(name: "Crispcast", dependencies: ["CCrispcast"]),
         .target(
             name: "CrispcastWebRTC",
             dependencies: ["Crispcast", .product(name: "WebRTC", package: "WebRTC")]

@@ -9,7 +9,14 @@ import pytest
 
 pytest.importorskip("coremltools", reason="needs coremltools: pip install 'crispcast[export]'")
 
-from benchmarks.mobile import cases, match_db, quarter_network, size_figures
+from benchmarks.mobile import (
+    cases,
+    example_figures,
+    lines_of,
+    match_db,
+    quarter_network,
+    size_figures,
+)
 from client_sdk.contract import open_package
 
 
@@ -35,3 +42,10 @@ def test_a_match_is_of_what_bytes_hold() -> None:
     plane = np.array([[0.0, 100.0, 300.0]])
     assert match_db(plane, np.array([[-5.0, 100.0, 255.0]])) > 150
     assert match_db(plane, plane + 255) < 4
+
+
+def test_lines_of_an_app_are_those_that_its_developer_writes(tmp_path: Path) -> None:
+    app = tmp_path / "App.swift"
+    app.write_text("// an app\nimport A\n\nstruct B {\n    // why\n    let c = 1\n}\n")
+    assert lines_of(app) == 3
+    assert example_figures()["example_lines"] <= 40

@@ -18,10 +18,14 @@ import pytest
 
 from mobile_export.ios_package import SWIFT, write_native
 from mobile_export.native_sources import headers
+from tests.conformance.cases import CASES
+from tests.conformance.recording import FOLDER
 from tests.mobile_export.c_headers import read_headers
 
 ROOT = Path(__file__).parents[2]
 NATIVE = SWIFT / "Sources" / "CCrispcast"
+REPLAY = ROOT / "tests" / "conformance" / "replay.c"
+ARM_LINUX = "aarch64-linux-musl"
 WARNINGS = ("-Wall", "-Wextra", "-Wno-unused-function", "-Werror")
 
 
@@ -63,7 +67,8 @@ def objects(triple: str) -> Path:
     kept = ROOT / ".cache" / "native" / f"{triple}-{digest}"
     made = kept.with_name(f"{kept.name}.{os.getpid()}")
     # Of Apple's own headers zig has those of macOS, which for what is used here are the same.
-    system = ("-isystem", zig / "lib" / "libc" / "include" / "any-darwin-any")
+    apple = ("-isystem", zig / "lib" / "libc" / "include" / "any-darwin-any")
+    system = apple if "ios" in triple else ()
 
     def build(path: Path) -> str:
         output = made / f"{path.parent.name}-{path.stem}.o"
@@ -139,6 +144,41 @@ def test_arm_objects_are_of_arm_and_switch_on_what_they_name() -> None:
         assert "file format mach-o arm64" in listing
         assert re.search(rf"\b{wanted}\b", listing)
         assert not re.search(rf"\b{unwanted}\b", listing)
+
+
+@functools.cache
+def replaying() -> Path:
+    """The program of the conformance suite over the C target, as it would run on Arm Linux."""
+    folder = objects(ARM_LINUX)
+    digest = hashlib.sha256(REPLAY.read_bytes()).hexdigest()[:16]
+    program = folder / f"replay-{digest}"
+    if not program.exists():
+        made = program.with_suffix(f".{os.getpid()}")
+        includes = [f"-I{path.parent}" for path in headers()]
+        zig = [str(zig_folder() / "zig")]
+        target = ["-target", ARM_LINUX, "-static"]
+        unit = made.with_suffix(".o")
+        subprocess.run([*zig, "cc", *target, *includes, "-c", str(REPLAY), "-o", unit], check=True)
+        parts = [str(path) for path in sorted(folder.glob("*-*.o")) if path != unit]
+        subprocess.run([*zig, "c++", *target, unit, *parts, "-o", made], check=True)
+        unit.unlink()
+        made.rename(program)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("cpu", "isa"),
+    [("cortex-a53", "neon"), ("cortex-a76", "neondot"), ("max", "neoni8mm"), ("max", "portable")],
+)
+def test_the_c_target_plays_the_recordings(cpu: str, isa: str) -> None:
+    """Its instruction sets, switched on by pragmas, give what all faces of the SDK give."""
+    qemu = shutil.which("qemu-aarch64")
+    if qemu is None:
+        pytest.skip("qemu-aarch64 is missing: apt-get install qemu-user")
+    command = [qemu, "-cpu", cpu, str(replaying()), "-i", isa, str(FOLDER), *CASES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == "".join(f"{name} ok\n" for name in CASES)
 
 
 def test_clang_takes_the_headers_as_c_for_ios() -> None:

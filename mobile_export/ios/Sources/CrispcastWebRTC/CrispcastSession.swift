@@ -79,7 +79,7 @@ public actor CrispcastSession {
         guard !played else { return }
         played = true
         outlet.setOwner { [weak self] event in await self?.follow(event) }
-        watchBackground()
+        if watching.isEmpty { watchBackground() }
         Connection.listenOnly()
         do {
             try await connect()
