@@ -64,13 +64,16 @@ template <class Some>
 inline __attribute__((always_inline)) void store_codes(const CodeRow& row, uint8_t* out,
                                                        const Float (&value)[kParts]) {
     const Float inverse = Dots::splat(row.steps.inverse);
-    const Float high = Dots::splat(float(255 - row.steps.zero));
     Whole steps[kParts];
     if constexpr (Some::kSaturates) {
-        CRISPCAST_PARTS steps[j] = Dots::nearest(Dots::smaller(high, value[j] * inverse));
+        CRISPCAST_PARTS {
+            const Float scaled = value[j] * inverse;
+            steps[j] = Dots::nearest(Some::bounded(scaled, 255 - row.steps.zero));
+        }
         Some::store_steps(out, steps, row.steps.zero != 0);
     } else {
         const Float low = Dots::splat(float(-row.steps.zero));
+        const Float high = Dots::splat(float(255 - row.steps.zero));
         CRISPCAST_PARTS {
             const Float scaled = Dots::greater(value[j] * inverse, low);
             steps[j] = Dots::nearest(Dots::smaller(scaled, high));

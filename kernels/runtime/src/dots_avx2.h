@@ -86,6 +86,8 @@ struct Dots {
     static Float greater(Float a, Float b) { return _mm256_max_ps(a, b); }
     // The second where one is no number.
     static Float smaller(Float a, Float b) { return _mm256_min_ps(a, b); }
+    // What is too large would be converted to the smallest whole number.
+    static Float bounded(Float x, int high) { return smaller(splat(float(high)), x); }
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ struct TwiceWeights {
 struct Dots {
     static constexpr int kParts = 4;
     static constexpr int kMostChannels = 6;
-    static constexpr bool kSaturates = false;
+    static constexpr bool kSaturates = true;
 #if defined(__ARM_FEATURE_MATMUL_INT8)
     static constexpr uint8_t kFlip = 0;
 #else
@@ -95,12 +95,15 @@ struct Dots {
         out[2] = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(high)));
         out[3] = vreinterpretq_s32_u32(vmovl_high_u16(high));
     }
-    static void store(uint8_t* p, const Whole (&in)[4]) {
-        const uint16x8_t low = vqmovun_high_s32(vqmovun_s32(in[0]), in[1]);
-        const uint16x8_t high = vqmovun_high_s32(vqmovun_s32(in[2]), in[3]);
-        const Bytes codes = vqmovn_high_u16(vqmovn_u16(low), high);
-        vst1q_u8(p, veorq_u8(codes, vdupq_n_u8(kFlip)));
+    // Every narrowing saturates, the conversion of `nearest` too: nothing is left to clamp.
+    static void store_steps(uint8_t* p, const Whole (&in)[4], bool is_signed) {
+        const int16x8_t low = vqmovn_high_s32(vqmovn_s32(in[0]), in[1]);
+        const int16x8_t high = vqmovn_high_s32(vqmovn_s32(in[2]), in[3]);
+        const Bytes codes = is_signed ? vreinterpretq_u8_s8(vqmovn_high_s16(vqmovn_s16(low), high))
+                                      : vqmovun_high_s16(vqmovun_s16(low), high);
+        vst1q_u8(p, veorq_u8(codes, vdupq_n_u8(is_signed ? kFlip ^ 0x80 : kFlip)));
     }
+    static Float bounded(Float x, int) { return x; }
     // Parts are in order of columns.
     static Float load_floats(const float* p, int j) { return vld1q_f32(p + 4 * j); }
     static void store_floats(float* p, int j, Float v) { vst1q_f32(p + 4 * j, v); }
