@@ -1,0 +1,65 @@
+package org.crispcast;
+
+import java.io.File;
+
+/** How to play. All may be left as they are. */
+public final class SessionOptions {
+    int threads;
+    String token;
+    boolean loop;
+    boolean plain;
+    boolean nnapi = true;
+    boolean pauseInBackground = true;
+    File cacheFolder;
+    long cacheLimit = 256L << 20;
+    int reconnectSeconds = 30;
+
+    /** Threads of the engine; 0, the default, is one for each core. */
+    public SessionOptions threads(int count) {
+        threads = count;
+        return this;
+    }
+
+    /** A bearer token for the server. */
+    public SessionOptions token(String bearer) {
+        token = bearer;
+        return this;
+    }
+
+    /** Begin again at the end. */
+    public SessionOptions loop(boolean on) {
+        loop = on;
+        return this;
+    }
+
+    /** The small video, interpolated: no networks. */
+    public SessionOptions plain(boolean on) {
+        plain = on;
+        return this;
+    }
+
+    /** Whether NNAPI is tried, where the app has ONNX Runtime; on by default. */
+    public SessionOptions nnapi(boolean on) {
+        nnapi = on;
+        return this;
+    }
+
+    /** Whether it pauses while no activity of the app is to be seen; on by default. */
+    public SessionOptions pauseInBackground(boolean on) {
+        pauseInBackground = on;
+        return this;
+    }
+
+    /** Where plans and plates are kept, and how many bytes; by default 256 MiB of the app's cache. */
+    public SessionOptions cache(File folder, long limit) {
+        cacheFolder = folder;
+        cacheLimit = limit;
+        return this;
+    }
+
+    /** Seconds for which a lost server is looked for; 30 by default. */
+    public SessionOptions reconnect(int seconds) {
+        reconnectSeconds = seconds;
+        return this;
+    }
+}

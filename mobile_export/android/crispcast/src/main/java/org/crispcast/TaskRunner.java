@@ -1,0 +1,108 @@
+package org.crispcast;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.concurrent.Executor;
+
+/**
+ * Does what the session asks for: looks into the cache, fetches, decodes. Slow work runs beside; the
+ * answers come back on the session's thread.
+ */
+final class TaskRunner {
+    private static final int DAMAGED = 109;
+
+    /** A call of the core on the session's thread. */
+    interface Answer {
+        void give() throws CrispcastException;
+    }
+
+    /** The session's thread: runs an answer there, unless the session is closed. */
+    interface Queue {
+        /** False where the session is closed. */
+        boolean post(Answer answer);
+    }
+
+    private final SessionCore core;
+    private final AssetCache cache;
+    private final Resources resources;
+    private final PlateDecoder plates;
+    private final Executor beside;
+    private final Queue queue;
+
+    TaskRunner(
+            SessionCore core, AssetCache cache, Resources resources, PlateDecoder plates,
+            Executor beside, Queue queue) {
+        this.core = core;
+        this.cache = cache;
+        this.resources = resources;
+        this.plates = plates;
+        this.beside = beside;
+        this.queue = queue;
+    }
+
+    /** Begins a task of an asset or a base; false for any other kind. */
+    boolean run(Task task, AssetFetcher fetcher) {
+        switch (task.kind()) {
+            case Task.LOOK:
+                beside.execute(() -> look(task.sha256));
+                return true;
+            case Task.FETCH:
+                beside.execute(() -> fetch(task, fetcher));
+                return true;
+            case Task.STORE:
+                beside.execute(() -> cache.put(task.sha256, task.bytes));
+                return true;
+            case Task.DECODE:
+                beside.execute(() -> decode(task));
+                return true;
+            case Task.BASE:
+                beside.execute(() -> base(task.id));
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private void look(String sha256) {
+        byte[] bytes = cache.get(sha256);
+        queue.post(() -> {
+            if (bytes == null) {
+                core.lacks(sha256);
+                return;
+            }
+            try {
+                core.asset(sha256, bytes);
+            } catch (CrispcastException error) {
+                if (error.status() == DAMAGED) cache.remove(sha256);
+                throw error;
+            }
+        });
+    }
+
+    private void fetch(Task task, AssetFetcher fetcher) {
+        String sha256 = task.sha256;
+        boolean done = fetcher != null && fetcher.fetch(
+                sha256, task.offset(), task.total(),
+                (offset, bytes, size) ->
+                        queue.post(() -> core.piece(sha256, offset, bytes, size)));
+        if (!done) queue.post(() -> core.lacks(sha256));
+    }
+
+    private void decode(Task task) {
+        int width = task.width();
+        int height = task.height();
+        ByteBuffer luma = plates.decode(task.bytes, width, height);
+        queue.post(() -> core.picture(task.sha256, luma, width, height));
+    }
+
+    private void base(String id) {
+        byte[] bytes;
+        try {
+            bytes = resources.read("bases/" + id + ".plan");
+        } catch (IOException error) {
+            bytes = null;
+        }
+        byte[] found = bytes;
+        queue.post(() -> core.base(id, found));
+    }
+}

@@ -1,0 +1,201 @@
+package org.crispcast;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.net.HttpURLConnection;
+import java.net.MalformedURLException;
+import java.net.URL;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** The HTTP half of WHEP, from the player's side (draft-ietf-wish-whep-03, 4.2 to 4.5). Blocks. */
+final class Whep {
+    private static final int MAX_ANSWER_BYTES = 256 << 10;
+    private static final int TIMEOUT_MS = 15_000;
+    private static final int REDIRECTS = 3;
+    private static final Pattern ICE = Pattern.compile(
+            "<([^>]*)>\\s*;\\s*rel=\"?ice-server\"?([^,]*)", Pattern.CASE_INSENSITIVE);
+
+    private Whep() {}
+
+    /** A STUN or TURN server of the answer. */
+    static final class IceServer {
+        final String url;
+        final String username;
+        final String credential;
+
+        IceServer(String url, String username, String credential) {
+            this.url = url;
+            this.username = username;
+            this.credential = credential;
+        }
+    }
+
+    /** The 201: the answer's SDP, the session's URL for DELETE, who answered, ICE servers. */
+    static final class Answer {
+        final String sdp;
+        final URL session;
+        final URL endpoint;
+        final List<IceServer> iceServers;
+
+        Answer(String sdp, URL session, URL endpoint, List<IceServer> iceServers) {
+            this.sdp = sdp;
+            this.session = session;
+            this.endpoint = endpoint;
+            this.iceServers = iceServers;
+        }
+    }
+
+    /** The server answered with another status than 201. */
+    static final class Refusal extends CrispcastException {
+        private static final long serialVersionUID = 1;
+        final int http;
+        final int waitSeconds;
+
+        Refusal(String sentence, int http, int waitSeconds) {
+            super(NETWORK, sentence);
+            this.http = http;
+            this.waitSeconds = waitSeconds;
+        }
+
+        /** Whether trying again cannot help (docs/protocol.md). */
+        boolean isFinal() {
+            return http == 400 || http == 401 || http == 403 || http == 404;
+        }
+    }
+
+    /** POSTs the offer. A redirect to another origin does not get the token. */
+    static Answer post(String address, String sdp, String token) throws CrispcastException {
+        URL url = checked(null, address);
+        URL first = url;
+        for (int i = 0; i <= REDIRECTS; ++i) {
+            try {
+                HttpURLConnection connection = open(url, "POST", first, token);
+                connection.setRequestProperty("Content-Type", "application/sdp");
+                connection.setDoOutput(true);
+                try (OutputStream out = connection.getOutputStream()) {
+                    out.write(sdp.getBytes(StandardCharsets.UTF_8));
+                }
+                int status = connection.getResponseCode();
+                String location = connection.getHeaderField("Location");
+                if (status == 307 && location != null) {
+                    url = checked(url, location);
+                    continue;
+                }
+                if (status != 201) throw refusal(url, connection, status);
+                byte[] body = read(connection.getInputStream(), MAX_ANSWER_BYTES);
+                String type = connection.getContentType();
+                if (location == null || type == null || !type.startsWith("application/sdp"))
+                    throw new CrispcastException(
+                            CrispcastException.NETWORK, url + " does not speak WHEP");
+                return new Answer(
+                        new String(body, StandardCharsets.UTF_8), checked(url, location), url,
+                        iceServers(connection.getHeaderFields()));
+            } catch (IOException error) {
+                throw unreachable(url, error);
+            }
+        }
+        throw new CrispcastException(CrispcastException.NETWORK, address + ": too many redirects");
+    }
+
+    /** Ends the session on the server. One that is gone already is no error. */
+    static void delete(URL session) {
+        try {
+            open(session, "DELETE", null, null).getResponseCode();
+        } catch (IOException error) {
+            // Gone, or going by itself.
+        }
+    }
+
+    /** A connection that follows no redirects; the token goes to the origin of `first` only. */
+    static HttpURLConnection open(URL url, String method, URL first, String token)
+            throws IOException {
+        HttpURLConnection connection = (HttpURLConnection) url.openConnection();
+        connection.setInstanceFollowRedirects(false);
+        connection.setConnectTimeout(TIMEOUT_MS);
+        connection.setReadTimeout(TIMEOUT_MS);
+        connection.setRequestMethod(method);
+        if (token != null && first != null && sameOrigin(url, first))
+            connection.setRequestProperty("Authorization", "Bearer " + token);
+        return connection;
+    }
+
+    /** The URL, from `base` on, where it is one of http or https. */
+    static URL checked(URL base, String address) throws CrispcastException {
+        try {
+            URL url = new URL(base, address);
+            String scheme = url.getProtocol();
+            boolean web = scheme.equals("http") || scheme.equals("https");
+            if (web && !url.getHost().isEmpty()) return url;
+        } catch (MalformedURLException error) {
+            // said below
+        }
+        throw new CrispcastException(
+                CrispcastException.NETWORK, "\"" + address
+                        + "\" is not an address like https://HOST/whep/NAME");
+    }
+
+    static CrispcastException unreachable(URL url, IOException error) {
+        return new CrispcastException(
+                CrispcastException.NETWORK,
+                url + " does not answer: " + error.getMessage() + "; is the server there?");
+    }
+
+    static byte[] read(InputStream in, int most) throws IOException {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        byte[] buffer = new byte[8192];
+        for (int n; (n = in.read(buffer)) >= 0; ) {
+            if (out.size() + n > most) throw new IOException("more than " + most + " bytes");
+            out.write(buffer, 0, n);
+        }
+        return out.toByteArray();
+    }
+
+    private static Refusal refusal(URL url, HttpURLConnection connection, int status)
+            throws IOException {
+        InputStream body = connection.getErrorStream();
+        String said = body == null ? "" : new String(read(body, 4096), StandardCharsets.UTF_8);
+        Matcher detail = Pattern.compile("\"detail\"\\s*:\\s*\"([^\"]*)\"").matcher(said);
+        String why = detail.find() ? detail.group(1) : "refused";
+        String retry = connection.getHeaderField("Retry-After");
+        int wait = retry != null && retry.matches("[0-9]{1,5}") ? Integer.parseInt(retry) : 0;
+        String again = wait > 0 ? "; try again in " + wait + " s" : "";
+        return new Refusal(url + ": " + why + " (status " + status + ")" + again, status, wait);
+    }
+
+    private static boolean sameOrigin(URL a, URL b) {
+        return a.getProtocol().equals(b.getProtocol()) && a.getHost().equals(b.getHost())
+                && port(a) == port(b);
+    }
+
+    private static int port(URL url) {
+        return url.getPort() < 0 ? url.getDefaultPort() : url.getPort();
+    }
+
+    /** The Link headers with rel="ice-server" (draft-ietf-wish-whep, 4.6). */
+    static List<IceServer> iceServers(Map<String, List<String>> headers) {
+        List<IceServer> servers = new ArrayList<>();
+        for (Map.Entry<String, List<String>> header : headers.entrySet()) {
+            if (!"Link".equalsIgnoreCase(header.getKey())) continue;
+            for (String value : header.getValue()) {
+                Matcher link = ICE.matcher(value);
+                while (link.find())
+                    servers.add(new IceServer(
+                            link.group(1), parameter(link.group(2), "username"),
+                            parameter(link.group(2), "credential")));
+            }
+        }
+        return servers;
+    }
+
+    private static String parameter(String parameters, String name) {
+        Matcher found = Pattern.compile(name + "=\"([^\"]*)\"").matcher(parameters);
+        return found.find() ? found.group(1) : "";
+    }
+}
