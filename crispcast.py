@@ -201,7 +201,7 @@ def _serve(
 
 @app.command("export", cls=_ExportCommand)
 def _export() -> None:
-    """Export a package's networks for phones: Core ML, ONNX for NNAPI, or a Swift package."""
+    """Export a package's networks for phones: Core ML, ONNX for NNAPI, or an SDK to embed."""
 
 
 class _StoreCommands(TyperGroup):

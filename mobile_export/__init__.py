@@ -3,8 +3,9 @@
     NAME.crisp ─ selection ─► experts, each with the shapes it is used in
                                  ├─ coreml ─► .mlpackage for iOS 16 and iOS 18
                                  ├─ nnapi ──► .onnx and .ort, fp32 and int8
-                                 └─ ios ────► a Swift package: engine, session, Core ML models
-                              folder ─► models/ or Package.swift, export.json, README.md
+                                 ├─ ios ────► a Swift package: engine, session, Core ML models
+                                 └─ android ► a Gradle project: engine, session, NNAPI's models
+                              folder ─► models/ or the SDK, export.json, README.md
 
 What the backends have no ops for, patch maps, plates and interpolated patches, stays with the app,
 or with the SDK; docs/mobile-export.md says how they fit together. Backends are imported when they
@@ -21,7 +22,7 @@ from kernels.errors import CrispcastError
 
 __all__ = ["TARGETS", "Exported", "export"]
 
-TARGETS = ("coreml", "nnapi", "ios")
+TARGETS = ("coreml", "nnapi", "ios", "android")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,10 @@ def export(
             from mobile_export.ios_package import write_ios
 
             models = write_ios(opened, experts, folder, facts, index)
+        elif target == "android":
+            from mobile_export.android_module import write_android
+
+            models = write_android(opened, experts, folder, facts)
         else:
             from mobile_export.nnapi import write_nnapi
 

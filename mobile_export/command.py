@@ -21,7 +21,7 @@ def _export(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing export.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
-    """Export a package's networks for phones: Core ML, ONNX for NNAPI, or a Swift package."""
+    """Export a package's networks for phones: Core ML, ONNX for NNAPI, or an SDK to embed."""
     from kernels.errors import CrispcastError
 
     if features not in ("image", "array"):

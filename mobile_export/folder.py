@@ -4,7 +4,7 @@ NAME/
   export.json          what is below: models by plan, shapes, inputs, segments; files with hashes
   README.md            how to load them
   models/…             see mobile_export.coreml, mobile_export.nnapi; or, for an SDK, see
-                       mobile_export.ios_package
+                       mobile_export.ios_package, mobile_export.android_module
 """
 
 from __future__ import annotations

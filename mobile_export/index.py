@@ -56,6 +56,8 @@ def readme_of(package: Package, target: str, features: str) -> str:
     title = package.manifest.name
     if target == "ios":
         return f"# {title}, as a Swift package\n\n{_SWIFT}"
+    if target == "android":
+        return f"# {title}, as a Gradle project\n\n{_GRADLE}"
     return "\n".join((f"# {title}, for {_TITLES[target]}", "", _COMMON, _LOADING[target, features]))
 
 
@@ -72,6 +74,21 @@ Crispcast's engine, its session and the networks of one video, for iOS 16 and ma
 the engine. A video that is encoded anew has others; an app still plays it, by the plans that come
 with the stream. `export.json` is the index: files with the SHA-256 of each. The guide is
 docs/embed-ios.md of Crispcast.
+"""
+
+_GRADLE = """\
+Crispcast's engine, its session and the networks of one video, for Android 8 and later.
+
+1. Open this folder in Android Studio and run `example`, with your server's address in
+   `example/src/main/kotlin/org/crispcast/example/PlayerActivity.kt`; or
+2. copy `crispcast/` into an app's own project, add `include(":crispcast")` to its
+   `settings.gradle.kts`, and `implementation(project(":crispcast"))` and a build of WebRTC, as in
+   `example/build.gradle.kts`, to the app's dependencies.
+
+`crispcast/src/main/assets/crispcast` holds the networks of this video for NNAPI. Without ONNX
+Runtime in the app it may be left out but for `bases`; another video plays too, by the plans that
+come with the stream. `export.json` is the index: files with the SHA-256 of each. The guide is
+docs/embed-android.md of Crispcast.
 """
 
 _COMMON = """\

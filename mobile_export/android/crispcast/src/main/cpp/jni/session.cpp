@@ -88,10 +88,12 @@ SESSION_CALL(jbyteArray, sentence, jint status) {
     return utf8(env, crispcast_session_sentence(status));
 }
 
-SESSION_CALL(jint, sessionCreate, jint threads, jint delivery, jint cache, jint plain, jint loops,
-             jlong memory, jintArray status) {
+SESSION_CALL(jint, sessionCreate, jint threads, jstring isa, jint delivery, jint cache, jint plain,
+             jint loops, jlong memory, jintArray status) {
+    const Text name(env, isa);
     crispcast_session_options options = {};
     options.threads = threads;
+    options.isa = name.data;
     options.delivery = delivery;
     options.cache = cache;
     options.plain = plain;

@@ -39,8 +39,7 @@ public final class CrispcastSession implements AutoCloseable {
     private final Background background;
     private final ScheduledExecutorService queue =
             Executors.newSingleThreadScheduledExecutor(run -> new Thread(run, "crispcast"));
-    private final ExecutorService beside =
-            Executors.newCachedThreadPool(run -> new Thread(run, "crispcast-beside"));
+    private final ExecutorService beside;
     private volatile boolean closed;
 
     // Of the session's thread.
@@ -69,21 +68,26 @@ public final class CrispcastSession implements AutoCloseable {
             SessionOptions options) throws CrispcastException {
         this(url, output, listener, options, defaultFactory(context),
                 name -> assetOf(context, name), new AvifDecoder(), cacheOf(context, options),
-                options.pauseInBackground ? (Application) context.getApplicationContext() : null);
+                options.pauseInBackground ? (Application) context.getApplicationContext() : null,
+                Executors.newCachedThreadPool(run -> new Thread(run, "crispcast-beside")));
     }
 
-    /** As above, with all that is Android's given; {@code application} null: no background. */
+    /**
+     * As above, with all that is Android's given; {@code application} null: no background. {@code
+     * beside} runs what is slow, and is shut down at the end.
+     */
     CrispcastSession(
             String url, VideoSink output, SessionListener listener, SessionOptions options,
             PeerConnectionFactory factory, Resources resources, PlateDecoder plates,
-            AssetCache cache, Application application) throws CrispcastException {
+            AssetCache cache, Application application, ExecutorService beside) throws CrispcastException {
         Whep.checked(null, url);
         this.url = url;
         this.options = options;
         this.listener = listener;
         this.factory = factory;
         this.resources = resources;
-        core = new SessionCore(options.threads, 0, true, options.plain, options.loop, 0);
+        this.beside = beside;
+        core = new SessionCore(options.threads, null, 0, options.plain, options.loop);
         sink = new UpscalingSink(core, output, queue, new Frames());
         runner = new TaskRunner(core, cache, resources, plates, beside, this::post);
         background = application == null
@@ -275,6 +279,10 @@ public final class CrispcastSession implements AutoCloseable {
             lastFrame = System.nanoTime();
             become(SessionState.PLAYING, "");
         }
+    }
+
+    private static long now() {
+        return TimeUnit.NANOSECONDS.toMillis(System.nanoTime());
     }
 
     private boolean held() {

@@ -82,7 +82,8 @@ final class Native {
     static native int first(ByteBuffer pixels, int stride, int width, int height, ByteBuffer luma);
 
     static native int sessionCreate(
-            int threads, int delivery, int cache, int plain, int loops, long memory, int[] status);
+            int threads, String isa, int delivery, int cache, int plain, int loops, long memory,
+            int[] status);
 
     static native int sessionDestroy(int session);
 

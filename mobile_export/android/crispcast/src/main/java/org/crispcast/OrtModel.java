@@ -58,9 +58,8 @@ final class OrtModel implements AutoCloseable {
     }
 
     void run() throws CrispcastException {
-        try (OrtSession.Result ignored =
-                session.run(inputs, Collections.singletonMap("hr", output))) {
-            return;
+        try {
+            session.run(inputs, Collections.singletonMap("hr", output)).close();
         } catch (OrtException error) {
             throw failure(error);
         }

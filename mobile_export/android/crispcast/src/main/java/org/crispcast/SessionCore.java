@@ -50,12 +50,13 @@ final class SessionCore implements AutoCloseable {
         }
     }
 
-    SessionCore(int threads, int delivery, boolean cache, boolean plain, boolean loops, long memory)
+    /** {@code isa}: the instruction set by name; null: the best. */
+    SessionCore(int threads, String isa, int delivery, boolean plain, boolean loops)
             throws CrispcastException {
         Native.require();
         int[] status = new int[1];
         session = Native.sessionCreate(
-                threads, delivery, cache ? 1 : 0, plain ? 1 : 0, loops ? 1 : 0, memory, status);
+                threads, isa, delivery, 1, plain ? 1 : 0, loops ? 1 : 0, 0, status);
         Native.check(status[0]);
     }
 

@@ -1,0 +1,3 @@
+package org.webrtc;
+
+public class IceCandidate {}

@@ -1,0 +1,5 @@
+package org.webrtc;
+
+public class RendererCommon {
+    public interface RendererEvents {}
+}

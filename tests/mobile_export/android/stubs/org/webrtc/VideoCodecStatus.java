@@ -1,0 +1,3 @@
+package org.webrtc;
+
+public enum VideoCodecStatus { NO_OUTPUT, OK, ERROR }

@@ -1,0 +1,5 @@
+package org.webrtc;
+
+public interface VideoSink {
+    void onFrame(VideoFrame frame);
+}
