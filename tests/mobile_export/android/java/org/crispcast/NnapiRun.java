@@ -1,0 +1,101 @@
+package org.crispcast;
+
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * NnapiRun FOLDER ASSETS FRAMES: the LR frames of a package's first rung (raw I420) through two
+ * sessions, one by the sparse kernels and one by the NNAPI backend, whose models the test's ONNX
+ * Runtime runs. Prints frames, super-resolved ones, and how far luma and chroma are apart at most.
+ */
+public final class NnapiRun {
+    private NnapiRun() {}
+
+    public static void main(String[] arguments) throws Exception {
+        Path folder = Paths.get(arguments[0]);
+        Path assets = Paths.get(arguments[1]);
+        Resources resources = name -> Files.readAllBytes(assets.resolve(name));
+        ModelIndex index =
+                ModelIndex.read(new String(resources.read("models.tsv"), "UTF-8"));
+        SessionCore sparse = session(folder);
+        SessionCore nnapi = session(folder);
+        NnapiBackend backend = new NnapiBackend(index, resources, new Upscaler(1, "portable"));
+        SessionCore.Info info = sparse.info();
+        SessionCore.Rung rung = sparse.rung(0);
+        ByteBuffer frames = ByteBuffer.wrap(Files.readAllBytes(Paths.get(arguments[2])));
+        int shown = 0;
+        int networks = 0;
+        int luma = 0;
+        int chroma = 0;
+        for (int number = 0; frames.hasRemaining(); ++number) {
+            I420 in = I420.allocate(rung.width, rung.height);
+            for (ByteBuffer plane : new ByteBuffer[] {in.y, in.u, in.v}) {
+                byte[] samples = new byte[plane.capacity()];
+                frames.get(samples);
+                plane.duplicate().put(samples);
+            }
+            Incoming frame = new Incoming(in, 0, SessionCore.NUMBERED, number, 0);
+            I420 wanted = I420.allocate(info.width, info.height);
+            I420 found = I420.allocate(info.width, info.height);
+            FrameInfo said = sparse.upscale(frame, wanted);
+            FrameInfo same = backend.upscale(nnapi, frame, found);
+            answer(sparse, folder);
+            answer(nnapi, folder);
+            if (said.superResolved() != same.superResolved()) throw new AssertionError(number);
+            ++shown;
+            networks += same.superResolved() ? 1 : 0;
+            luma = Math.max(luma, apart(wanted.y, found.y));
+            chroma = Math.max(chroma, apart(wanted.u, found.u));
+        }
+        if (backend.broken()) throw new AssertionError("a model failed");
+        backend.close();
+        NnapiBackend chosen =
+                BackendChoice.choose(info.packageId, resources, 1); // slow here, over a socket
+        NnapiBackend other = BackendChoice.choose("0000000000000000", resources, 1);
+        System.out.println(
+                shown + " " + networks + " " + luma + " " + chroma + " " + (chosen == null) + " "
+                        + (other == null));
+    }
+
+    private static SessionCore session(Path folder) throws Exception {
+        SessionCore core = new SessionCore(1, "portable", 2, false, false);
+        core.manifest(Files.readAllBytes(folder.resolve("manifest.json")), 0);
+        answer(core, folder);
+        return core;
+    }
+
+    private static int apart(ByteBuffer a, ByteBuffer b) {
+        int most = 0;
+        for (int i = 0; i < a.capacity(); ++i)
+            most = Math.max(most, Math.abs((a.get(i) & 255) - (b.get(i) & 255)));
+        return most;
+    }
+
+    /** Assets lie in the folder by their hash, pictures as HASH.y, decoded. */
+    private static void answer(SessionCore core, Path folder) throws Exception {
+        Map<String, Integer> asked = new HashMap<>();
+        for (boolean more = true; more; ) {
+            more = false;
+            for (Task task : core.tasks(0)) {
+                more = true;
+                if (task.kind() == Task.FAILED) throw new AssertionError(task.text);
+                if (task.kind() == Task.LOOK) core.lacks(task.sha256);
+                if (task.kind() == Task.FETCH) {
+                    byte[] bytes = Files.readAllBytes(folder.resolve(task.sha256));
+                    core.piece(task.sha256, 0, bytes, bytes.length);
+                    if (asked.merge(task.sha256, 1, Integer::sum) > 3) throw new AssertionError();
+                }
+                if (task.kind() == Task.DECODE) {
+                    byte[] samples = Files.readAllBytes(folder.resolve(task.sha256 + ".y"));
+                    ByteBuffer luma = ByteBuffer.allocateDirect(samples.length);
+                    luma.duplicate().put(samples);
+                    core.picture(task.sha256, luma, task.width(), task.height());
+                }
+            }
+        }
+    }
+}

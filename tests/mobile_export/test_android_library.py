@@ -1,0 +1,99 @@
+"""libcrispcast.so: built by the module's CMake for this machine and for arm64, and run there."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.cases import CASES
+from tests.conformance.recording import FOLDER
+from tests.mobile_export.android import building
+from tests.mobile_export.android.elf import Elf, read_elf
+
+PAGE = 16384
+LIMIT = 400_000  # bytes, stripped
+
+
+def declared() -> set[str]:
+    """The functions of the two C headers."""
+    found = set()
+    for header in sorted(building.cpp().glob("*/include/*.h")):
+        text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S)
+        for statement in text.split(";"):
+            name = re.search(r"CRISPCAST_API\b[^(]*?\b(crispcast_\w+)\(", statement)
+            if name is not None:
+                found.add(name[1])
+    return found
+
+
+def native_methods() -> set[str]:
+    """The native methods of Native.java, as JNI names them."""
+    java = building.MODULE / "crispcast/src/main/java/org/crispcast/Native.java"
+    names = re.findall(r"static native [\w\[\]]+ (\w+)\(", java.read_text())
+    return {f"Java_org_crispcast_Native_{name}" for name in names}
+
+
+def check(elf: Elf) -> None:
+    assert set(elf.exported) == declared() | native_methods()
+    assert elf.alignments
+    assert min(elf.alignments) >= PAGE
+    assert elf.congruent
+
+
+def test_arm64_is_small_aligned_to_16_kb_and_exports_its_interfaces_only() -> None:
+    library = building.arm64() / "libcrispcast.so"
+    elf = read_elf(library)
+    assert elf.arm64
+    check(elf)
+    assert library.stat().st_size <= LIMIT
+
+
+def test_the_jvms_library_exports_the_same() -> None:
+    check(read_elf(building.host() / "libcrispcast.so"))
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++-19"])
+def test_other_compilers_take_core_and_jni(compiler: str) -> None:
+    program = building.tool(compiler, compiler.replace("clang++", "clang"))
+    check(read_elf(building.native(compiler, program) / "libcrispcast.so"))
+
+
+@functools.cache
+def replay() -> Path:
+    """The conformance suite's player for arm64, of the very objects of the library."""
+    built = building.arm64()
+    source = building.ROOT / "tests" / "conformance" / "replay.c"
+    objects = sorted((built / "CMakeFiles").rglob("*.o"))
+    include = [f"-I{path}" for path in sorted(building.cpp().glob("*/include"))]
+    target = ("-target", "aarch64-linux-musl")
+
+    def make(folder: Path) -> None:
+        building.run(
+            *(building.zig(), "cc", *target, "-std=c11", "-O1", *include, "-c", source),
+            *("-o", folder / "replay.o"),
+        )
+        building.run(
+            *(building.zig(), "c++", *target, "-static", *objects, folder / "replay.o"),
+            *("-o", folder / "replay"),
+        )
+
+    return building.kept("android-replay", [str(built).encode(), source.read_bytes()], make)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "isa"),
+    [
+        ("cortex-a53", "portable"),
+        ("cortex-a53", "neon"),
+        ("neoverse-n1", "neondot"),
+        ("max", "neoni8mm"),
+    ],
+)
+def test_arm64_plays_the_conformance_suite_under_qemu(cpu: str, isa: str) -> None:
+    qemu = building.tool("qemu-aarch64", "qemu-user")
+    options = [] if isa == "portable" else ["-i", isa]
+    said = building.run(qemu, "-cpu", cpu, replay() / "replay", *options, FOLDER, *CASES)
+    assert said.split("\n")[:-1] == [f"{name} ok" for name in CASES]
