@@ -98,5 +98,3 @@ def _line(model: dict[str, Any], expert: Expert) -> str:
         *(expert.plan.scale, reach(expert.plan), ",".join(expert.plan.inputs)),
     )
     return "\t".join(map(str, fields))
-
-

@@ -82,7 +82,9 @@ class TestTheProject:
                 assert f"class {name}" in (folder / f"{name}.kt").read_text()
         root = (exported / "build.gradle.kts").read_text()
         for module in modules:
-            plugins = re.findall(r'id\("([^"]+)"\)', (exported / module / "build.gradle.kts").read_text())
+            plugins = re.findall(
+                r'id\("([^"]+)"\)', (exported / module / "build.gradle.kts").read_text()
+            )
             assert plugins
             for plugin in plugins:
                 assert f'id("{plugin}") version' in root
@@ -156,20 +158,29 @@ class TestJava:
             previous=before[0],
             plans=[Plan(wire)],
             plate=Plate(plate, scale),
-            patches=np.array([[0, 0, half, height, 1], [half, 0, width - half, height, 0]], np.int32),
+            patches=np.array(
+                [[0, 0, half, height, 1], [half, 0, width - half, height, 0]], np.int32
+            ),
         )
         found = (tmp_path / "large.yuv").read_bytes()
         assert found == b"".join(plane.tobytes() for plane in wanted)
 
     def test_what_is_wrong_is_an_exception_with_the_cores_sentence(self, tmp_path: Path) -> None:
         file = building.ROOT / "kernels" / "bases" / "x2.plan"
-        said = dict(
-            line.split(": ", 1) for line in building.java("Misuse", file).splitlines()
-        )
+        said = dict(line.split(": ", 1) for line in building.java("Misuse", file).splitlines())
         assert "damaged; fetch it again" in said["damaged"]
         assert "version that this runtime does not read" in said["later"]
         assert "not a plan" in said["empty"]
-        for name in ("size", "five", "scale", "patches", "numbers", "expert", "plate", "session url"):
+        for name in (
+            "size",
+            "five",
+            "scale",
+            "patches",
+            "numbers",
+            "expert",
+            "plate",
+            "session url",
+        ):
             assert said[name].startswith("CrispcastException"), (name, said[name])
         for name in ("heap", "short"):
             assert said[name].startswith("IllegalArgumentException")
@@ -262,7 +273,12 @@ def test_the_example_compiles_and_is_short() -> None:
     path = ":".join(str(jars / f"{name}.jar") for name in names + more)
     target = building.KEPT / "kotlin-example"
     building.run(
-        *(building.jdk() / "bin" / "java", "-cp", path, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"),
+        *(
+            building.jdk() / "bin" / "java",
+            "-cp",
+            path,
+            "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
+        ),
         *("-no-stdlib", "-no-reflect", "-Werror", "-jvm-target", "11", "-d", target, "-cp"),
         f"{jars / 'kotlin-stdlib.jar'}:{made / 'module'}:{made / 'stubs'}",
         *sources,

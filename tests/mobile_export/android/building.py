@@ -138,7 +138,9 @@ def classes() -> Path:
     """Stubs in stubs/, the module, its tests and the tests' programs in module/."""
     javac = str(jdk() / "bin" / "javac")
     stubs = sorted((HERE / "stubs").rglob("*.java"))
-    module = sorted((MODULE / "crispcast").rglob("*.java")) + sorted((HERE / "java").rglob("*.java"))
+    module = sorted((MODULE / "crispcast").rglob("*.java")) + sorted(
+        (HERE / "java").rglob("*.java")
+    )
 
     def make(folder: Path) -> None:
         run(javac, "--release", "11", "-d", folder / "stubs", *stubs)
