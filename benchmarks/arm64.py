@@ -243,20 +243,12 @@ def library(folder: Path) -> Path:
     return build / "libcrispcast.so"
 
 
-def example_lines(source: Path) -> int:
-    """Lines that an app developer writes: without imports, the package, comments, empty ones."""
-    text = re.sub(r"/\*.*?\*/", "", source.read_text(encoding="utf-8"), flags=re.S)
-    lines = (line.strip() for line in text.splitlines())
-    return sum(1 for line in lines if line and not line.startswith(("import ", "package ", "//")))
-
-
 def figures(folder: Path, quick: bool = False) -> dict[str, object]:
     """`arm64_lib_bytes`, `arm64_predicted_ms` and what they are made of."""
     count = 16 if quick else SAMPLES
     path = program(folder)
     default = predict(path, network(SHAPES[1], SCALE, 0.25, coded=True), count)
     plate = predict(path, network(SHAPES[0], SCALE, 0.25, coded=True), count)
-    example = MODULE / "example/src/main/kotlin/org/crispcast/example/PlayerActivity.kt"
     return {
         "arm64_lib_bytes": library(folder / "library").stat().st_size,
         "arm64_predicted_ms": default.ms,
@@ -264,7 +256,6 @@ def figures(folder: Path, quick: bool = False) -> dict[str, object]:
         "arm64_instructions": default.instructions,
         "arm64_cycles_per_instruction": default.cycles_per_instruction,
         "arm64_plate_ms": plate.ms,
-        "android_example_lines": example_lines(example),
     }
 
 

@@ -12,7 +12,8 @@ runtime's own: a difference of a twentieth of a code then counts as a whole one 
 twenty. `int8_loss_db` (0.1 or less): mean PSNR of the runtime's luma against the source less that
 of the int8 models'. `coreml_sparse_ratio` (0.45 or less): bytes of whole model packages of the
 default network with a quarter of its weights left, over those with dense fp16 weights; the worse of
-iOS 16 and iOS 18. `example_lines` (40 or less): lines that an app developer writes to show a
+iOS 16 and iOS 18. `arm64_lib_bytes` (400 000 or less) and `arm64_predicted_ms` (16 or less):
+`benchmarks.arm64`. `example_lines` (40 or less): lines that an app developer writes to show a
 stream, in the longest of the example apps. The clip is looked for where CRISPCAST_CLIPS points
 (../shared/clips).
 """
@@ -31,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from benchmarks import arm64
 from benchmarks.mil_interpreter import ModelPackage
 from benchmarks.networks import SHAPES, network
 from client_sdk.contract import Package, open_package
@@ -40,6 +42,7 @@ from kernels.plan import PlanIR
 from kernels.reference import round_codes, run_plan_float
 from kernels.runtime import Engine, Plan, Plate
 from mobile_export import export
+from mobile_export.android_module import MODULE
 from mobile_export.coreml_program import Form, Target, model_of
 from mobile_export.folder import size_of
 from mobile_export.ios_package import SWIFT
@@ -242,12 +245,14 @@ def size_figures(folder: Path) -> dict[str, Any]:
 def lines_of(source: Path) -> int:
     """Lines of an app, without those that are empty, comments or imports."""
     lines = (line.strip() for line in source.read_text(encoding="utf-8").splitlines())
-    return sum(bool(line) and not line.startswith(("//", "import ")) for line in lines)
+    return sum(bool(line) and not line.startswith(("//", "/**", "import ")) for line in lines)
 
 
 def example_figures() -> dict[str, Any]:
     """Lines of the example apps."""
-    lines = {"ios": lines_of(SWIFT / "Example" / "StreamApp.swift")}
+    kotlin = MODULE / "example/src/main/kotlin/org/crispcast/example/PlayerActivity.kt"
+    swift = SWIFT / "Example" / "StreamApp.swift"
+    lines = {"ios": lines_of(swift), "android": lines_of(kotlin)}
     return {"example_lines": max(lines.values()), "example_lines_by_target": lines}
 
 
@@ -282,6 +287,7 @@ def main(
         opened = open_package(package)
         chosen = list(cases(opened, source, 1 if quick else 4))
         figures = example_figures()
+        figures |= arm64.figures(folder, quick)
         figures |= size_figures(folder)
         figures |= nnapi_figures(opened, chosen, folder)
         figures |= coreml_figures(opened, chosen, folder)

@@ -8,6 +8,7 @@ import shutil
 import socketserver
 import struct
 import threading
+import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from kernels.compiler import encode_plan
 from kernels.errors import CrispcastError
 from kernels.runtime import Engine, Plan, Plate
 from mobile_export import export
+from mobile_export.native_sources import core_sources, headers, runtime_sources
 from mobile_export.selection import experts_of
 from tests.conformance.cases import CASES
 from tests.conformance.recording import FOLDER
@@ -130,6 +132,18 @@ class TestTheProject:
         with pytest.raises(CrispcastError, match="install Crispcast again"):
             export(tiny_path, "android", tmp_path / "app")
         assert list(tmp_path.iterdir()) == []
+
+    def test_comes_with_an_installed_package(self) -> None:
+        pathspec = pytest.importorskip("pathspec")
+        settings = tomllib.loads((building.ROOT / "pyproject.toml").read_text())
+        wheel = settings["tool"]["scikit-build"]["wheel"]
+        left_out = pathspec.GitIgnoreSpec.from_lines(wheel["exclude"])
+        assert left_out.match_file("kernels/runtime/wasm/CMakeLists.txt")
+        module = [path for path in building.MODULE.rglob("*") if path.is_file()]
+        for path in [*module, *headers(), *runtime_sources(), *core_sources()]:
+            name = path.relative_to(building.ROOT).as_posix()
+            assert name.split("/")[0] in wheel["packages"]
+            assert not left_out.match_file(name), name
 
 
 class TestJava:
@@ -284,3 +298,56 @@ def test_the_example_compiles_and_is_short() -> None:
         *sources,
     )
     assert (target / "org/crispcast/example/PlayerActivity.class").exists()
+
+
+class TestTheGuide:
+    TEXT = (building.ROOT / "docs" / "embed-android.md").read_text()
+
+    def snippets(self, language: str) -> list[str]:
+        return re.findall(rf"```{language}\n(.*?)```", self.TEXT, re.S)
+
+    def test_its_commands_are_ones_that_there_are(
+        self, capsys, tiny_path: Path, tmp_path: Path
+    ) -> None:
+        import crispcast
+
+        commands = [line for text in self.snippets("sh") for line in text.splitlines()]
+        exports = [line.split()[1:] for line in commands if line.startswith("crispcast export")]
+        assert len(exports) == 1
+        names = {"holiday.crisp": str(tiny_path), "holiday-android": str(tmp_path / "out")}
+        with pytest.raises(SystemExit) as ended:
+            crispcast.main([names.get(word, word) for word in exports[0]])
+        assert not ended.value.code
+        assert (tmp_path / "out" / "settings.gradle.kts").exists()
+        (serve,) = (line.split()[1:] for line in commands if line.startswith("crispcast serve"))
+        with pytest.raises(SystemExit):
+            crispcast.main(["serve", "--help"])
+        shown = capsys.readouterr().out
+        assert all(word in shown for word in serve if word.startswith("--"))
+
+    def test_its_kotlin_is_the_examples(self) -> None:
+        sources = [*building.MODULE.rglob("*.kt"), *building.MODULE.rglob("*.kts")]
+        there = "\n".join(path.read_text() for path in sources)
+        for text in self.snippets("kotlin"):
+            for line in filter(None, map(str.strip, text.splitlines())):
+                assert line.removesuffix(")") in there, line
+
+    def test_its_java_compiles(self, tmp_path: Path) -> None:
+        (text,) = self.snippets("java")
+        source = tmp_path / "Guide.java"
+        source.write_text(
+            "import org.crispcast.*;\nclass Guide { void run(byte[] bytes, I420 small)"
+            f" throws CrispcastException {{\n{text}\n}} }}\n"
+        )
+        made = building.classes()
+        javac = building.jdk() / "bin" / "javac"
+        building.run(javac, "-cp", made / "module", "-d", tmp_path, source)
+
+    def test_it_names_the_methods_that_there_are(self) -> None:
+        folder = building.MODULE / "crispcast/src/main/java/org/crispcast"
+        java = "\n".join(path.read_text() for path in folder.glob("*.java"))
+        tables = self.TEXT.split("## 5.")[1].split("**Which frame")[0]
+        found = re.findall(r"`[^`]*?(\w+)\([^`]*\)`", tables)
+        assert len(found) > 8
+        for name in found:
+            assert re.search(rf"public \w+ {name}\(", java), name

@@ -58,7 +58,24 @@ def test_the_jvms_library_exports_the_same() -> None:
 @pytest.mark.parametrize("compiler", ["g++", "clang++-19"])
 def test_other_compilers_take_core_and_jni(compiler: str) -> None:
     program = building.tool(compiler, compiler.replace("clang++", "clang"))
-    check(read_elf(building.native(compiler, program) / "libcrispcast.so"))
+    check(
+        read_elf(building.native(compiler, f"-DCMAKE_CXX_COMPILER={program}") / "libcrispcast.so")
+    )
+
+
+def test_32_bit_arm_is_built_too() -> None:
+    target = "c++ -target arm-linux-musleabihf -mcpu=cortex_a7 -fno-sanitize=undefined"
+    built = building.native(
+        "armv7",
+        f"-DCMAKE_CXX_COMPILER={building.zig()}",
+        f"-DCMAKE_CXX_COMPILER_ARG1={target}",
+        *("-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=armv7-a"),
+        "-DCMAKE_SHARED_LINKER_FLAGS=-s",
+    )
+    data = (built / "libcrispcast.so").read_bytes()
+    assert data[:6] == b"\x7fELF\x01\x01"
+    assert int.from_bytes(data[18:20], "little") == 40  # EM_ARM
+    assert len(data) <= LIMIT
 
 
 @functools.cache

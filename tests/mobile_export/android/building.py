@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.arm64 import library_options
 from mobile_export.android_module import MODULE, write_native
 
 ROOT = Path(__file__).parents[3]
@@ -97,7 +98,7 @@ def cpp() -> Path:
     return kept("android-cpp", parts, make)
 
 
-def native(name: str, compiler: str, *options: str) -> Path:
+def native(name: str, *options: str) -> Path:
     """The build folder of libcrispcast.so; objects are left in it."""
     cmake, ninja = tool("cmake", "cmake"), tool("ninja", "ninja-build")
     headers = jdk() / "include"
@@ -106,7 +107,7 @@ def native(name: str, compiler: str, *options: str) -> Path:
     def make(folder: Path) -> None:
         run(
             *(cmake, "-S", source, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"),
-            *(f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DCMAKE_CXX_COMPILER={compiler}"),
+            f"-DCMAKE_MAKE_PROGRAM={ninja}",
             f"-DCRISPCAST_JNI_INCLUDE={headers};{headers / 'linux'}",
             *options,
         )
@@ -119,18 +120,14 @@ def native(name: str, compiler: str, *options: str) -> Path:
 def host() -> Path:
     """The library for this machine's JVM, by the compiler of the Python binding."""
     target = "c++ -target x86_64-linux-gnu.2.28 -mcpu=x86_64 -fno-sanitize=undefined"
-    return native("host", zig(), f"-DCMAKE_CXX_COMPILER_ARG1={target}")
+    return native("host", f"-DCMAKE_CXX_COMPILER={zig()}", f"-DCMAKE_CXX_COMPILER_ARG1={target}")
 
 
 @functools.cache
 def arm64() -> Path:
-    """The library for arm64, stripped, by zig: no NDK is needed, musl stands for bionic."""
-    target = "c++ -target aarch64-linux-musl -fno-sanitize=undefined"
-    return native(
-        *("arm64", zig(), "-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64"),
-        *(f"-DCMAKE_CXX_COMPILER_ARG1={target}", "-DCRISPCAST_ARM=-mcpu=generic"),
-        "-DCMAKE_SHARED_LINKER_FLAGS=-s",
-    )
+    """The library for arm64, as `benchmarks.arm64` weighs it."""
+    zig()
+    return native("arm64", *library_options())
 
 
 @functools.cache
