@@ -22,6 +22,7 @@ from kernels.compiler import encode_plan
 from kernels.errors import CrispcastError
 from kernels.runtime import Engine, Plan, Plate
 from mobile_export import export
+from mobile_export.android_module import MODULE
 from mobile_export.native_sources import core_sources, headers, runtime_sources
 from mobile_export.selection import experts_of
 from tests.conformance.cases import CASES
@@ -32,7 +33,7 @@ from tests.mobile_export.android import building
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'crispcast[export]'")
 
 UNIT_TESTS = sorted(
-    path.stem for path in (building.MODULE / "crispcast/src/test/java/org/crispcast").iterdir()
+    path.stem for path in (MODULE / "crispcast/src/test/java/org/crispcast").iterdir()
 )
 NOT_STREAMED = {
     "interpolated",  # its flag is set by the machine's pace, not by an app
@@ -139,7 +140,7 @@ class TestTheProject:
         wheel = settings["tool"]["scikit-build"]["wheel"]
         left_out = pathspec.GitIgnoreSpec.from_lines(wheel["exclude"])
         assert left_out.match_file("kernels/runtime/wasm/CMakeLists.txt")
-        module = [path for path in building.MODULE.rglob("*") if path.is_file()]
+        module = [path for path in MODULE.rglob("*") if path.is_file()]
         for path in [*module, *headers(), *runtime_sources(), *core_sources()]:
             name = path.relative_to(building.ROOT).as_posix()
             assert name.split("/")[0] in wheel["packages"]
@@ -279,7 +280,7 @@ def onnx_port() -> Iterator[int]:
 
 
 def test_the_example_compiles_and_is_short() -> None:
-    sources = sorted((building.MODULE / "example").rglob("*.kt"))
+    sources = sorted((MODULE / "example").rglob("*.kt"))
     jars = building.kotlin_compiler()
     made = building.classes()
     names = ("kotlin-compiler", "kotlin-stdlib", "kotlin-script-runtime", "kotlin-reflect")
@@ -326,7 +327,7 @@ class TestTheGuide:
         assert all(word in shown for word in serve if word.startswith("--"))
 
     def test_its_kotlin_is_the_examples(self) -> None:
-        sources = [*building.MODULE.rglob("*.kt"), *building.MODULE.rglob("*.kts")]
+        sources = [*MODULE.rglob("*.kt"), *MODULE.rglob("*.kts")]
         there = "\n".join(path.read_text() for path in sources)
         for text in self.snippets("kotlin"):
             for line in filter(None, map(str.strip, text.splitlines())):
@@ -344,7 +345,7 @@ class TestTheGuide:
         building.run(javac, "-cp", made / "module", "-d", tmp_path, source)
 
     def test_it_names_the_methods_that_there_are(self) -> None:
-        folder = building.MODULE / "crispcast/src/main/java/org/crispcast"
+        folder = MODULE / "crispcast/src/main/java/org/crispcast"
         java = "\n".join(path.read_text() for path in folder.glob("*.java"))
         tables = self.TEXT.split("## 5.")[1].split("**Which frame")[0]
         found = re.findall(r"`[^`]*?(\w+)\([^`]*\)`", tables)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mobile_export.android_module import MODULE
 from tests.conformance.cases import CASES
 from tests.conformance.recording import FOLDER
 from tests.mobile_export.android import building
@@ -31,7 +32,7 @@ def declared() -> set[str]:
 
 def native_methods() -> set[str]:
     """The native methods of Native.java, as JNI names them."""
-    java = building.MODULE / "crispcast/src/main/java/org/crispcast/Native.java"
+    java = MODULE / "crispcast/src/main/java/org/crispcast/Native.java"
     names = re.findall(r"static native [\w\[\]]+ (\w+)\(", java.read_text())
     return {f"Java_org_crispcast_Native_{name}" for name in names}
 
@@ -88,14 +89,11 @@ def replay() -> Path:
     target = ("-target", "aarch64-linux-musl")
 
     def make(folder: Path) -> None:
-        building.run(
-            *(building.zig(), "cc", *target, "-std=c11", "-O1", *include, "-c", source),
-            *("-o", folder / "replay.o"),
-        )
-        building.run(
-            *(building.zig(), "c++", *target, "-static", *objects, folder / "replay.o"),
-            *("-o", folder / "replay"),
-        )
+        compiled = folder / "replay.o"
+        flags = [*target, "-std=c11", "-O1", *include]
+        building.run(building.zig(), "cc", *flags, "-c", str(source), "-o", str(compiled))
+        linked = [*target, "-static", *map(str, objects), str(compiled)]
+        building.run(building.zig(), "c++", *linked, "-o", str(folder / "replay"))
 
     return building.kept("android-replay", [str(built).encode(), source.read_bytes()], make)
 

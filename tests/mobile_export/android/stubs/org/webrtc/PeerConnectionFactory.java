@@ -39,6 +39,8 @@ public class PeerConnectionFactory {
         return new Builder();
     }
 
+    public void dispose() {}
+
     public PeerConnection createPeerConnection(
             PeerConnection.RTCConfiguration configuration, PeerConnection.Observer observer) {
         return new PeerConnection(configuration, observer);

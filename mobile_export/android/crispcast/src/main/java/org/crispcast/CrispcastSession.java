@@ -66,7 +66,8 @@ public final class CrispcastSession implements AutoCloseable {
     public CrispcastSession(
             Context context, String url, VideoSink output, SessionListener listener,
             SessionOptions options) throws CrispcastException {
-        this(url, output, listener, options, defaultFactory(context),
+        this(url, output, listener, options,
+                options.factory != null ? options.factory : defaultFactory(context),
                 name -> assetOf(context, name), new AvifDecoder(), cacheOf(context, options),
                 options.pauseInBackground ? (Application) context.getApplicationContext() : null,
                 Executors.newCachedThreadPool(run -> new Thread(run, "crispcast-beside")));
@@ -169,6 +170,7 @@ public final class CrispcastSession implements AutoCloseable {
             beside.shutdown();
             sink.close();
             core.close();
+            if (options.factory == null) factory.dispose();
             state = SessionState.CLOSED;
             listener.onState(SessionState.CLOSED, "");
         });

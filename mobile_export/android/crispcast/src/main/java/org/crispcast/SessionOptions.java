@@ -1,6 +1,7 @@
 package org.crispcast;
 
 import java.io.File;
+import org.webrtc.PeerConnectionFactory;
 
 /** How to play. All may be left as they are. */
 public final class SessionOptions {
@@ -13,6 +14,7 @@ public final class SessionOptions {
     File cacheFolder;
     long cacheLimit = 256L << 20;
     int reconnectSeconds = 30;
+    PeerConnectionFactory factory;
 
     /** Threads of the engine; 0, the default, is one for each core. */
     public SessionOptions threads(int count) {
@@ -54,6 +56,15 @@ public final class SessionOptions {
     public SessionOptions cache(File folder, long limit) {
         cacheFolder = folder;
         cacheLimit = limit;
+        return this;
+    }
+
+    /**
+     * The app's own factory, made with a {@link CrispcastDecoderFactory}; it must outlive the session.
+     * By default a session makes one and disposes of it.
+     */
+    public SessionOptions factory(PeerConnectionFactory own) {
+        factory = own;
         return this;
     }
 
