@@ -2,9 +2,9 @@
  *
  *     qemu-aarch64 -plugin executed_blocks.so,out=FILE,start=N,period=N,length=N PROGRAM
  *
- * From the start-th instruction on, of each `period` instructions `length` in a row: a line for each
- * block with its address and its number of instructions, "-" after each sample, and "total N" at the
- * end. The functions declared are those of qemu's plug-in interface, version 1. */
+ * From the start-th instruction on, of each `period` instructions `length` in a row: a line for
+ * each block with its address and its number of instructions, "-" after each sample, and "total N"
+ * at the end. The functions declared are those of qemu's plug-in interface, version 1. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
