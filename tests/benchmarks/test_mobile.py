@@ -38,10 +38,6 @@ def test_cases_are_frames_with_the_frame_before(small_video: Path, small_package
             assert np.any(case.planes["previous"] != case.planes["luma"])
 
 
-def test_an_app_is_shown_a_stream_in_forty_lines() -> None:
-    assert 10 < example_figures()["example_lines"] <= 40
-
-
 def test_a_match_is_of_what_bytes_hold() -> None:
     plane = np.array([[0.0, 100.0, 300.0]])
     assert match_db(plane, np.array([[-5.0, 100.0, 255.0]])) > 150
