@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard $(NATIVE))
 
 test: setup ## the tests, with the reasons of the skipped ones
 	@for package in qemu-user llvm-19 nodejs npm openjdk-17-jdk-headless clang-19 chromium; do .ci/debian $$package || true; done
-	$(BIN)/python -m pytest -rs $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -rs -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy --strict, clang-format
 	$(BIN)/ruff check .
