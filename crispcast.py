@@ -268,6 +268,13 @@ def _play(
         str | None,
         typer.Option(envvar="CRISPCAST_TOKEN", help="Bearer token, where the server wants one."),
     ] = None,
+    token_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who else may see the token when the server sends the play there, as "
+            "https://b.example.org; may be given again."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
     """Play a stream with super-resolution in compiled sparse kernels."""
@@ -298,6 +305,7 @@ def _play(
             loop=loop,
             reconnect=reconnect,
             token=token,
+            token_origins=token_origin or (),
         )
     finally:
         if live:

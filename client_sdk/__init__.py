@@ -7,7 +7,7 @@ stats = play("http://127.0.0.1:8080/whep/juggle", out="juggle.y4m")
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from client_sdk.play_stats import PlayStats, check_stats_file
 
@@ -29,6 +29,7 @@ def play(
     loop: bool = False,
     reconnect: float = 30.0,
     token: str | None = None,
+    token_origins: Sequence[str] = (),
 ) -> PlayStats:
     """Play a stream to its end and say how it went. Blocks.
 
@@ -38,7 +39,8 @@ def play(
     `cache_limit` bytes at most. `delivery`: how assets are asked for first, `channel`, `http`, or
     `auto`: the large ones by HTTP; what fails one way is asked for the other way. `loop`: begin
     again at the end. `reconnect`: seconds for which a lost server is looked for; 0: not at all.
-    `token`: the bearer token that the server wants, where it wants one.
+    `token`: the bearer token that the server wants, where it wants one; `token_origins`: who
+    else may see it, when the server sends the play there, as https://b.example.org.
     Raises StreamError, in one sentence, where the play cannot start or breaks off.
     """
     import asyncio
@@ -59,6 +61,7 @@ def play(
         reconnect=reconnect,
         on_status=on_status,
         token=token,
+        token_origins=tuple(token_origins),
     )
     if stats is not None:
         check_stats_file(stats)

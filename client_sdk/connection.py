@@ -9,7 +9,7 @@ Signalling: draft-ietf-wish-whep-03. Data channel: RFC 8831. Video: RFC 6184, AV
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any, Protocol
 
 import av
@@ -54,9 +54,12 @@ class Listener(Protocol):
 class Connection:
     """`open` it once, then `close`. Nothing is heard of it after that."""
 
-    def __init__(self, url: str, token: str | None, listener: Listener) -> None:
+    def __init__(
+        self, url: str, token: str | None, token_origins: Collection[str], listener: Listener
+    ) -> None:
         self._url = url
         self._token = token
+        self._token_origins = token_origins
         self._listener: Listener | None = listener
         av1_codec.register()
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -84,7 +87,11 @@ class Connection:
         peer.addTransceiver("audio", direction="recvonly")
         await peer.setLocalDescription(await peer.createOffer())
         self.answer = await asyncio.to_thread(
-            post_offer, self._url, peer.localDescription.sdp, token=self._token
+            post_offer,
+            self._url,
+            peer.localDescription.sdp,
+            token=self._token,
+            token_origins=self._token_origins,
         )
         try:
             await peer.setRemoteDescription(RTCSessionDescription(self.answer.sdp, "answer"))

@@ -51,7 +51,8 @@ class PlayOptions:
     `cache_limit`: bytes that the cache may hold. `delivery`: the way that assets are asked for
     first (`client_sdk.asset_routes`). `loop`: begin again at the end, for ever. `reconnect`:
     seconds for which a lost server is looked for; 0: not at all. `token`: the bearer token that the
-    server wants, where it wants one.
+    server wants, where it wants one; `token_origins`: who else may see it when the server sends
+    the play there, as https://b.example.org.
     """
 
     out: str | os.PathLike[str] | None = None
@@ -66,6 +67,7 @@ class PlayOptions:
     on_status: OnStatus | None = None
     status_interval: float = 0.5
     token: str | None = field(default=None, repr=False)
+    token_origins: tuple[str, ...] = ()
 
 
 class Playback:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Coroutine
 from typing import Any
 
@@ -26,7 +27,7 @@ from client_sdk.play_stats import PlayMeter, PlayStats
 from client_sdk.playback import Playback, PlayOptions
 from client_sdk.reconnecting import come_back
 from client_sdk.sinks import WindowClosed, check_output
-from client_sdk.whep import origin_of
+from client_sdk.whep import checked_url, origin_of, origins_of, without_query
 from kernels.errors import StreamError
 
 CONNECT_TIMEOUT = 15.0  # seconds until the manifest must be here
@@ -46,7 +47,9 @@ class Session:
 
     def __init__(self, url: str, options: PlayOptions) -> None:
         self._url = url
+        self._answered = url  # by whom, the last time
         self._options = options
+        self._trusted = origins_of(url, *options.token_origins)
         if options.out is not None:
             check_output(options.out)
         if options.display:
@@ -79,7 +82,7 @@ class Session:
         self._spawn(self._report())
         try:
             self._meter.started = asyncio.get_running_loop().time()
-            await self._connect(CONNECT_TIMEOUT)
+            await self._connect(self._url, CONNECT_TIMEOUT)
             self._spawn(self._watch_silence())
             while (why := await self._until_lost()) is not None:
                 await self._reconnect(why)
@@ -94,14 +97,18 @@ class Session:
             if self._options.on_status is not None:
                 self._options.on_status(self._meter.stats())
 
-    async def _connect(self, timeout: float) -> None:
+    async def _connect(self, url: str, timeout: float) -> None:
         """A new connection, up to its manifest. Raises StreamError."""
         self._lost = asyncio.get_running_loop().create_future()
         self._joined = asyncio.Event()
         self._conversation.renew()
         self._held.clear()
-        self.connection = Connection(self._url, self._options.token, self)
+        token = self._options.token if origin_of(url) in self._trusted else None
+        self.connection = Connection(url, token, self._options.token_origins, self)
         await self.connection.open()
+        assert self.connection.answer is not None
+        endpoint = self.connection.answer.endpoint
+        self._answered = url if endpoint == checked_url(url) else without_query(endpoint)
         joined = asyncio.ensure_future(self._joined.wait())
         either: set[asyncio.Future[Any]] = {joined, self._over, self._lost}
         try:
@@ -129,12 +136,16 @@ class Session:
         return why
 
     async def _reconnect(self, why: str) -> None:
-        """Look for the server until it is there again. Raises StreamError where it stays away."""
+        """Look for the server until it is there again. Raises StreamError where it stays away.
+
+        Where the play was sent on to another server, that one is asked in turn with the first.
+        """
+        places = itertools.cycle((self._url, self._answered))
 
         async def attempt(left: float) -> None:
             self._hang_up()
             if not self._over.done():
-                await self._connect(min(CONNECT_TIMEOUT, max(1.0, left)))
+                await self._connect(next(places), min(CONNECT_TIMEOUT, max(1.0, left)))
             self._meter.reconnects += self._joined.is_set()
 
         first = StreamError(f"{self._url}: {why}")
@@ -314,8 +325,7 @@ class Session:
         if self._loops:
             self._conversation.send(Loop(on=True))
         endpoint, token = self.connection.answer.endpoint, self._options.token
-        same = origin_of(endpoint) == origin_of(self._url)
-        playback.begin(live, endpoint, token if same else None)
+        playback.begin(live, endpoint, token if origin_of(endpoint) in self._trusted else None)
         self._joined.set()
 
     def ended(self, frames: int | None) -> None:

@@ -7,6 +7,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Collection
 from dataclasses import dataclass
 from http.client import HTTPException
 
@@ -49,17 +50,23 @@ NO_REDIRECT = urllib.request.build_opener(_NoRedirect)
 """Opens URLs and raises HTTPError on a redirect, so that it can be looked at first."""
 
 
-def post_offer(url: str, sdp: str, timeout: float = TIMEOUT, token: str | None = None) -> Answer:
+def post_offer(
+    url: str,
+    sdp: str,
+    timeout: float = TIMEOUT,
+    token: str | None = None,
+    token_origins: Collection[str] = (),
+) -> Answer:
     """POST the offer and take the answer. Blocks. Raises StreamError in one sentence.
 
-    A redirect to another origin does not get the token.
+    A redirect to another origin does not get the token, but for `token_origins`.
     """
-    first = origin_of(checked_url(url))
+    trusted = origins_of(url, *token_origins)
     if token is not None and not _TOKEN.fullmatch(token):
         raise StreamError("the token is no bearer token: letters, digits and -._~+/ only")
     for _ in range(_REDIRECTS):
         headers = {"Content-Type": SDP}
-        if token is not None and origin_of(checked_url(url)) == first:
+        if token is not None and origin_of(checked_url(url)) in trusted:
             headers["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(
             checked_url(url), data=sdp.encode(), method="POST", headers=headers
@@ -98,6 +105,16 @@ def origin_of(url: str) -> tuple[str, str]:
     """Scheme and host with its port: who gets to see a token (RFC 6454, section 4)."""
     parts = urllib.parse.urlsplit(url)
     return parts.scheme, parts.netloc
+
+
+def without_query(url: str) -> str:
+    """The URL without its query: where a redirect led, without what it said of the way there."""
+    return urllib.parse.urlunsplit(urllib.parse.urlsplit(url)._replace(query=""))
+
+
+def origins_of(*urls: str) -> frozenset[tuple[str, str]]:
+    """The origins of some URLs. Raises StreamError where one is none of http or https."""
+    return frozenset(origin_of(checked_url(url)) for url in urls)
 
 
 def checked_url(url: str, base: str = "") -> str:

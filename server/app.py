@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
-from fastapi.middleware.cors import CORSMiddleware
 
 from client_sdk.contract import Package
 from client_sdk.contract.control import PROTOCOL
@@ -20,6 +19,7 @@ from kernels.errors import PackageError
 from server.access import Access
 from server.asset_store import AssetStore
 from server.catalogue import Catalogue, open_catalogue
+from server.cross_origin import CrossOrigin
 from server.health import health_router
 from server.metrics import Counted
 from server.openapi import describe
@@ -34,6 +34,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BASE_ID = re.compile(r"[0-9a-f]{32}")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _FOREVER = "public, max-age=31536000, immutable"
+_FOR_NOW = "public, max-age=2"  # a manifest may be replaced; caches ask again by its ETag
 
 
 def create_app(
@@ -53,6 +54,8 @@ def create_app(
         working = [asyncio.create_task(viewers.metrics.measure_loop())]
         if settings.look_seconds:
             working.append(asyncio.create_task(catalogue.follow(settings.look_seconds)))
+        if viewers.replicas:
+            working.append(asyncio.create_task(viewers.replicas.follow()))
         yield
         for task in working:
             task.cancel()
@@ -77,10 +80,17 @@ def create_app(
     describe(app)
     app.add_middleware(Counted, metrics=viewers.metrics)
     app.add_middleware(
-        CORSMiddleware,
+        CrossOrigin,
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=["Content-Type", "If-Match", "If-None-Match", "Range", "Authorization"],
+        allow_headers=[
+            "Content-Type",
+            "If-Match",
+            "If-None-Match",
+            "If-Range",
+            "Range",
+            "Authorization",
+        ],
         expose_headers=[
             "Location",
             "Link",
@@ -122,8 +132,9 @@ def _add_catalogue(app: FastAPI, viewers: Viewers, access: Access) -> None:
         package = catalogue.packages.get(name)
         if package is None:
             raise HTTPException(404, f"there is no package {name[:80]}")
-        etag = f'"{package.manifest.id}-{len(package.manifest_bytes)}"'
-        return _ranged(request, package.manifest_bytes, "application/json", etag, "no-cache")
+        etag = f'"{package.manifest_sha256}"'
+        cache = _kept(_FOR_NOW, shared=access.is_open(name))
+        return _ranged(request, package.manifest_bytes, "application/json", etag, cache)
 
     rate = Depends(limited(viewers.settings.assets_per_minute))
 
@@ -138,9 +149,7 @@ def _add_catalogue(app: FastAPI, viewers: Viewers, access: Access) -> None:
         if not holders:
             raise HTTPException(404, f"there is no asset {sha256}")
         data = await _asset(viewers.assets, holders, sha256)
-        # A shared cache must not hand on what wants a token.
-        shared = any(access.is_open(package.name) for package in holders)
-        cache = _FOREVER if shared else _FOREVER.replace("public", "private")
+        cache = _kept(_FOREVER, shared=any(access.is_open(package.name) for package in holders))
         return _ranged(request, data, "application/octet-stream", f'"{sha256}"', cache)
 
     @app.get("/bases/{identity}")
@@ -150,6 +159,11 @@ def _add_catalogue(app: FastAPI, viewers: Viewers, access: Access) -> None:
         if data is None:
             raise HTTPException(404, f"there is no base {identity[:32]}")
         return _ranged(request, data, "application/octet-stream", f'"{identity}"', _FOREVER)
+
+
+def _kept(how: str, *, shared: bool) -> str:
+    """Cache-Control: a shared cache must not hand on what wants a token."""
+    return how if shared else how.replace("public", "private")
 
 
 async def _asset(assets: AssetStore, holders: Sequence[Package], sha256: str) -> bytes:
@@ -185,12 +199,13 @@ def _facts(package: Package, settings: Settings) -> dict[str, object]:
 
 
 def _ranged(request: Request, data: bytes, kind: str, etag: str, cache: str) -> Response:
-    """The bytes, or the one range asked for (RFC 9110, sections 13.1.2, 14.2 and 14.4)."""
+    """The bytes, or the one range asked for (RFC 9110, sections 13.1.2, 13.1.5, 14.2 and 14.4)."""
     headers = {"ETag": etag, "Cache-Control": cache, "Accept-Ranges": "bytes"}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     match = _RANGE.fullmatch(request.headers.get("range", ""))
-    if match is None or not any(match.groups()):
+    replaced = request.headers.get("if-range", etag) != etag
+    if match is None or not any(match.groups()) or replaced:
         return Response(data, 200, headers, kind)
     first, last = match.groups()
     total = len(data)

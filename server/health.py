@@ -20,7 +20,10 @@ def health_router(viewers: Viewers, access: Access) -> APIRouter:
 
     @router.get("/readyz")
     async def ready() -> dict[str, object]:
-        """There is something to watch, and new viewers are taken; 503 where not."""
+        """There is something to watch, and new viewers are taken; 503 where not.
+
+        `room`: how many more there are places for. `replica`: the process that says so.
+        """
         catalogue = viewers.catalogue
         if viewers.draining:
             raise HTTPException(503, "the server is about to stop and takes no new viewers")
@@ -30,6 +33,8 @@ def health_router(viewers: Viewers, access: Access) -> APIRouter:
             "status": "ok",
             "packages": len(catalogue.packages),
             "unavailable": len(catalogue.broken),
+            "room": viewers.room,
+            "replica": viewers.replicas.identity,
         }
 
     if viewers.settings.metrics:

@@ -65,7 +65,7 @@ class _Operation:
 _WATCH = (401, 403, 404, 409)
 _RANGED = {206: "The range that was asked for.", 304: "It has not changed.", 416: "No such range."}
 _CACHED = ("ETag", "Cache-Control", "Content-Range")
-_IF_RANGE = ("Range", "If-None-Match")
+_IF_RANGE = ("Range", "If-Range", "If-None-Match")
 
 _OPERATIONS: dict[tuple[str, str], _Operation] = {
     ("post", "/whep/{name}"): _Operation(
@@ -75,6 +75,7 @@ _OPERATIONS: dict[tuple[str, str], _Operation] = {
         ("Location", "ETag", "Link", "Cache-Control"),
         (400, *_WATCH, 408, 413, 415, 429, 500, 503),
         _SDP,
+        others={307: "All places are taken, or the server is about to stop; Location has room."},
     ),
     ("get", "/whep/{name}"): _Operation(204, "Empty.", {}, ("Accept-Post",), _WATCH),
     ("head", "/whep/{name}"): _Operation(200, "Empty.", {}, ("Accept-Post",), _WATCH),

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +26,7 @@ from server.ice_servers import check_ice_server, is_turn
 
 _TOKEN = re.compile(r"[^=]{1,200}=[A-Za-z0-9._~+/-]{16,512}=*")  # the token: RFC 6750, section 2.1
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s,?#]+")
+_BASE = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[1-9][0-9]{0,4})?/?")
 
 
 def _listed(value: Any) -> Any:
@@ -60,6 +62,16 @@ def _origin(origin: str) -> str:
     return origin
 
 
+def _base(url: str) -> str:
+    try:
+        usable = _BASE.fullmatch(url) is not None and urlsplit(url).port != 0
+    except ValueError:  # a port or an address that cannot be
+        usable = False
+    if not usable:
+        raise ValueError(f"{url[:80]!r} is no base URL like https://b.example.org")
+    return url.rstrip("/")
+
+
 def _proxy(network: str) -> str:
     try:
         ipaddress.ip_network(network)
@@ -74,6 +86,11 @@ Secret = Annotated[SecretStr | None, BeforeValidator(_read)]
 File = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_listed)]
 Proxies = Annotated[tuple[Annotated[str, AfterValidator(_proxy)], ...], BeforeValidator(_listed)]
+BaseUrls = Annotated[
+    tuple[Annotated[str, AfterValidator(_base)], ...],
+    BeforeValidator(_listed),
+    Field(max_length=64),
+]
 IceServers = Annotated[
     tuple[Annotated[str, AfterValidator(check_ice_server)], ...],
     BeforeValidator(_listed),
@@ -140,6 +157,10 @@ class Settings(BaseModel):
     max_viewers_of_address: Annotated[int, Field(ge=0, le=100_000)] = 64
     """Connected viewers at once of one address; one more gets 429 with Retry-After; 0 for no
     bound."""
+    replicas: BaseUrls = ()
+    """Base URLs, as viewers reach them, of servers with the same packages, as
+    https://b.example.org. A viewer without a place here is sent on to one that has room. This
+    server's own may stand among them."""
     max_offer_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 64 << 10
     """Longest body of a POST or PATCH."""
     offer_timeout: Seconds = 5.0

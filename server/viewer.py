@@ -193,6 +193,15 @@ class Viewer:
                 self._log.info("the session is over: %s", why.replace("_", " "))
             self._on_closed(self)
 
+    @property
+    def hears(self) -> bool:
+        """Whether a word to it is heard: its client greeted, and it is not being closed."""
+        return self._conversation.greeted and not self._closing
+
+    def send_away(self, why: Why, bye: Bye) -> None:
+        """End the session soon, with a last word."""
+        self._leave(why, bye)
+
     def _leave(self, why: Why, bye: Bye | None = None) -> None:
         self._spawn(self.close(why, bye))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import secrets
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from server.media import PackageMedia
 from server.metrics import Live, Metrics
 from server.playhead import ChannelClock
 from server.rates import address_of, limited, network_of
+from server.replicas import HOPS, MOST_HOPS, Replicas
 from server.settings import Settings
 from server.trickle import SDP_FRAGMENT, read_fragment
 from server.viewer import Viewer
@@ -36,6 +38,8 @@ log = logging.getLogger("crispcast.server")
 
 SDP = "application/sdp"
 METHODS = "POST, OPTIONS, GET, HEAD"
+_BETWEEN_MOVES = 0.05  # seconds: each of them costs another server a handshake
+_SENDING_ON = 3.0  # seconds in which a viewer that was sent away asks where to go
 SESSION_METHODS = "DELETE, PATCH, OPTIONS"
 
 
@@ -49,6 +53,7 @@ class Viewers:
         self.assets = AssetStore(settings.asset_cache)
         self.metrics = Metrics()
         self.metrics.watch(self._live)
+        self.replicas = Replicas(settings.replicas, time.monotonic)
         self.draining = False
         self._sessions: dict[str, Viewer] = {}
         self._networks: dict[str, str] = {}  # of each session
@@ -65,6 +70,11 @@ class Viewers:
         """Sessions now, those being set up among them."""
         return len(self._sessions) + self._joining
 
+    @property
+    def room(self) -> int:
+        """How many more are taken."""
+        return 0 if self.draining else max(0, self.settings.max_viewers - self.count)
+
     def only(self) -> Viewer:
         """The one session there is; raises ValueError where there is another number."""
         (viewer,) = self._sessions.values()
@@ -77,12 +87,17 @@ class Viewers:
             raise HTTPException(404, "there is no such session")
         return viewer
 
-    async def join(self, name: str, offer: str, address: str) -> tuple[Viewer, str]:
-        """A new viewer of the package and the answer's SDP; raises HTTPException."""
+    async def join(self, name: str, offer: str, address: str, hops: int = 0) -> tuple[Viewer, str]:
+        """A new viewer of the package and the answer's SDP; raises HTTPException.
+
+        `hops`: how often other servers sent the viewer on.
+        """
         if self.draining:
-            raise self._busy("the server is about to stop and takes no new viewers")
+            why = "the server is about to stop and takes no new viewers"
+            raise self._elsewhere(name, hops) or self._busy(why)
         if self.count >= self.settings.max_viewers:
-            raise self._busy(f"all {self.settings.max_viewers} places are taken")
+            why = f"all {self.settings.max_viewers} places are taken"
+            raise self._elsewhere(name, hops) or self._busy(why)
         network, most = network_of(address), self.settings.max_viewers_of_address
         if most and self._by_network[network] >= most:
             raise self._busy(f"all {most} places of one address are taken", 429)
@@ -119,6 +134,13 @@ class Viewers:
         self._by_network[network] -= 1
         if not self._by_network[network]:
             del self._by_network[network]
+
+    def _elsewhere(self, name: str, hops: int) -> HTTPException | None:
+        url = self.replicas.endpoint(name, hops)
+        if url is None:
+            return None
+        headers = {"Location": url, "Cache-Control": "no-store"}
+        return HTTPException(307, "another server has room", headers)
 
     def _busy(self, why: str, status: int = 503) -> HTTPException:
         return HTTPException(status, why, {"Retry-After": str(self.settings.retry_after)})
@@ -172,11 +194,30 @@ class Viewers:
         )
 
     async def drain(self, seconds: float) -> None:
-        """Take no new viewers, and wait until those that are here have gone, `seconds` at most."""
+        """Take no new viewers, and wait until those that are here have gone, `seconds` at most.
+
+        Where other servers have room, viewers that can be told are asked to go there.
+        """
         self.draining = True
         log.info("draining: %d viewers have %g s to finish", self.count, seconds)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.all_gone.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                if self.replicas:
+                    await self._move()
+                await self.all_gone.wait()
+
+    async def _move(self) -> None:
+        """Send viewers to other servers, one after the other, as long as these have room."""
+        goodbye = Bye(reason="shutdown", message="this server stops; another one has room")
+        moved = False
+        while not self.all_gone.is_set():
+            viewer = next((v for v in self._sessions.values() if v.hears), None)
+            if viewer is not None and self.replicas.room:
+                viewer.send_away("shutdown", goodbye)
+                moved = True
+            await asyncio.sleep(_BETWEEN_MOVES)
+        if moved:
+            await asyncio.sleep(_SENDING_ON)
 
     async def close(self) -> None:
         """Say goodbye to all and give the files back."""
@@ -223,7 +264,8 @@ def whep_router(viewers: Viewers, access: Access) -> APIRouter:
         """Take an SDP offer and answer it."""
         _expect(request, SDP, "offer", "Accept-Post")
         offer = await _text(request, settings, "offer")
-        viewer, answer = await viewers.join(name, offer, address_of(request))
+        hops = _hops(request.query_params.get(HOPS))
+        viewer, answer = await viewers.join(name, offer, address_of(request), hops)
         headers = {
             "Location": f"/whep/{quote(name)}/{viewer.id}",
             "ETag": viewer.etag,
@@ -285,6 +327,13 @@ def whep_router(viewers: Viewers, access: Access) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+def _hops(told: str | None) -> int:
+    """How often a viewer was sent on, by its URL; what makes no sense counts as often enough."""
+    if told is None:
+        return 0
+    return int(told) if re.fullmatch("[0-9]", told) else MOST_HOPS
 
 
 def _expect(request: Request, kind: str, what: str, header: str) -> None:

@@ -164,7 +164,7 @@ def test_a_gap_of_seconds_is_still_a_gap(tiny: Package, tmp_path: Path) -> None:
 
 def test_anchors_hold_beyond_thirteen_hours(tiny: Package) -> None:
     async def run() -> None:
-        connection = Connection("http://127.0.0.1:1/whep/tiny", None, object())  # type: ignore[arg-type]
+        connection = Connection("http://127.0.0.1:1/whep/tiny", None, (), object())  # type: ignore[arg-type]
         mapper = TimestampMapper()
         connection._receiver = SimpleNamespace(_RTCRtpReceiver__timestamp_mapper=mapper)  # type: ignore[assignment]
         assert connection.pts_of(5) is None

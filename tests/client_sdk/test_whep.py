@@ -88,6 +88,19 @@ def test_a_token_is_sent_and_another_origin_does_not_get_it() -> None:
     assert tokens == ["Bearer a-token", None]
 
 
+def test_an_origin_that_may_see_the_token_gets_it_by_a_redirect() -> None:
+    tokens: list[str | None] = []
+    with (
+        answering("/whep/s/1", [], tokens=tokens) as elsewhere,
+        answering(f"{elsewhere}/whep/x?hops=1", [], 307, tokens) as server,
+    ):
+        origins = ("https://other.example.org", elsewhere)
+        answer = post_offer(f"{server}/whep/x", "v=0", token="a-token", token_origins=origins)
+        assert answer.endpoint == f"{elsewhere}/whep/x?hops=1"
+        assert answer.session == f"{elsewhere}/whep/s/1"
+    assert tokens == ["Bearer a-token"] * 2
+
+
 @pytest.mark.parametrize("token", ["", "two words", "a\r\nX-Evil: 1", "ünï"])
 def test_what_is_no_token_is_refused_before_it_is_sent(token: str) -> None:
     with pytest.raises(StreamError, match="no bearer token"):

@@ -18,6 +18,7 @@ from client_sdk.upscaler import Upscaler
 from server.settings import Settings
 from tests.client_sdk.tiny import SEGMENTS, write_tiny
 from tests.server.serving import Served, serving
+from tests.server.test_http import SDP_HEADERS, offer
 from tests.server.test_reconnect import free_port, process
 from tests.server.test_web_player import (
     CAPTURE,
@@ -362,5 +363,53 @@ def test_a_channel_is_joined_where_it_is_and_has_no_seeking(tmp_path: Path) -> N
             await asyncio.sleep(1)  # the channel goes on meanwhile
             await page.get_by_role("button", name="Play", exact=True).first.click()
             assert near(served, numbers(await page.evaluate(CAPTURE, 1))[0])
+
+    asyncio.run(run())
+
+
+def test_a_server_that_stops_hands_the_page_to_one_that_has_room(tmp_path: Path) -> None:
+    path = tiny(tmp_path, rounds=20)
+
+    async def run() -> None:
+        async with serving(path) as b, serving(path, Settings(replicas=(b.url,))) as a:
+            async with asyncio.timeout(60):
+                while not a.viewers.replicas.room:
+                    await asyncio.sleep(0.05)
+            async with watched(a.url) as page:
+                await until(page, "player.currentTime > 1")
+                await a.viewers.drain(30)
+                assert (a.viewers.count, b.viewers.count) == (0, 1)
+                frames = await ask(page, "player.figures.frames")
+                await until(page, f"player.figures.frames > {frames + 10}")
+                assert await ask(page, "player.figures.reconnects") == 1
+                seen = await page.evaluate("seen")
+                assert seen == sorted(seen)
+
+    asyncio.run(run())
+
+
+def test_a_page_tells_its_token_only_to_origins_that_may_see_it(tmp_path: Path) -> None:
+    path, token = tiny(tmp_path), "a-token-of-some-length"
+
+    async def run() -> None:
+        locked = Settings.model_validate({"tokens": f"tiny={token}"})
+        async with (
+            serving(path, locked) as b,
+            serving(path, Settings(max_viewers=1, replicas=(b.url,))) as a,
+        ):
+            await a.ask("POST", "/whep/tiny", await offer(), SDP_HEADERS)
+            async with asyncio.timeout(60):
+                while not a.viewers.replicas.room:
+                    await asyncio.sleep(0.05)
+            attributes = f"token={token} delivery=http"
+            async with watched(a.url, f"{attributes} token-origins={b.url}") as page:
+                await until(page, "player.figures.superResolved > 3")
+                assert b.viewers.count == 1
+            async with browsing() as browser:
+                page = await browser.new_page()
+                await page.goto(f"{a.url}/watch/tiny")
+                await ask(page, f"player.setAttribute('token', '{token}')")
+                await page.get_by_role("button", name="Play", exact=True).first.click()
+                await page.get_by_text("wants a bearer token").wait_for()
 
     asyncio.run(run())

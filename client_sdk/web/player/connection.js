@@ -13,16 +13,18 @@ export class Connection {
   /** The port that frame numbers come through, or null where the browser hands out no coded frames. */
   identities = null;
   #token;
+  #tokenOrigins;
   #reader = null;
   #session = '';
   #closed = false;
 
   /**
-   * @param {{token?: string, reads: boolean, opened: () => void, message: (data: any) => void,
-   *   lost: (why: string) => void}} options `reads`: frame numbers are wanted
+   * @param {{token?: string, tokenOrigins?: string[], reads: boolean, opened: () => void,
+   *   message: (data: any) => void, lost: (why: string) => void}} options `reads`: frame numbers are wanted
    */
-  constructor({ token, reads, opened, message, lost }) {
+  constructor({ token, tokenOrigins, reads, opened, message, lost }) {
     this.#token = token;
+    this.#tokenOrigins = tokenOrigins;
     this.peer = new RTCPeerConnection();
     this.channel = this.peer.createDataChannel(LABEL);
     this.channel.binaryType = 'arraybuffer';
@@ -40,7 +42,7 @@ export class Connection {
 
   /** Offers and takes the answer. @param {string} url of the WHEP endpoint */
   async open(url) {
-    const { session, endpoint } = await connect(this.peer, url, this.#token);
+    const { session, endpoint } = await connect(this.peer, url, this.#token, this.#tokenOrigins);
     this.#session = session;
     if (this.#closed) leave(session);
     return endpoint;

@@ -4,8 +4,8 @@
  *     <script type="module" src="https://SERVER/sdk/player/crispcast-player.js"></script>
  *     <crispcast-player src="https://SERVER/whep/NAME"></crispcast-player>
  *
- * Attributes: src, autoplay, muted, poster, loop, threads, plain, token, delivery, cache-limit,
- * reconnect.
+ * Attributes: src, autoplay, muted, poster, loop, threads, plain, token, token-origins, delivery,
+ * cache-limit, reconnect.
  * Events: play, pause, ended, timeupdate, error.
  *
  * @module
@@ -231,6 +231,7 @@ export class CrispcastPlayer extends HTMLElement {
     const delivery = /** @type {any} */ (this.getAttribute('delivery') ?? undefined);
     const { loop } = this;
     const token = this.getAttribute('token') ?? undefined;
+    const tokenOrigins = this.getAttribute('token-origins')?.split(/\s+/).filter(Boolean);
     const plain = this.hasAttribute('plain');
     const session = new Session({
       url,
@@ -238,6 +239,7 @@ export class CrispcastPlayer extends HTMLElement {
       video,
       threads,
       token,
+      tokenOrigins,
       plain,
       loop,
       delivery,

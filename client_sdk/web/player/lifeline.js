@@ -31,12 +31,17 @@ export class Lifeline {
   /** Whether a lost server is looked for. */
   looking = false;
   #options;
+  #answered; // by whom, the last time
   #play;
   #silent = { packets: 0, reports: 0 };
 
-  /** @param {{url: string, token?: string, reconnect?: number}} options @param {Play} play */
+  /**
+   * @param {{url: string, token?: string, tokenOrigins?: string[], reconnect?: number}} options
+   * @param {Play} play
+   */
   constructor(options, play) {
     this.#options = options;
+    this.#answered = options.url;
     this.#play = play;
   }
 
@@ -46,29 +51,41 @@ export class Lifeline {
   }
 
   /** Another connection; resolves once the server has answered. Throws a CrispcastError. */
-  async connect() {
-    const { url, token } = this.#options;
+  async connect(url = this.#options.url) {
+    const token = this.#sees(url) ? this.#options.token : undefined;
+    const { tokenOrigins } = this.#options;
     const { reads, opened, message, lost } = this.#play;
-    const connection = new Connection({ token, reads: reads(), opened, message, lost });
+    const connection = new Connection({ token, tokenOrigins, reads: reads(), opened, message, lost });
     this.close();
     this.connection = connection;
     this.#silent = { packets: 0, reports: 0 };
     this.#play.made(connection);
     const endpoint = await connection.open(url);
-    const same = new URL(endpoint).origin === new URL(url).origin;
-    this.#play.answered(endpoint, same ? token : undefined);
+    // Without what a redirect said of the way there.
+    this.#answered = endpoint === url ? url : endpoint.split('?')[0];
+    this.#play.answered(endpoint, this.#sees(endpoint) ? this.#options.token : undefined);
+  }
+
+  /** Whether the token may be told there. */
+  #sees(url) {
+    const { origin } = new URL(url);
+    const { url: first, tokenOrigins = [] } = this.#options;
+    return origin === new URL(first).origin || tokenOrigins.includes(origin);
   }
 
   /**
-   * Looks for the server until it is there again, the play is over, or patience is.
+   * Looks for the server until it is there again, the play is over, or patience is. Where the play
+   * was sent on to another server, that one is asked in turn with the first.
    * @param {string} why @returns {Promise<string | null>} a sentence where it gave up
    */
   comeBack(why) {
     this.looking = true;
     this.close();
+    const places = [this.#answered, this.#options.url];
     return comeBack(this.#options.reconnect ?? RECONNECT, why, async () => {
       if (this.#play.over()) return true;
-      await this.connect();
+      places.reverse();
+      await this.connect(places[0]);
       await this.#joined();
       return true;
     });

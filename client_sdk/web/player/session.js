@@ -59,8 +59,8 @@ export class Session extends EventTarget {
   #timers = [];
 
   /** @param {{url: string, screen: HTMLVideoElement | HTMLCanvasElement, video: HTMLVideoElement, threads?: number,
-   *   token?: string, plain?: boolean, loop?: boolean, delivery?: import('./routes.js').Preference,
-   *   cacheLimit?: number, reconnect?: number}} options */
+   *   token?: string, tokenOrigins?: string[], plain?: boolean, loop?: boolean,
+   *   delivery?: import('./routes.js').Preference, cacheLimit?: number, reconnect?: number}} options */
   constructor(options) {
     super();
     this.#options = options;

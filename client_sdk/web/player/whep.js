@@ -12,20 +12,17 @@ const GATHERING = 1000; // milliseconds: the server takes no trickle, so candida
 /**
  * Offers what the peer holds and sets the answer.
  * @param {RTCPeerConnection} peer @param {string} url of the WHEP endpoint
- * @param {string} [token] a bearer token
+ * @param {string} [token] a bearer token @param {string[]} [origins] who may see it, besides the URL's
  * @returns {Promise<{session: string, endpoint: string}>} the session's own URL, and who answered
  */
-export async function connect(peer, url, token) {
+export async function connect(peer, url, token, origins = []) {
   await peer.setLocalDescription(await peer.createOffer());
   await gathered(peer);
-  const headers = { 'Content-Type': SDP, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  const body = peer.localDescription?.sdp;
-  let reply;
-  try {
-    reply = await fetch(url, { method: 'POST', headers, body });
-  } catch {
-    throw new CrispcastError(`${url} does not answer: is the server there, and may this page ask it?`);
-  }
+  const body = peer.localDescription?.sdp ?? '';
+  let reply = await post(url, body, token);
+  // Where a redirect leads to another origin, browsers take the token off.
+  const withheld = reply.redirected && reply.status === 401 && token;
+  if (withheld && origins.includes(new URL(reply.url).origin)) reply = await post(reply.url, body, token);
   if (reply.status !== 201) {
     const said = await reply.json().catch(() => ({}));
     const refusal = new CrispcastError(said.detail ? `${said.detail}` : `the server says ${reply.status}`);
@@ -35,6 +32,15 @@ export async function connect(peer, url, token) {
   const session = new URL(reply.headers.get('Location') ?? '', reply.url).href;
   await peer.setRemoteDescription({ type: 'answer', sdp: await reply.text() });
   return { session, endpoint: reply.url };
+}
+
+async function post(url, body, token) {
+  const headers = { 'Content-Type': SDP, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  try {
+    return await fetch(url, { method: 'POST', headers, body });
+  } catch {
+    throw new CrispcastError(`${url} does not answer: is the server there, and may this page ask it?`);
+  }
 }
 
 /**
