@@ -12,7 +12,7 @@ import logging
 import re
 import secrets
 import time
-from collections import Counter
+from collections import Counter, deque
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -38,7 +38,8 @@ log = logging.getLogger("crispcast.server")
 
 SDP = "application/sdp"
 METHODS = "POST, OPTIONS, GET, HEAD"
-_BETWEEN_MOVES = 0.05  # seconds: each of them costs another server a handshake
+_BETWEEN_MOVES = 0.1  # seconds: each of them costs another server a handshake
+_ON_THE_WAY = 2.0  # seconds from a viewer's goodbye until its place elsewhere is known here
 _SENDING_ON = 3.0  # seconds in which a viewer that was sent away asks where to go
 SESSION_METHODS = "DELETE, PATCH, OPTIONS"
 
@@ -94,10 +95,10 @@ class Viewers:
         """
         if self.draining:
             why = "the server is about to stop and takes no new viewers"
-            raise self._elsewhere(name, hops) or self._busy(why)
+            raise self._elsewhere(name, hops, why)
         if self.count >= self.settings.max_viewers:
             why = f"all {self.settings.max_viewers} places are taken"
-            raise self._elsewhere(name, hops) or self._busy(why)
+            raise self._elsewhere(name, hops, why)
         network, most = network_of(address), self.settings.max_viewers_of_address
         if most and self._by_network[network] >= most:
             raise self._busy(f"all {most} places of one address are taken", 429)
@@ -135,15 +136,17 @@ class Viewers:
         if not self._by_network[network]:
             del self._by_network[network]
 
-    def _elsewhere(self, name: str, hops: int) -> HTTPException | None:
+    def _elsewhere(self, name: str, hops: int, why: str) -> HTTPException:
         url = self.replicas.endpoint(name, hops)
         if url is None:
-            return None
+            # Who sent the viewer here knew of a place; it will soon know better.
+            return self._busy(why, seconds=1 if hops else None)
         headers = {"Location": url, "Cache-Control": "no-store"}
         return HTTPException(307, "another server has room", headers)
 
-    def _busy(self, why: str, status: int = 503) -> HTTPException:
-        return HTTPException(status, why, {"Retry-After": str(self.settings.retry_after)})
+    def _busy(self, why: str, status: int = 503, seconds: int | None = None) -> HTTPException:
+        wait = self.settings.retry_after if seconds is None else seconds
+        return HTTPException(status, why, {"Retry-After": str(wait)})
 
     async def _open(self, name: str) -> PackageMedia:
         async with self._opening:
@@ -209,11 +212,17 @@ class Viewers:
     async def _move(self) -> None:
         """Send viewers to other servers, one after the other, as long as these have room."""
         goodbye = Bye(reason="shutdown", message="this server stops; another one has room")
+        clock = asyncio.get_running_loop().time
+        # Places that viewers on their way will take: nothing that the others say counts them yet.
+        on_their_way: deque[float] = deque()
         moved = False
         while not self.all_gone.is_set():
+            while on_their_way and on_their_way[0] < clock() - _ON_THE_WAY:
+                on_their_way.popleft()
             viewer = next((v for v in self._sessions.values() if v.hears), None)
-            if viewer is not None and self.replicas.room:
+            if viewer is not None and self.replicas.room > len(on_their_way):
                 viewer.send_away("shutdown", goodbye)
+                on_their_way.append(clock())
                 moved = True
             await asyncio.sleep(_BETWEEN_MOVES)
         if moved:
