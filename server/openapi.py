@@ -157,6 +157,7 @@ _ENTRY: dict[str, Any] = {
         "seconds": {"type": "number"},
         "fps": {"type": "number"},
         "audio": {"type": "boolean"},
+        "channel": {"type": "boolean", "description": "It plays for ever, for all at once."},
         "rungs": {"type": "array", "items": {"type": "string"}},
         "video_kbps": {"type": "number", "description": "Of the small video."},
         "sr_kbps": {"type": "number", "description": "Of networks, plates and maps."},

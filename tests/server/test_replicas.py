@@ -249,6 +249,8 @@ def test_full_servers_that_think_each_other_has_room_give_up(tiny_path: Path) ->
             for hops in ("3", "-1", "x", "", "\u0663".encode().hex()):
                 said = await without_following(a, f"/whep/tiny?hops={hops}")
                 assert said == (503, None)
+            again = await a.ask("POST", "/whep/tiny?hops=2", await offer(), SDP_HEADERS)
+            assert (again.status, again.headers["Retry-After"]) == (503, "1")
 
     asyncio.run(run())
 
@@ -337,6 +339,32 @@ def test_a_viewer_that_was_sent_on_finds_its_way_though_the_first_server_is_gone
     stats = asyncio.run(run())
     assert (stats.ended, stats.reconnects) == ("end", 1)
     assert shown.numbers() == list(range(120))
+
+
+def test_a_drain_sends_no_more_viewers_away_than_there_is_room_for(
+    tmp_path: Path, shown: Shown
+) -> None:
+    path = write_tiny(tmp_path, segments=(40, 40, 40))
+
+    async def run() -> list[PlayStats]:
+        async with serving(path, Settings(max_viewers=1)) as b:
+            async with serving(path, Settings(replicas=(b.url,))) as a:
+                async with asyncio.timeout(PATIENCE):
+                    await known(a, 1)
+                    url = f"{a.url}/whep/tiny"
+                    plays = [
+                        asyncio.create_task(Session(url, PlayOptions()).run()) for _ in range(2)
+                    ]
+                    await shown.until(
+                        lambda: len(shown.by) == 2 and all(len(f) > 30 for f in shown.by.values())
+                    )
+                    await a.viewers.drain(30)
+                    return await asyncio.gather(*plays)
+
+    plays = asyncio.run(run())
+    assert sorted(stats.reconnects for stats in plays) == [0, 1]
+    for frames in shown.by.values():
+        assert [number for _, number in frames] == list(range(120))
 
 
 def test_a_drain_waits_where_the_others_have_no_room(
