@@ -347,19 +347,19 @@ def test_a_drain_sends_no_more_viewers_away_than_there_is_room_for(
     path = write_tiny(tmp_path, segments=(40, 40, 40))
 
     async def run() -> list[PlayStats]:
-        async with serving(path, Settings(max_viewers=1)) as b:
-            async with serving(path, Settings(replicas=(b.url,))) as a:
-                async with asyncio.timeout(PATIENCE):
-                    await known(a, 1)
-                    url = f"{a.url}/whep/tiny"
-                    plays = [
-                        asyncio.create_task(Session(url, PlayOptions()).run()) for _ in range(2)
-                    ]
-                    await shown.until(
-                        lambda: len(shown.by) == 2 and all(len(f) > 30 for f in shown.by.values())
-                    )
-                    await a.viewers.drain(30)
-                    return await asyncio.gather(*plays)
+        async with (
+            serving(path, Settings(max_viewers=1)) as b,
+            serving(path, Settings(replicas=(b.url,))) as a,
+            asyncio.timeout(PATIENCE),
+        ):
+            await known(a, 1)
+            url = f"{a.url}/whep/tiny"
+            plays = [asyncio.create_task(Session(url, PlayOptions()).run()) for _ in range(2)]
+            await shown.until(
+                lambda: len(shown.by) == 2 and all(len(f) > 30 for f in shown.by.values())
+            )
+            await a.viewers.drain(30)
+            return await asyncio.gather(*plays)
 
     plays = asyncio.run(run())
     assert sorted(stats.reconnects for stats in plays) == [0, 1]
