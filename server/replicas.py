@@ -18,6 +18,7 @@ import secrets
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -116,6 +117,12 @@ class Replicas:
         return {url: k for url, k in self._known.items() if k.room > 0 and k.until > now}
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all: reading the certificates takes longer than a frame lasts."""
+    return ssl.create_default_context()
+
+
 async def ask(url: str, patience: float = _PATIENCE) -> Ready:
     """How a server is doing, asked within `patience` seconds. No redirect is followed.
 
@@ -123,7 +130,7 @@ async def ask(url: str, patience: float = _PATIENCE) -> Ready:
     answers too much, or something else.
     """
     parts = urlsplit(url)
-    secure = ssl.create_default_context() if parts.scheme == "https" else None
+    secure = _tls() if parts.scheme == "https" else None
     port = parts.port or (80 if secure is None else 443)
     # HTTP/1.0: the body is not in chunks, and ends with the connection.
     request = f"GET /readyz HTTP/1.0\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"

@@ -5,6 +5,7 @@ One that is refused or fails keeps the others from nothing.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from server.encoding.config import EncodeConfig
 if TYPE_CHECKING:
     from server.encoding.progress import EncodeProgress
     from server.encoding.result import EncodeResult
+
+log = logging.getLogger("crispcast.encode")
 
 SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".mpg", ".mpeg"),
@@ -91,12 +94,6 @@ def encode_many(configs: Sequence[EncodeConfig], on_progress: OnManyProgress) ->
     On a cluster all are begun at once, and it has the jobs of all of them to choose from. Raises
     CrispcastError where there is no cluster to be reached.
     """
-    at_once = 1
-    if configs and configs[0].engine == "ray":
-        from server.encoding.ray_engine import connect
-
-        connect(configs[0].address)  # once, and not by several threads
-        at_once = len(configs)
 
     def one(config: EncodeConfig) -> Outcome:
         from server.encoding.pipeline import encode
@@ -105,8 +102,18 @@ def encode_many(configs: Sequence[EncodeConfig], on_progress: OnManyProgress) ->
             return Outcome(config, encode(config, lambda news: on_progress(config, news)))
         except CrispcastError as error:
             return Outcome(config, None, str(error))
+        except Exception as error:  # a fault of ours, or of the machine, is no fault of the others
+            log.exception("%s was not encoded", config.source)
+            return Outcome(config, None, f"{type(error).__name__}: {str(error)[:300]}")
 
-    if at_once == 1:
+    if not configs or configs[0].engine != "ray":
         return [one(config) for config in configs]
-    with ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(one, configs))
+    from server.encoding.ray_engine import connect, disconnect
+
+    connect(configs[0].address)  # once, and not by several threads
+    with ThreadPoolExecutor(len(configs)) as pool:
+        try:
+            return list(pool.map(one, configs))
+        except BaseException:
+            disconnect()  # ends the tasks of all, and so the threads that wait for them
+            raise

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from server.encoding.engine import (
 from server.encoding.graph import Job, SourceFile, in_order
 from server.encoding.shared_store import SharedStore
 from server.encoding.store import Artefact, Store
+from server.encoding.store_upkeep import tidy
 
 RETRIES = 5
 """Times that a job is done again whose node or worker was lost."""
@@ -133,6 +134,13 @@ def connect(address: str | None) -> Any:
     return ray
 
 
+def disconnect() -> None:
+    """Leave the cluster; the tasks of this process end."""
+    import ray
+
+    ray.shutdown()
+
+
 def _sources(jobs: Sequence[Job]) -> Iterator[SourceFile]:
     known = set[str]()
     for job in jobs:
@@ -156,7 +164,11 @@ class _News:
 
 @contextmanager
 def _asked(ray: Any, on_progress: OnProgress) -> Iterator[tuple[Any, _News]]:
-    actor = ray.remote(num_cpus=0)(_Mailbox).remote()
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    # Here, and not on a node that may be lost.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(num_cpus=0, scheduling_strategy=here)(_Mailbox).remote()
     try:
         yield ray.remote(_perform_there), _News(ray, actor, on_progress)
     finally:
@@ -179,6 +191,8 @@ class _Mailbox:
 
 def _perform_there(order: Order, store: Store, mailbox: Any) -> Artefact:
     """On a node: do a job, and tell of it, not oftener than anybody looks."""
+    import ray
+
     told = 0.0
 
     def tell(news: JobProgress) -> None:
@@ -186,10 +200,14 @@ def _perform_there(order: Order, store: Store, mailbox: Any) -> Artefact:
         now = time.monotonic()
         if news.fraction in (0.0, 1.0) or now - told >= _NEWS_SECONDS:
             told = now
-            said = mailbox.put.remote(news)
-            if news.fraction == 1.0:
-                import ray
+            with suppress(Exception):  # news that are lost are no reason to lose the work
+                said = mailbox.put.remote(news)
+                if news.fraction == 1.0:
+                    ray.get(said)  # before the result is
 
-                ray.get(said)  # before the result is
-
-    return perform(order, store, tell)
+    if not isinstance(store, SharedStore):
+        return perform(order, store, tell)  # a folder that all nodes see, and a lease in it
+    own = store.at_home()
+    tidy(own)
+    with own.leased() as leased:
+        return perform(order, leased, tell)

@@ -91,25 +91,32 @@ class SharedStore(Store):
                 self._files.put_file(str(path), there)
 
     def source(self, path: Path, sha256: str) -> Path:
-        """A video that `add_source` put there, here."""
-        kept = self.root / "sources" / sha256
-        if not kept.exists():
-            kept.parent.mkdir(exist_ok=True)
-            partial = kept.with_name(f"gone-{secrets.token_hex(8)}")
-            try:
-                with self._reaching():
-                    self._files.get_file(f"{self._folder}/sources/{sha256}", str(partial))
-                if hash_file(partial) != sha256:
-                    raise CrispcastError(f"{self.url}: the video {sha256[:16]} is damaged there")
-                partial.rename(kept)
-            finally:
-                partial.unlink(missing_ok=True)
-        return kept
+        """The video itself where it is here, else a copy of what `add_source` put there.
+
+        A copy is kept as an artefact is, and tidied away like one.
+        """
+        if path.is_file() and hash_file(path) == sha256:
+            return path
+        found = super().find(sha256)
+        if found is None:
+            with self.working(sha256) as (out, _):
+                found = super().find(sha256)
+                if found is None:
+                    with self._reaching():
+                        self._files.get_file(f"{self._folder}/sources/{sha256}", str(out / "video"))
+                    if hash_file(out / "video") != sha256:
+                        raise CrispcastError(f"{self.url}: video {sha256[:16]} is damaged there")
+                    found = super().finish(sha256, "source")
+        return found.folder / "video"
+
+    def at_home(self) -> SharedStore:
+        """The same store as another machine has it: with copies in its own folder."""
+        return SharedStore(self.url, default_store())
 
     def _fetch(self, key: str) -> bool:
         """Copy an artefact from the shared store; False where it has none that is whole."""
         there, folder = self._object(key), self.object(key)
-        partial = self.root / "partial" / f"gone-{secrets.token_hex(8)}"
+        partial = self.root / "partial" / f"come-{secrets.token_hex(8)}"
         try:
             with self._reaching():
                 if not self._files.exists(f"{there}/{MARKER}"):

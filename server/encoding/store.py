@@ -18,7 +18,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -72,10 +72,10 @@ class Store:
     def leased(self) -> Iterator[Self]:
         """The store, all of whose artefacts that are found or made meanwhile stay."""
         path = self.root / "leases" / secrets.token_hex(8)
-        with path.open("x") as lease:
-            with self.held():  # a lease that nobody has locked is removed
+        with ExitStack() as stack:
+            with self.held():  # whoever tidies removes leases that nobody has locked
+                lease = stack.enter_context(path.open("x"))
                 fcntl.flock(lease, fcntl.LOCK_EX)  # gone with the process, however that ends
-                path.touch()
             try:
                 leased = copy.copy(self)
                 leased.lease = path
@@ -185,7 +185,7 @@ def lock_partial(partial: Path, *, wait: bool = True) -> IO[str]:
     path = partial / "lock"
     while True:
         try:
-            partial.mkdir(exist_ok=True)
+            partial.mkdir(parents=True, exist_ok=True)
             lock = path.open("w")
         except (FileExistsError, FileNotFoundError):
             continue  # it went between the two

@@ -30,3 +30,9 @@ def wait_for_file(task: Task) -> None:
     while not (folder / "go").exists():
         time.sleep(0.01)
     (task.out / "value").write_text("done")
+
+
+@job_function()
+def length(task: Task) -> None:
+    """Of the source file, in bytes."""
+    (task.out / "value").write_text(str(task.inputs["source"].stat().st_size))

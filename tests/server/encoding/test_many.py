@@ -11,7 +11,8 @@ import pytest
 from client_sdk.contract import open_package
 from crispcast import main
 from kernels.errors import CrispcastError
-from server.encoding.many import part_of, videos_of
+from server.encoding import EncodeConfig
+from server.encoding.many import encode_many, part_of, videos_of
 
 
 def test_folders_and_files_are_found(tmp_path: Path) -> None:
@@ -70,3 +71,18 @@ def test_what_is_there_is_passed_over(tmp_path: Path, capfd: pytest.CaptureFixtu
         main(["encode", str(tmp_path), "-o", str(tmp_path / "made"), "--skip-existing", "--json"])
     assert ended.value.code == 0
     assert json.loads(capfd.readouterr().out) == {"packages": []}
+
+
+def test_a_fault_keeps_the_others_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from server.encoding import pipeline
+
+    def encode(config: EncodeConfig, _: object) -> None:
+        if config.source.name == "b.mp4":
+            raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(pipeline, "encode", encode)
+    configs = [EncodeConfig(Path(f"{n}.mp4"), tmp_path / f"{n}.crisp") for n in "abc"]
+    outcomes = encode_many(configs, lambda *_: None)
+    assert [outcome.error for outcome in outcomes] == ["", "RuntimeError: out of memory", ""]

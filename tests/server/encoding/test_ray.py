@@ -42,8 +42,17 @@ def graph(left: int, right: int, fails: bool = False) -> Job:
     return Job("total", add, {"plus": 1, "fails": fails}, {"a": one, "b": two})
 
 
-def test_a_cluster_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(CrispcastError, match="no Ray cluster at auto"):  # none is up yet
+def test_a_cluster_that_is_not_there_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    def init(*_: object, **__: object) -> None:
+        raise ConnectionError("Could not find any running Ray instance.\nAnd more.")
+
+    monkeypatch.setattr(ray, "init", init)  # which tries for minutes by itself
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(CrispcastError, match=r"no Ray cluster at auto: .* instance\.; start one"):
         RayEngine("auto").run([graph(1, 2)], Store(tmp_path), lambda _: None)
 
 

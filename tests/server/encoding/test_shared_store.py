@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from kernels.errors import CrispcastError
-from server.encoding.graph import hash_file
+from server.encoding.engine import LocalEngine
+from server.encoding.graph import Job, SourceFile, hash_file
 from server.encoding.shared_store import SharedStore, open_any_store
 from server.encoding.store import Store
+from server.encoding.store_upkeep import list_store, tidy
+from tests.server.encoding.sums import length
 
 fsspec = pytest.importorskip("fsspec", reason="stores at URLs need crispcast[ray]")
 
@@ -75,13 +78,18 @@ def test_videos_come_along(url: str, tmp_path: Path) -> None:
     video.write_bytes(b"a video")
     sha256 = hash_file(video)
     one = SharedStore(url, tmp_path / "one")
+    assert one.source(video, sha256) == video  # it is here: nothing is fetched
     one.add_source(video, sha256)
-    got = SharedStore(url, tmp_path / "two").source(Path("/not/here"), sha256)
+    two = SharedStore(url, tmp_path / "two")
+    got = two.source(Path("/not/here"), sha256)
     assert got.read_bytes() == b"a video"
+    assert [kept.bytes for kept in list_store(two)] == [7]
+    assert tidy(two, limit=0).bytes == 7
+    assert not got.exists()
     with fsspec.open(f"{url}/sources/{sha256}", "wb") as file:
         file.write(b"another")
     with pytest.raises(CrispcastError, match="damaged"):
-        SharedStore(url, tmp_path / "three").source(video, sha256)
+        SharedStore(url, tmp_path / "three").source(Path("/not/here"), sha256)
 
 
 def test_a_place_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> None:
@@ -95,3 +103,30 @@ def test_a_store_is_a_folder_or_a_url(url: str, tmp_path: Path) -> None:
     assert not isinstance(near, SharedStore)
     assert isinstance(far, SharedStore)
     assert (near.root, far.root) == (tmp_path / "near", tmp_path / "cache")
+
+
+def test_the_local_engine_works_over_it(url: str, tmp_path: Path) -> None:
+    video = tmp_path / "video"
+    video.write_bytes(b"a video")
+    job = Job("length", length, {}, {"source": SourceFile(video, hash_file(video))})
+    near, far = (SharedStore(url, tmp_path / name) for name in ("one", "two"))
+    made = LocalEngine(1).run([job], near, lambda _: None)["length"]
+    assert (made.folder / "value").read_text() == "7"
+    found = far.find(made.key)
+    assert found is not None
+    assert found.sha256 == made.sha256
+
+
+def test_tidying_leaves_what_is_on_its_way(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(SharedStore(url, tmp_path / "one"))
+    two = SharedStore(url, tmp_path / "two")
+    fetch = two._files.get_file
+
+    def slowly(there: str, here: str) -> None:
+        tidy(Store(tmp_path / "two"), limit=0)
+        fetch(there, here)
+
+    monkeypatch.setattr(two._files, "get_file", slowly)
+    assert two.find(KEY) is not None

@@ -1,5 +1,6 @@
 """The store keeps whole artefacts, whatever happens to those who make them."""
 
+import fcntl
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -257,3 +259,21 @@ def test_the_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
         code, _, error = run(*wrong)
         assert code == 1
         assert error.count("\n") == 1
+
+
+def test_a_lease_begins_while_nobody_can_tidy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it could be taken for one that a killed encode left."""
+    lock, seen = fcntl.flock, list[str]()
+
+    def looked(file: IO[str], how: int) -> None:
+        if Path(file.name).parent.name == "leases":
+            with (tmp_path / "lock").open("a") as tidying, pytest.raises(BlockingIOError):
+                lock(tidying, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            seen.append(file.name)
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", looked)
+    with Store(tmp_path).leased() as store:
+        assert seen == [str(store.lease)]
