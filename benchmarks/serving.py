@@ -191,6 +191,7 @@ def soak(seconds: float, folder: Path, viewers_there: int = 20) -> dict[str, Any
         url = f"{served.url}/whep/plain"
         viewers.ask(add=1, url=url)
         viewers.ask(remove=1)
+        time.sleep(1)  # as at the end: what it asked for is answered and closed
         before = (served.sockets(), served.metric("crispcast_tasks"))
         viewers.ask(add=viewers_there, url=url)
         begun, sessions = time.monotonic(), viewers_there

@@ -8,12 +8,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import client_sdk
+import client_sdk.contract
 import kernels.runtime
 from kernels.errors import CrispcastError
 
 RUNTIME = Path(kernels.runtime.__file__).parent
-CORE = Path(client_sdk.__file__).parent / "core"
+CORE = Path(client_sdk.contract.__file__).parents[1] / "core"
 _SOURCES = (".cpp", ".h")
 
 
