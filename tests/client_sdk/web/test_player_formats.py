@@ -178,7 +178,7 @@ def test_manifests_are_read_or_refused_in_a_sentence(read: Read, tmp_path: Path)
     assert [b'"plate":null' in d for d in passed] == [True] * len(passed)
 
 
-MANIFEST_HEAD = {
+MANIFEST_HEAD: dict[str, Any] = {
     "type": "manifest",
     "version": "1.1",
     "package": "0123456789abcdef",
@@ -186,8 +186,8 @@ MANIFEST_HEAD = {
     "sha256": "ab" * 32,
     "bytes": 900,
 }
-ANCHOR = {"type": "anchor", "rtp_time": 90_000, "rung": 1, "frame": 30}
-GOOD_MESSAGES = [
+ANCHOR: dict[str, Any] = {"type": "anchor", "rtp_time": 90_000, "rung": 1, "frame": 30}
+GOOD_MESSAGES: list[dict[str, Any]] = [
     MANIFEST_HEAD,
     {**MANIFEST_HEAD, "live": 7},
     {**MANIFEST_HEAD, "live": None},
@@ -199,7 +199,7 @@ GOOD_MESSAGES = [
     {"type": "bye", "reason": "end", "frames": 36},
     {"type": "bye", "reason": "shutdown", "message": "the server stops", "frames": None},
 ]
-BAD_MESSAGES = [
+BAD_MESSAGES: list[Any] = [
     *({**message, "more": 1} for message in GOOD_MESSAGES),
     *({**message, "toString": 1} for message in GOOD_MESSAGES),
     {**ANCHOR, "type": "switch"},
