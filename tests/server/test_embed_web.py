@@ -228,8 +228,10 @@ def test_what_the_page_names_of_the_element_is_there() -> None:
     named = {*re.findall(r"player\.figures\.(\w+)", PAGE)}
     (taken,) = re.findall(r"const \{ (.*?) \} = player\.figures", PAGE)
     assert named | {*taken.split(", ")} <= figures()
-    prose = {*re.findall(r"`([a-z]+)(?:=\"\d+\")?`", PAGE)}
-    assert {"muted", "threads", "reconnect", "state"} <= prose
+    prose = {*re.findall(r"`([a-z-]+)(?:=\"\d+\")?`", PAGE)}
+    mentioned = {"src", "muted", "autoplay", "threads", "reconnect", "token-origins"}
+    assert mentioned <= prose & attributes()
+    assert "state" in prose & members()
 
 
 def test_the_reference_names_what_the_element_has() -> None:
