@@ -13,33 +13,57 @@ export const MAX_WANTED = 128;
 const MAX_BYTES = 16384;
 const HEADER_BYTES = 41;
 
-const whole = (value, high, low = 0) => Number.isInteger(value) && value >= low && value <= high;
-/** What each message must hold to be believed. */
-const RULES = {
-  manifest: ({ version, package: id, rung, sha256, bytes, live = 0 }) =>
-    /^1\.\d+$/.test(version) && /^[0-9a-f]{16}$/.test(id) && whole(rung, 15) &&
-    /^[0-9a-f]{64}$/.test(sha256) && whole(bytes, MAX_MANIFEST_BYTES, 1) && whole(live, 0xffffffff),
-  anchor: ({ rtp_time: time, rung, frame }) =>
-    whole(time, 0xffffffff) && whole(rung, 15) && whole(frame, 0xffffffff),
-  switch: ({ rung, frame }) => whole(rung, 15) && whole(frame, 0xffffffff),
-  sought: ({ rtp_time: time, rung, frame }) =>
-    whole(time, 0xffffffff) && whole(rung, 15) && whole(frame, 0xffffffff),
-  refused: ({ what }) => /^[a-z_]{1,32}$/.test(what),
-  bye: ({ reason }) => ['end', 'error', 'shutdown'].includes(reason),
-}; // prettier-ignore
+const whole = (high, low = 0) => (value) => Number.isInteger(value) && value >= low && value <= high;
+const like = (pattern) => (value) => typeof value === 'string' && pattern.test(value);
+const optional = (rule) => (value) => value === undefined || rule(value);
+const orNull = (rule) => optional((value) => value === null || rule(value));
+const sentence = (value) => typeof value === 'string' && [...value].length <= 300;
+
+const frame = whole(0xffffffff);
+const rung = whole(15);
+const moment = { rtp_time: whole(0xffffffff), rung, frame };
+/** The fields of each message, and what each must be; others are refused. */
+const FIELDS = {
+  manifest: {
+    version: like(/^1\.\d{1,4}$/),
+    package: like(/^[0-9a-f]{16}$/),
+    rung,
+    sha256: like(/^[0-9a-f]{64}$/),
+    bytes: whole(MAX_MANIFEST_BYTES, 1),
+    live: orNull(frame),
+  },
+  anchor: moment,
+  sought: moment,
+  switch: { rung, frame },
+  refused: { what: like(/^[a-z_]{1,32}$/), message: optional(sentence) },
+  bye: {
+    reason: like(/^(end|leaving|error|shutdown)$/),
+    message: optional(sentence),
+    frames: orNull(whole(2 ** 53)),
+  },
+};
+
+function isMessage(message) {
+  const { type, ...fields } = message ?? {};
+  if (typeof type !== 'string' || !Object.hasOwn(FIELDS, type)) return false;
+  const rules = FIELDS[type];
+  return (
+    Object.keys(fields).every((name) => Object.hasOwn(rules, name)) &&
+    Object.entries(rules).every(([name, rule]) => rule(fields[name]))
+  );
+}
 
 /** @param {string} text @returns {any} throws a CrispcastError on anything else than a good message */
 export function readMessage(text) {
   let message = null;
-  if (text.length <= MAX_BYTES) {
+  if (new TextEncoder().encode(text).length <= MAX_BYTES) {
     try {
       message = JSON.parse(text);
     } catch {
       // not JSON: refused below
     }
   }
-  const rule = Object.hasOwn(RULES, message?.type ?? '') ? RULES[message.type] : null;
-  if (!rule?.(message)) throw new CrispcastError(`not a control message: ${text.slice(0, 60)}`);
+  if (!isMessage(message)) throw new CrispcastError(`not a control message: ${text.slice(0, 60)}`);
   return message;
 }
 

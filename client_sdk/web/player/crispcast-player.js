@@ -258,8 +258,7 @@ export class CrispcastPlayer extends HTMLElement {
     try {
       await session.start();
     } catch (error) {
-      session.close('failed');
-      return this.#fail(error.message);
+      session.fail(error.message);
     }
     return undefined;
   }
@@ -277,10 +276,11 @@ export class CrispcastPlayer extends HTMLElement {
       if (this.#comparing) this.comparing = false;
     }
     const { state } = session;
-    if (state === 'failed' || state === 'closed') this.#controls.mark('started', false);
-    const event = { playing: 'play', paused: 'pause', ended: 'ended', failed: 'error' }[state];
+    if (state === 'failed') return this.#fail(session.failure);
+    if (state === 'closed') this.#controls.mark('started', false);
+    const event = { playing: 'play', paused: 'pause', ended: 'ended' }[state];
     if (event) this.dispatchEvent(new CustomEvent(event));
-    this.refresh();
+    return this.refresh();
   }
 
   #shown() {

@@ -40,6 +40,8 @@ export class Session extends EventTarget {
   plain = whyPlain();
   /** The frame that a channel was at; null where this is none. @type {number | null} */
   live = null;
+  /** Why it failed, once it has. */
+  failure = '';
   #options;
   #lifeline;
   #conversation;
@@ -86,7 +88,7 @@ export class Session extends EventTarget {
       asset: (piece) => this.#assets.take(piece),
       ended: () => (this.#ending = setTimeout(() => this.#enter('ended'), DRAIN)),
       lost: (why) => this.#lost(why),
-      fail: (why) => this.#fail(why),
+      fail: (why) => this.fail(why),
     });
     this.#lifeline = new Lifeline(options, {
       reads: () => !this.plain,
@@ -362,7 +364,7 @@ export class Session extends EventTarget {
 
   #lost(why) {
     if (this.state === 'ended' || this.#atEnd) this.close(this.state === 'ended' ? 'closed' : 'ended');
-    else if (!this.manifest) this.#fail(why);
+    else if (!this.manifest) this.fail(why);
     else if (!this.#lifeline.looking) this.#reconnect(why);
   }
 
@@ -377,7 +379,7 @@ export class Session extends EventTarget {
     const gaveUp = await looking;
     if (this.#over) return;
     if (gaveUp) {
-      this.#fail(gaveUp);
+      this.fail(gaveUp);
     } else {
       this.figures.reconnects += 1;
       this.#tell('notice', '');
@@ -391,9 +393,10 @@ export class Session extends EventTarget {
     if (silent) this.#lost('Nothing comes from the server.');
   }
 
-  #fail(why) {
+  /** Ends it for good; `failure` says why. @param {string} why */
+  fail(why) {
     if (this.#over) return;
-    this.#tell('notice', why);
+    this.failure = why;
     this.close('failed');
   }
 

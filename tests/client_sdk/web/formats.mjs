@@ -11,6 +11,7 @@ const { decodePatchMap, interpolatedLeftOf } = await import(`${code}player/patch
 const { decodeMotion } = await import(`${code}player/motion.js`);
 const { identityIn } = await import(`${code}player/identity.js`);
 const { Manifest } = await import(`${code}player/manifest.js`);
+const { readMessage } = await import(`${code}player/channel.js`);
 const { FrameClock } = await import(`${code}player/frame-clock.js`);
 const { Pace } = await import(`${code}player/pace.js`);
 
@@ -23,6 +24,7 @@ const readers = {
     const manifest = Manifest.parse(bytes);
     return manifest.rungs.map((_, rung) => manifest.segments.map((_, at) => manifest.assetsOf(rung, at)));
   },
+  message: (_, { text }) => readMessage(text).type,
   pace: (_, { frameMs, spent }) => {
     const pace = new Pace(frameMs);
     let now = 0;

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from client_sdk.contract import MANIFEST_FILE, Cell, Grid, PatchMap, encode_record, parse_manifest
+from client_sdk.contract.control import decode_server_message
 from client_sdk.contract.motion import decode_motion, encode_motion
 from client_sdk.contract.obu import TEMPORAL_DELIMITER, Obu, build_identity
 from client_sdk.contract.patch_map import decode_record
 from client_sdk.contract.sei import FrameIdentity, build_nal
 from client_sdk.frame_clock import FrameClock
 from client_sdk.pace import Pace
-from kernels.errors import PackageError
+from kernels.errors import PackageError, StreamError
 from tests.client_sdk.tiny import write_tiny
 from tests.client_sdk.web.conftest import WEB
 
@@ -175,6 +176,72 @@ def test_manifests_are_read_or_refused_in_a_sentence(read: Read, tmp_path: Path)
     passed = [d for d, a in zip(damaged, refused, strict=True) if "error" not in a]
     # No plate is a plate that a segment may have.
     assert [b'"plate":null' in d for d in passed] == [True] * len(passed)
+
+
+MANIFEST_HEAD: dict[str, Any] = {
+    "type": "manifest",
+    "version": "1.1",
+    "package": "0123456789abcdef",
+    "rung": 0,
+    "sha256": "ab" * 32,
+    "bytes": 900,
+}
+ANCHOR: dict[str, Any] = {"type": "anchor", "rtp_time": 90_000, "rung": 1, "frame": 30}
+GOOD_MESSAGES: list[dict[str, Any]] = [
+    MANIFEST_HEAD,
+    {**MANIFEST_HEAD, "live": 7},
+    {**MANIFEST_HEAD, "live": None},
+    ANCHOR,
+    {**ANCHOR, "type": "sought"},
+    {"type": "switch", "rung": 15, "frame": 0xFFFF_FFFF},
+    {"type": "refused", "what": "seek"},
+    {"type": "refused", "what": "seek", "message": "é" * 300},
+    {"type": "bye", "reason": "end", "frames": 36},
+    {"type": "bye", "reason": "shutdown", "message": "the server stops", "frames": None},
+]
+BAD_MESSAGES: list[Any] = [
+    *({**message, "more": 1} for message in GOOD_MESSAGES),
+    *({**message, "toString": 1} for message in GOOD_MESSAGES),
+    {**ANCHOR, "type": "switch"},
+    {**ANCHOR, "type": "toString"},
+    {**ANCHOR, "type": ["anchor"]},
+    {**ANCHOR, "frame": -1},
+    {**ANCHOR, "rung": 16},
+    {**ANCHOR, "frame": 1.5},
+    {**ANCHOR, "frame": None},
+    {key: value for key, value in ANCHOR.items() if key != "rung"},
+    {**MANIFEST_HEAD, "version": "2.0"},
+    {**MANIFEST_HEAD, "package": 1234567890123456},
+    {**MANIFEST_HEAD, "bytes": 0},
+    {"type": "refused", "what": "Seek"},
+    {"type": "refused", "what": "seek", "message": "é" * 301},
+    {"type": "bye", "reason": "tired"},
+    {"type": "bye", "reason": "end", "message": 7},
+    {"type": "pause"},
+    {"type": "bye", "reason": "end", "message": "é" * 9000},
+    None,
+    [],
+    "bye",
+]
+
+
+def is_read(text: str) -> bool:
+    try:
+        decode_server_message(text)
+    except StreamError:
+        return False
+    return True
+
+
+def test_messages_are_read_and_refused_alike(read: Read) -> None:
+    texts = [json.dumps(each, ensure_ascii=False) for each in GOOD_MESSAGES + BAD_MESSAGES]
+    texts += ["", "{", '{"type": "bye", "reason": "end"} ']
+    cases: list[dict[str, Any]] = [{"kind": "message", "text": each} for each in texts]
+    told = ["value" in answer for answer in read(cases)]
+    assert told == [is_read(each) for each in texts]
+    good = len(GOOD_MESSAGES)
+    assert all(told[:good])
+    assert not any(told[good : good + len(BAD_MESSAGES)])
 
 
 def test_frames_are_counted_alike(read: Read, tmp_path: Path) -> None:
