@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from mobile_export.ios_package import SWIFT
 from mobile_export.native_sources import headers
 from tests.mobile_export.c_headers import read_headers
-from tests.mobile_export.swift_sources import faults, named_of_c, swift_files
+from tests.mobile_export.swift_sources import faults, named_of_c, nodes, parse, swift_files
 
 HEADERS = read_headers(*headers(), SWIFT / "Sources" / "CCrispcast" / "include/crispcast_planes.h")
 SOURCES = {path.relative_to(SWIFT).as_posix(): path.read_text() for path in swift_files()}
@@ -76,6 +77,47 @@ def test_every_task_of_the_session_is_done() -> None:
     kinds = {name for name in HEADERS.constants if name.startswith("CRISPCAST_TASK_")}
     done = SOURCES["Sources/Crispcast/StreamTasks.swift"]
     assert kinds - set(re.findall(r"\bCRISPCAST_TASK_\w+", done)) == {"CRISPCAST_TASK_NONE"}
+
+
+def functions(room: str) -> dict[str, str]:
+    """Functions of a room's files by name; those of one name, one after the other."""
+    found: dict[str, str] = {}
+    for name, source in SOURCES.items():
+        if name.startswith(f"Sources/{room}/"):
+            for node in nodes(parse(source)):
+                if node.type == "function_declaration":
+                    called = node.child_by_field_name("name").text.decode()
+                    found[called] = found.get(called, "") + node.text.decode()
+    return found
+
+
+def test_a_token_goes_only_where_its_origin_was_compared() -> None:
+    ours = functions("Crispcast")
+    senders = {name for name, text in ours.items() if '"Authorization"' in text}
+    assert senders == {"send", "authorize"}
+    everything = "".join(SOURCES[name] for name in SOURCES if name.startswith("Sources/"))
+    assert everything.count('"Authorization"') == 2
+    assert "if let token = self.token(for: url) {" in ours["send"]
+    assert "origin(url) == origin(endpoint) ? token : nil" in ours["token"]
+    assert "origin($0) == origin(endpoint)" in ours["authorize"]
+    assert "authorize(&request)" in ours["begin"]
+    redirected = ours["urlSession"].split("willPerformHTTPRedirection")[1]
+    assert "authorize(&next)\n        completionHandler(next)" in redirected
+
+
+def test_assets_after_a_redirect_get_the_token_that_the_given_origin_may_see() -> None:
+    connecting = functions("CrispcastWebRTC")["connect"]
+    given = re.findall(r"core\.connected\(endpoint: endpoint, token: ([^{]+)\)", connecting)
+    assert given == ["client.token(for: endpoint)"]
+
+
+def test_answers_at_once_do_not_nest_the_loop_of_tasks() -> None:
+    ours = functions("Crispcast")
+    way = ["doTasks", "perform", "look", "lacks", "told", "doTasks"]
+    for caller, called in pairwise(way):
+        assert re.search(rf"\b{called}\(", ours[caller]), f"{caller} does not call {called}"
+    body = [line.strip() for line in ours["doTasks"].splitlines()[1:]]
+    assert body[:3] == ["guard !doing else { return }", "doing = true", "defer { doing = false }"]
 
 
 def package_targets() -> dict[str, str]:

@@ -9,7 +9,8 @@ func origin(_ url: URL) -> String {
 /// something is there already (RFC 9110, section 14.2).
 ///
 /// A server that answers with anything else than what was asked for is not listened to. The token
-/// goes to the endpoint's own origin only.
+/// goes to the endpoint's own origin only. Whether it may go there is for the caller to know: where
+/// a redirect led to the endpoint, `WhepClient.token(for:)` says it.
 final class AssetFetcher: NSObject, URLSessionDataDelegate, @unchecked Sendable {
     struct Wanted {
         let sha256: String
@@ -61,10 +62,17 @@ final class AssetFetcher: NSObject, URLSessionDataDelegate, @unchecked Sendable 
         if asset.offset > 0 {
             request.setValue("bytes=\(asset.offset)-", forHTTPHeaderField: "Range")
         }
-        if let token { request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization") }
+        authorize(&request)
         let task = session.dataTask(with: request)
         wanted[task.taskIdentifier] = asset
         task.resume()
+    }
+
+    /// URLSession may carry the header along to where a redirect leads, or drop it on the way.
+    private func authorize(_ request: inout URLRequest) {
+        let trusted = request.url.map { origin($0) == origin(endpoint) } ?? false
+        let header = trusted ? token.map { "Bearer \($0)" } : nil
+        request.setValue(header, forHTTPHeaderField: "Authorization")
     }
 
     func urlSession(
@@ -73,9 +81,7 @@ final class AssetFetcher: NSObject, URLSessionDataDelegate, @unchecked Sendable 
         completionHandler: @escaping (URLRequest?) -> Void
     ) {
         var next = request
-        if let url = request.url, origin(url) != origin(endpoint) {
-            next.setValue(nil, forHTTPHeaderField: "Authorization")
-        }
+        authorize(&next)
         completionHandler(next)
     }
 

@@ -54,3 +54,17 @@ struct Pace {
         networkMilliseconds = 0
     }
 }
+
+/// Frames shown a second, over the last two.
+struct ShownMeter {
+    private var times: [Double] = []
+
+    mutating func shown(at time: Double) {
+        times.append(time)
+        times.removeAll { $0 < time - 2 }
+    }
+
+    func framesPerSecond(at time: Double) -> Double {
+        Double(times.filter { $0 >= time - 2 }.count) / 2
+    }
+}

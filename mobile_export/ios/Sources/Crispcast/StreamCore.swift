@@ -39,6 +39,7 @@ public final class StreamCore: @unchecked Sendable {
     private var pace = Pace(frameMilliseconds: 40)
     private var meter = ShownMeter()
     private var lastTrouble: CrispcastError?
+    private var doing = false
 
     public init(
         options: StreamOptions, onPicture: @escaping @Sendable (StreamPicture) -> Void,
@@ -74,7 +75,8 @@ public final class StreamCore: @unchecked Sendable {
 
     // MARK: - what comes
 
-    /// A data channel is open; `send` sends text on it, assets are fetched beside `endpoint`.
+    /// A data channel is open; `send` sends text on it, assets are fetched beside `endpoint` with
+    /// `token`, which is nil where a redirect led to an origin that may not see it.
     public func connected(
         endpoint: URL, token: String?, send: @escaping @Sendable (Data) -> Void
     ) {
@@ -292,11 +294,15 @@ public final class StreamCore: @unchecked Sendable {
         doTasks()
     }
 
+    /// A task that is answered at once brings more, which the loop that runs does: a loop in a loop
+    /// for each would take more stack than the queue has.
     func doTasks() {
+        guard !doing else { return }
+        doing = true
+        defer { doing = false }
         var task = crispcast_task()
-        let milliseconds = Int64(1000 * now())
         while session != 0,
-            crispcast_session_next_task(session, milliseconds, &task) == 0,
+            crispcast_session_next_task(session, Int64(1000 * now()), &task) == 0,
             task.kind != 0
         {
             perform(task)
@@ -381,19 +387,5 @@ private final class Waiting: @unchecked Sendable {
         lock.lock()
         defer { lock.unlock() }
         count -= 1
-    }
-}
-
-/// Frames shown a second, over the last two.
-private struct ShownMeter {
-    private var times: [Double] = []
-
-    mutating func shown(at time: Double) {
-        times.append(time)
-        times.removeAll { $0 < time - 2 }
-    }
-
-    func framesPerSecond(at time: Double) -> Double {
-        Double(times.filter { $0 >= time - 2 }.count) / 2
     }
 }

@@ -35,6 +35,9 @@ public struct WhepClient: Sendable {
         self.token = token
     }
 
+    /// The token where `url` is of the endpoint's origin, else nil: a redirect names no new friends.
+    public func token(for url: URL) -> String? { origin(url) == origin(endpoint) ? token : nil }
+
     /// The servers that the endpoint names; none where it names none or does not answer.
     public func iceServers() async -> [IceServer] {
         guard let (_, response) = try? await send("OPTIONS", endpoint, nil) else { return [] }
@@ -77,7 +80,7 @@ public struct WhepClient: Sendable {
         request.httpMethod = method
         request.httpBody = body
         if body != nil { request.setValue("application/sdp", forHTTPHeaderField: "Content-Type") }
-        if let token, origin(url) == origin(endpoint) {
+        if let token = self.token(for: url) {
             request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization")
         }
         do {

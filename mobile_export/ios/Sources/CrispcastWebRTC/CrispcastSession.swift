@@ -37,7 +37,6 @@ public actor CrispcastSession {
 
     private let core: StreamCore
     private let client: WhepClient
-    private let token: String?
     private let reconnect: Double
     private let outlet: Outlet
     private var connection: Connection?
@@ -61,7 +60,6 @@ public actor CrispcastSession {
                 outlet.pass($0)
             })
         self.outlet = outlet
-        self.token = token
         reconnect = options.reconnect
         pictures = outlet.pictures
         events = outlet.events
@@ -128,14 +126,14 @@ public actor CrispcastSession {
 
     private func connect() async throws {
         let core = self.core
-        let token = self.token
+        let client = self.client
         let fresh = Connection(
             client: client,
             listener: Connection.Listener(
                 opened: { connection in
                     guard let endpoint = connection.endpoint else { return }
-                    core.connected(endpoint: endpoint, token: token) { [weak connection] text in
-                        connection?.send(text)
+                    core.connected(endpoint: endpoint, token: client.token(for: endpoint)) {
+                        [weak connection] text in connection?.send(text)
                     }
                 },
                 message: { core.message($0, binary: $1) },

@@ -66,6 +66,23 @@ final class StreamTests: XCTestCase {
         wait(for: [said], timeout: 5)
     }
 
+    func testTasksThatATaskBringsAreDoneByTheSameLoop() throws {
+        let core = try makeCore()
+        let depth = Depth()
+        let endpoint = try XCTUnwrap(URL(string: "http://127.0.0.1:1/whep/x"))
+        core.connected(endpoint: endpoint, token: nil) { [weak core] _ in
+            depth.enter()
+            core?.doTasks()
+            depth.leave()
+        }
+        core.queue.sync {
+            for _ in 0..<3 { XCTAssertEqual(crispcast_session_connected(core.session), 0) }
+            core.doTasks()
+        }
+        XCTAssertEqual(depth.entered, 4)
+        XCTAssertEqual(depth.deepest, 1)
+    }
+
     func testTheBundledNetworksAreWhole() throws {
         let models = try ModelBundle(resources: try XCTUnwrap(CrispcastModels.resources))
         XCTAssertFalse(models.index.experts.isEmpty)
@@ -78,6 +95,21 @@ final class StreamTests: XCTestCase {
         let loaded = try await models.load()
         XCTAssertEqual(Set(loaded.keys), Set(models.index.experts.keys))
     }
+}
+
+/// How deep calls are nested, on the core's queue.
+private final class Depth: @unchecked Sendable {
+    private(set) var entered = 0
+    private(set) var deepest = 0
+    private var now = 0
+
+    func enter() {
+        entered += 1
+        now += 1
+        deepest = max(deepest, now)
+    }
+
+    func leave() { now -= 1 }
 }
 
 final class AssetCacheTests: XCTestCase {
@@ -133,6 +165,47 @@ final class WhepTests: XCTestCase {
         let good = try XCTUnwrap(URL(string: "https://h/whep/x"))
         XCTAssertThrowsError(try WhepClient(endpoint: good, token: "a b"))
         XCTAssertNoThrow(try WhepClient(endpoint: good, token: "abc.def=="))
+    }
+
+    func testARedirectToAnotherOriginDoesNotGetTheToken() throws {
+        let given = try XCTUnwrap(URL(string: "https://a.example/whep/x"))
+        let client = try WhepClient(endpoint: given, token: "secret")
+        for same in ["https://a.example/whep/y?from=x", "https://a.example:443/whep/x"] {
+            XCTAssertEqual(client.token(for: try XCTUnwrap(URL(string: same))), "secret")
+        }
+        for other in [
+            "https://b.example/whep/x", "http://a.example/whep/x", "https://a.example:8443/whep/x",
+            "https://a.example@b.example/whep/x", "https://a.example.b.example/whep/x",
+        ] {
+            XCTAssertNil(client.token(for: try XCTUnwrap(URL(string: other))))
+        }
+    }
+
+    func testAssetsOfAnotherOriginAreAskedForWithoutTheToken() throws {
+        let endpoint = try XCTUnwrap(URL(string: "https://a.example/whep/x"))
+        let fetcher = AssetFetcher(endpoint: endpoint, token: "secret")
+        defer { fetcher.close() }
+        XCTAssertEqual(try header(of: fetcher, movedTo: "https://a.example/old/1"), "Bearer secret")
+        XCTAssertNil(try header(of: fetcher, movedTo: "https://b.example/assets/1"))
+        XCTAssertNil(try header(of: fetcher, movedTo: "http://a.example/assets/1"))
+        let without = AssetFetcher(endpoint: endpoint, token: nil)
+        defer { without.close() }
+        XCTAssertNil(try header(of: without, movedTo: "https://a.example/old/1"))
+    }
+
+    /// What `Authorization` goes to where a redirect leads, if URLSession carries one along.
+    private func header(of fetcher: AssetFetcher, movedTo place: String) throws -> String? {
+        let first = try XCTUnwrap(URL(string: "https://a.example/assets/1"))
+        let moved = try XCTUnwrap(
+            HTTPURLResponse(url: first, statusCode: 302, httpVersion: nil, headerFields: nil))
+        var carried = URLRequest(url: try XCTUnwrap(URL(string: place)))
+        carried.setValue("Bearer carried", forHTTPHeaderField: "Authorization")
+        var next: URLRequest?
+        fetcher.urlSession(
+            .shared, task: URLSession.shared.dataTask(with: first),
+            willPerformHTTPRedirection: moved, newRequest: carried
+        ) { next = $0 }
+        return try XCTUnwrap(next).value(forHTTPHeaderField: "Authorization")
     }
 
     func testOriginsHaveTheirPort() throws {
