@@ -215,6 +215,18 @@ class TestJava:
         said = building.java("StreamRun", FOLDER, *names)
         assert said.split("\n")[:-1] == [*(f"{name} ok" for name in names), "sessions deleted"]
 
+    def test_the_token_goes_to_the_origin_that_the_app_named_only(self) -> None:
+        said = building.java("RedirectRun", FOLDER, "pieces")
+        assert said.splitlines() == [
+            "/whep/clip",
+            "POST named Bearer secret",
+            "GET named Bearer secret",
+            "/whep/moved",
+            "POST named Bearer secret",
+            "POST other null",
+            "GET other null",
+        ]
+
     def test_nnapi_makes_what_the_sparse_kernels_make(
         self, exported: Path, tiny_path: Path, tmp_path: Path, onnx_port: int
     ) -> None:

@@ -116,7 +116,7 @@ public final class StreamRun {
                     new SessionOptions().loop(recording.steps.get(0).number("loops") == 1)
                             .threads(1).nnapi(false),
                     new PeerConnectionFactory(), this::read, this::decode,
-                    new AssetCache(cache.toFile(), 1 << 20), application, new Inline());
+                    new AssetCache(cache.toFile(), 1 << 20), application, new Workers(new Inline()));
             for (String codec : new String[] {"H264", "AV1"}) {
                 int index = codec.equals("AV1") ? 1 : 0;
                 HardwareVideoDecoderFactory.decoder = new Decoder();

@@ -5,16 +5,28 @@ import java.io.InputStream;
 import java.net.HttpURLConnection;
 import java.net.URL;
 
-/** GET /assets/SHA256, beside the WHEP endpoint, from an offset on (docs/protocol.md). Blocks. */
+/**
+ * GET /assets/SHA256, beside the WHEP endpoint, from an offset on (docs/protocol.md). Blocks. The
+ * endpoint may be one that a redirect named; the token goes to the origin that the app gave only.
+ */
 final class AssetFetcher {
     private static final int PIECE_BYTES = 64 << 10;
     private static final int TRIES = 3;
     private final URL endpoint;
+    private final URL trusted;
     private final String token;
+    private volatile boolean closed;
 
-    AssetFetcher(URL endpoint, String token) {
+    /** {@code trusted}: of the origin that gets the token, whatever the endpoint is. */
+    AssetFetcher(URL endpoint, URL trusted, String token) {
         this.endpoint = endpoint;
+        this.trusted = trusted;
         this.token = token;
+    }
+
+    /** The connection is over: what is asked for from now on fails, what runs ends soon. Any thread. */
+    void close() {
+        closed = true;
     }
 
     /** Takes the pieces as they come; false: no more of them. */
@@ -28,16 +40,16 @@ final class AssetFetcher {
      */
     boolean fetch(String sha256, long offset, long total, Taker taker) {
         long at = offset;
-        for (int i = 0; i < TRIES && at < total; ++i) {
+        for (int i = 0; i < TRIES && at < total && !closed; ++i) {
             try {
                 URL url = Whep.checked(endpoint, "../assets/" + sha256);
-                HttpURLConnection connection = Whep.open(url, "GET", endpoint, token);
+                HttpURLConnection connection = Whep.open(url, "GET", trusted, token);
                 if (at > 0) connection.setRequestProperty("Range", "bytes=" + at + "-");
                 int status = connection.getResponseCode();
                 if (status != (at > 0 ? 206 : 200)) return false;
                 try (InputStream in = connection.getInputStream()) {
                     byte[] bytes = new byte[PIECE_BYTES];
-                    while (at < total) {
+                    while (at < total && !closed) {
                         int most = (int) Math.min(bytes.length, total - at);
                         int size = in.read(bytes, 0, most);
                         if (size < 0) break;

@@ -6,7 +6,6 @@ import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URL;
-import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
@@ -28,7 +27,7 @@ public final class CrispcastSession implements AutoCloseable {
     private static final long SILENCE_NS = 4_000_000_000L;
     private static final long LONGEST_WAIT_MS = 5_000;
 
-    private final String url;
+    private final URL url;
     private final SessionOptions options;
     private final SessionListener listener;
     private final PeerConnectionFactory factory;
@@ -39,7 +38,7 @@ public final class CrispcastSession implements AutoCloseable {
     private final Background background;
     private final ScheduledExecutorService queue =
             Executors.newSingleThreadScheduledExecutor(run -> new Thread(run, "crispcast"));
-    private final ExecutorService beside;
+    private final Workers workers;
     private volatile boolean closed;
 
     // Of the session's thread.
@@ -70,27 +69,26 @@ public final class CrispcastSession implements AutoCloseable {
                 options.factory != null ? options.factory : defaultFactory(context),
                 name -> assetOf(context, name), new AvifDecoder(), cacheOf(context, options),
                 options.pauseInBackground ? (Application) context.getApplicationContext() : null,
-                Executors.newCachedThreadPool(run -> new Thread(run, "crispcast-beside")));
+                new Workers());
     }
 
     /**
      * As above, with all that is Android's given; {@code application} null: no background. {@code
-     * beside} runs what is slow, and is shut down at the end.
+     * workers} do what is slow, and are shut down at the end.
      */
     CrispcastSession(
             String url, VideoSink output, SessionListener listener, SessionOptions options,
             PeerConnectionFactory factory, Resources resources, PlateDecoder plates,
-            AssetCache cache, Application application, ExecutorService beside) throws CrispcastException {
-        Whep.checked(null, url);
-        this.url = url;
+            AssetCache cache, Application application, Workers workers) throws CrispcastException {
+        this.url = Whep.checked(null, url);
         this.options = options;
         this.listener = listener;
         this.factory = factory;
         this.resources = resources;
-        this.beside = beside;
+        this.workers = workers;
         core = new SessionCore(options.threads, null, 0, options.plain, options.loop);
         sink = new UpscalingSink(core, output, queue, new Frames());
-        runner = new TaskRunner(core, cache, resources, plates, beside, this::post);
+        runner = new TaskRunner(core, cache, resources, plates, workers, this::post);
         background = application == null
                 ? null
                 : new Background(application, on -> post(() -> hide(on)));
@@ -167,7 +165,7 @@ public final class CrispcastSession implements AutoCloseable {
                 // The server finds out by itself.
             }
             disconnect();
-            beside.shutdown();
+            workers.shutdown();
             sink.close();
             core.close();
             if (options.factory == null) factory.dispose();
@@ -247,7 +245,7 @@ public final class CrispcastSession implements AutoCloseable {
     }
 
     private void chooseBackend(String packageId) {
-        beside.execute(() -> {
+        workers.local.execute(() -> {
             NnapiBackend chosen = BackendChoice.choose(packageId, resources, options.threads);
             if (chosen != null && !post(() -> sink.backend(chosen))) chosen.close();
         });
@@ -324,11 +322,13 @@ public final class CrispcastSession implements AutoCloseable {
 
     private void disconnect() {
         if (connection == null) return;
+        if (fetcher != null) fetcher.close();
+        fetcher = null;
         Connection old = connection;
         connection = null;
         URL there = old.session;
         old.close();
-        if (there != null) beside.execute(() -> Whep.delete(there));
+        if (there != null) workers.farewells.execute(() -> Whep.delete(there));
     }
 
     private void lose(String why) {
@@ -360,10 +360,10 @@ public final class CrispcastSession implements AutoCloseable {
             Whep.Answer answer = Whep.post(url, sdp, options.token);
             boolean there = post(() -> {
                 if (of != connection) {
-                    beside.execute(() -> Whep.delete(answer.session));
+                    workers.farewells.execute(() -> Whep.delete(answer.session));
                     return;
                 }
-                fetcher = new AssetFetcher(answer.endpoint, options.token);
+                fetcher = new AssetFetcher(answer.endpoint, url, options.token);
                 of.answered(answer);
             });
             if (!there) Whep.delete(answer.session);
@@ -383,7 +383,7 @@ public final class CrispcastSession implements AutoCloseable {
         @Override
         public void offer(Connection of, String sdp) {
             try {
-                beside.execute(() -> signal(of, sdp));
+                workers.offers.execute(() -> signal(of, sdp));
             } catch (RejectedExecutionException closing) {
                 // closed meanwhile
             }

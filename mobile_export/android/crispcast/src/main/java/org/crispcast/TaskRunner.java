@@ -2,11 +2,10 @@ package org.crispcast;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.concurrent.Executor;
 
 /**
- * Does what the session asks for: looks into the cache, fetches, decodes. Slow work runs beside; the
- * answers come back on the session's thread.
+ * Does what the session asks for: looks into the cache, fetches, decodes. Workers do it; the answers
+ * come back on the session's thread.
  */
 final class TaskRunner {
     private static final int DAMAGED = 109;
@@ -26,17 +25,17 @@ final class TaskRunner {
     private final AssetCache cache;
     private final Resources resources;
     private final PlateDecoder plates;
-    private final Executor beside;
+    private final Workers workers;
     private final Queue queue;
 
     TaskRunner(
             SessionCore core, AssetCache cache, Resources resources, PlateDecoder plates,
-            Executor beside, Queue queue) {
+            Workers workers, Queue queue) {
         this.core = core;
         this.cache = cache;
         this.resources = resources;
         this.plates = plates;
-        this.beside = beside;
+        this.workers = workers;
         this.queue = queue;
     }
 
@@ -44,19 +43,19 @@ final class TaskRunner {
     boolean run(Task task, AssetFetcher fetcher) {
         switch (task.kind()) {
             case Task.LOOK:
-                beside.execute(() -> look(task.sha256));
+                workers.local.execute(() -> look(task.sha256));
                 return true;
             case Task.FETCH:
-                beside.execute(() -> fetch(task, fetcher));
+                workers.fetches.execute(() -> fetch(task, fetcher));
                 return true;
             case Task.STORE:
-                beside.execute(() -> cache.put(task.sha256, task.bytes));
+                workers.local.execute(() -> cache.put(task.sha256, task.bytes));
                 return true;
             case Task.DECODE:
-                beside.execute(() -> decode(task));
+                workers.local.execute(() -> decode(task));
                 return true;
             case Task.BASE:
-                beside.execute(() -> base(task.id));
+                workers.local.execute(() -> base(task.id));
                 return true;
             default:
                 return false;

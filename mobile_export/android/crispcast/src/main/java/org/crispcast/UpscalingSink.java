@@ -30,11 +30,13 @@ final class UpscalingSink implements VideoSink {
     private final VideoSink output;
     private final Executor queue;
     private final Owner owner;
-    private final Pace pace = new Pace();
     private final Deque<VideoFrame> waiting = new ArrayDeque<>();
-    private final Deque<I420> spare = new ArrayDeque<>();
-    private boolean closed;
+    private final Deque<I420> spare = new ArrayDeque<>(); // with itself as its lock
+    private boolean closed; // with `waiting` as its lock, as the next
     private long skipped;
+
+    // Of the session's thread.
+    private final Pace pace = new Pace();
     private Backend backend = new SparseBackend();
     private SessionCore.Info info;
 
@@ -89,19 +91,24 @@ final class UpscalingSink implements VideoSink {
         try {
             queue.execute(this::next);
         } catch (RejectedExecutionException closing) {
-            close();
+            refuse(); // the backend may be at work: close() is the session's
         }
     }
 
-    /** Lets go of all frames; those that come later are passed over. */
+    /** Lets go of all frames and of the backend; frames that come later are passed over. */
     void close() {
+        refuse();
+        backend.close();
+        backend = new SparseBackend();
+    }
+
+    /** Any thread. */
+    private void refuse() {
         synchronized (waiting) {
             closed = true;
             for (VideoFrame frame : waiting) frame.release();
             waiting.clear();
         }
-        backend.close();
-        backend = new SparseBackend();
     }
 
     private void next() {

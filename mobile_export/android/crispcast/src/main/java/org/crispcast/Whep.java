@@ -71,9 +71,8 @@ final class Whep {
     }
 
     /** POSTs the offer. A redirect to another origin does not get the token. */
-    static Answer post(String address, String sdp, String token) throws CrispcastException {
-        URL url = checked(null, address);
-        URL first = url;
+    static Answer post(URL first, String sdp, String token) throws CrispcastException {
+        URL url = first;
         for (int i = 0; i <= REDIRECTS; ++i) {
             try {
                 HttpURLConnection connection = open(url, "POST", first, token);
@@ -101,7 +100,7 @@ final class Whep {
                 throw unreachable(url, error);
             }
         }
-        throw new CrispcastException(CrispcastException.NETWORK, address + ": too many redirects");
+        throw new CrispcastException(CrispcastException.NETWORK, first + ": too many redirects");
     }
 
     /** Ends the session on the server. One that is gone already is no error. */

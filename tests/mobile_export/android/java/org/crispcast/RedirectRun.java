@@ -1,0 +1,140 @@
+package org.crispcast;
+
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Paths;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.webrtc.DataChannel;
+import org.webrtc.PeerConnection;
+import org.webrtc.PeerConnectionFactory;
+
+/**
+ * RedirectRun FOLDER CASE: sessions with a token, at the server that the app named and by its 307 at
+ * one of another port. The data channel falls silent after the manifest, so that assets are fetched.
+ * Says of every request, once, which server had it and what Authorization it bore.
+ */
+public final class RedirectRun {
+    private static final BlockingQueue<String> HEARD = new LinkedBlockingQueue<>();
+
+    private RedirectRun() {}
+
+    public static void main(String[] arguments) throws Exception {
+        Recording recording = new Recording(Paths.get(arguments[0]), arguments[1]);
+        HttpServer other = server("other");
+        HttpServer named = server("named");
+        other.createContext("/whep/clip", exchange -> answer(exchange, "other"));
+        named.createContext("/whep/clip", exchange -> answer(exchange, "named"));
+        named.createContext("/whep/moved", exchange -> {
+            tell(exchange, "named");
+            exchange.getResponseHeaders().set("Location", address(other) + "/whep/clip");
+            exchange.sendResponseHeaders(307, -1);
+            exchange.close();
+        });
+        try {
+            for (String path : new String[] {"/whep/clip", "/whep/moved"}) {
+                System.out.println(path);
+                play(address(named) + path, recording);
+            }
+        } finally {
+            named.stop(0);
+            other.stop(0);
+        }
+    }
+
+    private static void play(String url, Recording recording) throws Exception {
+        BlockingQueue<PeerConnection> answered = new LinkedBlockingQueue<>();
+        CountDownLatch wanted = new CountDownLatch(1);
+        CountDownLatch closed = new CountDownLatch(1);
+        PeerConnectionFactory.answered = answered::add;
+        SessionListener listener = new SessionListener() {
+            @Override
+            public void onState(SessionState state, String sentence) {
+                if (state == SessionState.CLOSED) closed.countDown();
+            }
+        };
+        CrispcastSession session = new CrispcastSession(
+                url, frame -> {}, listener,
+                new SessionOptions().threads(1).nnapi(false).token("secret"),
+                new PeerConnectionFactory(),
+                name -> {
+                    throw new IOException(name);
+                },
+                (avif, width, height) -> null,
+                new AssetCache(Files.createTempDirectory("crispcast").toFile(), 1 << 20), null,
+                new Workers());
+        HEARD.clear();
+        session.start();
+        PeerConnection peer = answered.poll(10, TimeUnit.SECONDS);
+        if (peer == null) throw new AssertionError("no offer was answered");
+        peer.channel.far = text -> {
+            if (new String(text, StandardCharsets.UTF_8).contains("\"want\"")) wanted.countDown();
+        };
+        for (Recording.Step step : recording.steps) {
+            String what = step.text("do");
+            if (what.equals("connected")) {
+                peer.channel.state = DataChannel.State.OPEN;
+                peer.channel.observer.onStateChange();
+            } else if (what.equals("message") || what.equals("piece")) {
+                peer.channel.observer.onMessage(new DataChannel.Buffer(
+                        ByteBuffer.wrap(step.bytes), what.equals("piece")));
+            } else if (what.equals("frame")) {
+                break;
+            }
+            for (int i = 0; i < 4; ++i) session.figures();
+            if (wanted.await(0, TimeUnit.SECONDS)) break;
+        }
+        String heard;
+        do {
+            heard = HEARD.poll(20, TimeUnit.SECONDS);
+            if (heard == null) throw new AssertionError("no asset was fetched");
+            System.out.println(heard);
+        } while (!heard.startsWith("GET"));
+        session.close();
+        if (!closed.await(10, TimeUnit.SECONDS)) throw new AssertionError("not closed");
+    }
+
+    private static HttpServer server(String name) throws IOException {
+        HttpServer made =
+                HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        made.createContext("/assets/", exchange -> {
+            tell(exchange, name);
+            exchange.sendResponseHeaders(404, -1);
+            exchange.close();
+        });
+        made.start();
+        return made;
+    }
+
+    private static String address(HttpServer server) {
+        return "http://127.0.0.1:" + server.getAddress().getPort();
+    }
+
+    private static void answer(HttpExchange exchange, String name) throws IOException {
+        exchange.getRequestBody().readAllBytes();
+        if (exchange.getRequestMethod().equals("POST")) {
+            tell(exchange, name);
+            byte[] sdp = "v=0\r\n".getBytes(StandardCharsets.US_ASCII);
+            exchange.getResponseHeaders().set("Content-Type", "application/sdp");
+            exchange.getResponseHeaders().set("Location", "/whep/clip/session");
+            exchange.sendResponseHeaders(201, sdp.length);
+            exchange.getResponseBody().write(sdp);
+        } else {
+            exchange.sendResponseHeaders(200, -1);
+        }
+        exchange.close();
+    }
+
+    private static void tell(HttpExchange exchange, String name) {
+        HEARD.add(exchange.getRequestMethod() + " " + name + " "
+                + exchange.getRequestHeaders().getFirst("Authorization"));
+    }
+}
