@@ -29,24 +29,25 @@ public final class RedirectRun {
 
     public static void main(String[] arguments) throws Exception {
         Recording recording = new Recording(Paths.get(arguments[0]), arguments[1]);
-        HttpServer other = server("other");
-        HttpServer named = server("named");
-        other.createContext("/whep/clip", exchange -> answer(exchange, "other"));
-        named.createContext("/whep/clip", exchange -> answer(exchange, "named"));
-        named.createContext("/whep/moved", exchange -> {
-            tell(exchange, "named");
-            exchange.getResponseHeaders().set("Location", address(other) + "/whep/clip");
-            exchange.sendResponseHeaders(307, -1);
-            exchange.close();
-        });
-        try {
-            for (String path : new String[] {"/whep/clip", "/whep/moved"}) {
-                System.out.println(path);
+        for (String path : new String[] {"/whep/clip", "/whep/moved"}) {
+            System.out.println(path);
+            // Servers of its own: what the play before still fetches is not heard here.
+            HttpServer other = server("other");
+            HttpServer named = server("named");
+            other.createContext("/whep/clip", exchange -> answer(exchange, "other"));
+            named.createContext("/whep/clip", exchange -> answer(exchange, "named"));
+            named.createContext("/whep/moved", exchange -> {
+                tell(exchange, "named");
+                exchange.getResponseHeaders().set("Location", address(other) + "/whep/clip");
+                exchange.sendResponseHeaders(307, -1);
+                exchange.close();
+            });
+            try {
                 play(address(named) + path, recording);
+            } finally {
+                named.stop(0);
+                other.stop(0);
             }
-        } finally {
-            named.stop(0);
-            other.stop(0);
         }
     }
 
