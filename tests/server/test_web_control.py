@@ -35,7 +35,7 @@ from tests.server.test_web_player import (
 )
 
 if importlib.util.find_spec("playwright") is not None:
-    from playwright.async_api import Page
+    from playwright.async_api import Page, Route
 
     from tests.server.chromium import browsing
 
@@ -234,6 +234,26 @@ def test_a_killed_server_that_comes_back_is_played_on(tmp_path: Path) -> None:
             await until(page, "player.shadowRoot.textContent.includes('Trying again.')")
             async with process(path, port):
                 await goes_on(page, 10)
+
+    asyncio.run(run())
+
+
+def test_who_reconnects_needs_no_file_of_the_server(tmp_path: Path) -> None:
+    """A server that is about to come back may answer offers and have refused a file just before."""
+
+    async def run() -> None:
+        async with serving(tiny(tmp_path)) as served, watched(served.url) as page:
+            await until(page, "player.currentTime > 1")
+            refused = list[str]()
+
+            async def refuse(route: Route) -> None:
+                refused.append(route.request.url)
+                await route.abort()
+
+            await page.context.route("**/sdk/**", refuse)
+            await served.viewers.only().close("lost")
+            await goes_on(page, 10)
+            assert refused == []
 
     asyncio.run(run())
 

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { moduleWorker } from '../platform.js';
 import { LABEL } from './channel.js';
 import { connect, leave } from './whep.js';
 
@@ -14,15 +13,14 @@ export class Connection {
   identities = null;
   #token;
   #tokenOrigins;
-  #reader = null;
   #session = '';
   #closed = false;
 
   /**
-   * @param {{token?: string, tokenOrigins?: string[], reads: boolean, opened: () => void,
-   *   message: (data: any) => void, lost: (why: string) => void}} options `reads`: frame numbers are wanted
+   * @param {{token?: string, tokenOrigins?: string[], reader: Worker | null, opened: () => void,
+   *   message: (data: any) => void, lost: (why: string) => void}} options `reader`: reads frame numbers
    */
-  constructor({ token, tokenOrigins, reads, opened, message, lost }) {
+  constructor({ token, tokenOrigins, reader, opened, message, lost }) {
     this.#token = token;
     this.#tokenOrigins = tokenOrigins;
     this.peer = new RTCPeerConnection();
@@ -37,7 +35,7 @@ export class Connection {
     };
     this.picture = this.peer.addTransceiver('video', { direction: 'recvonly' }).receiver;
     this.sound = this.peer.addTransceiver('audio', { direction: 'recvonly' }).receiver;
-    if (reads && 'RTCRtpScriptTransform' in globalThis) this.#read(); // else `anchor` it is
+    if (reader) this.#readBy(reader); // else `anchor` it is
   }
 
   /** Offers and takes the answer. @param {string} url of the WHEP endpoint */
@@ -65,15 +63,12 @@ export class Connection {
     if (this.#closed) return;
     this.#closed = true;
     this.peer.close();
-    this.#reader?.terminate();
     if (this.#session) leave(this.#session);
   }
 
-  #read() {
+  #readBy(reader) {
     const { port1, port2 } = new MessageChannel();
-    const reader = moduleWorker(new URL('./identity-worker.js', import.meta.url));
     this.picture.transform = new RTCRtpScriptTransform(reader, { port: port1 }, [port1]);
     this.identities = port2;
-    this.#reader = reader;
   }
 }

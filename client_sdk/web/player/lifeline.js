@@ -7,6 +7,7 @@
  */
 
 import { CrispcastError } from '../core.js';
+import { moduleWorker } from '../platform.js';
 import { comeBack } from './backoff.js';
 import { Connection } from './connection.js';
 
@@ -33,6 +34,8 @@ export class Lifeline {
   #options;
   #answered; // by whom, the last time
   #play;
+  /** Of frame numbers, for all connections: a server that is lost hands out no file. @type {Worker | null} */
+  #reader = null;
   #silent = { packets: 0, reports: 0 };
 
   /**
@@ -55,7 +58,8 @@ export class Lifeline {
     const token = this.#sees(url) ? this.#options.token : undefined;
     const { tokenOrigins } = this.#options;
     const { reads, opened, message, lost } = this.#play;
-    const connection = new Connection({ token, tokenOrigins, reads: reads(), opened, message, lost });
+    const reader = reads() ? this.#readerOnce() : null;
+    const connection = new Connection({ token, tokenOrigins, reader, opened, message, lost });
     this.close();
     this.connection = connection;
     this.#silent = { packets: 0, reports: 0 };
@@ -112,6 +116,24 @@ export class Lifeline {
   /** Ends the connection; safe to call twice. */
   close() {
     this.connection?.close();
+  }
+
+  /** Ends it for good. */
+  end() {
+    this.close();
+    this.#reader?.terminate();
+  }
+
+  #readerOnce() {
+    if (!this.#reader && 'RTCRtpScriptTransform' in globalThis) {
+      this.#reader = moduleWorker(new URL('./identity-worker.js', import.meta.url));
+      // Coded frames that nobody reads never come out: another connection, with another reader.
+      this.#reader.onerror = () => {
+        this.#reader = null;
+        this.#play.lost('The reader of frame numbers did not start.');
+      };
+    }
+    return this.#reader;
   }
 
   /** Waits until this connection's manifest is there; throws where it does not come. */

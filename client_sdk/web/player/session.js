@@ -188,7 +188,7 @@ export class Session extends EventTarget {
     this.#enter(state);
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#ending);
-    this.#lifeline.close();
+    this.#lifeline.end();
     this.#assets.close();
     this.#decoded.stop();
     this.#upscaling?.end();
