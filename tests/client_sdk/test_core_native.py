@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.client_sdk.fuzz_seeds import CORPUS, seeds
-from tests.conformance.building import CORE, ROOT, RUNTIME, sanitized
+from tests.conformance.building import CORE, RUNTIME, sanitized
+from tests.kept import replaying
 
 CONTRACT = Path(__file__).parent / "cpp" / "session.cpp"
 
@@ -39,25 +37,7 @@ def test_no_use_of_a_session_does_harm(sanitizers: str) -> None:
 @functools.cache
 def replayer() -> Path:
     """The replaying program; kept in `.cache/native` by the hash of its sources."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        pytest.skip("g++ is missing: apt-get install g++")
-    files = [*CORE.glob("*/*"), *RUNTIME.glob("*/*")]
-    sources = sorted(path for path in files if path.suffix in {".cpp", ".h", ".sh", ""})
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources if path.is_file()))
-    folder = ROOT / ".cache" / "native" / f"replay-session-{digest.hexdigest()[:16]}"
-    if not folder.exists():
-        made = folder.with_name(f"{folder.name}.{os.getpid()}")
-        subprocess.run(
-            [CORE / "fuzz" / "build", made, "replay"],
-            check=True,
-            env={**os.environ, "CXX": compiler},
-        )
-        try:
-            made.rename(folder)
-        except OSError:  # another run was quicker
-            shutil.rmtree(made)
-    return folder / "fuzz_session"
+    return replaying("replay-session", CORE / "fuzz" / "build", CORE, RUNTIME) / "fuzz_session"
 
 
 def test_no_file_of_the_corpus_nor_its_beginnings_do_harm() -> None:

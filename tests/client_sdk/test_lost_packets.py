@@ -53,7 +53,10 @@ def test_what_is_still_missing_is_asked_for_until_it_comes(monkeypatch: pytest.M
 def test_a_connection_that_is_gone_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lost_packets, "EVERY", 0.01)
 
+    asked: list[int] = []
+
     async def gone(source: int, lost: list[int]) -> None:
+        asked.extend(lost)
         raise ConnectionError
 
     async def run() -> None:
@@ -62,6 +65,7 @@ def test_a_connection_that_is_gone_ends_it(monkeypatch: pytest.MonkeyPatch) -> N
         await asyncio.wait_for(lost_packets.ask_again(receiver), 5)
 
     asyncio.run(run())
+    assert asked == [7]
 
 
 class Buffered(Receiver):

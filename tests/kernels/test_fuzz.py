@@ -6,9 +6,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import pytest
 
 from client_sdk.contract.patch_map import decode_record, encode_record
 from kernels.compiler import decode_plan, encode_plan
+from tests.kept import replaying
 from tests.kernels.fuzz_seeds import ALL, CORPUS, difference_seeds, patch_map_seeds, plan_seeds
 
 ROOT = Path(__file__).parents[2]
@@ -25,24 +23,7 @@ RUNTIME = ROOT / "kernels" / "runtime"
 @functools.cache
 def replayers() -> Path:
     """The replaying programs; kept in `.cache/native` by the hash of their sources."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        pytest.skip("g++ is missing: apt-get install g++")
-    sources = sorted(path for path in RUNTIME.glob("*/*") if path.suffix in {".cpp", ".h", ""})
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources if path.is_file()))
-    folder = ROOT / ".cache" / "native" / f"replay-{digest.hexdigest()[:16]}"
-    if not folder.exists():
-        made = folder.with_name(f"{folder.name}.{os.getpid()}")
-        subprocess.run(
-            [RUNTIME / "fuzz" / "build", made, "replay"],
-            check=True,
-            env={**os.environ, "CXX": compiler},
-        )
-        try:
-            made.rename(folder)
-        except OSError:  # another run was quicker
-            shutil.rmtree(made)
-    return folder
+    return replaying("replay", RUNTIME / "fuzz" / "build", RUNTIME)
 
 
 @pytest.mark.parametrize("target", list(ALL))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 from kernels.compiler.wire import encode_plan
 from kernels.runtime import Engine, Plan
+from tests.kept import kept
 from tests.kernels.plans import every_branch
 
 ROOT = Path(__file__).parents[2]
@@ -55,23 +55,18 @@ def sources() -> list[Path]:
 def installed() -> Path:
     """The prefix; kept in `.cache/native` by the hash of the sources, for a build takes a while."""
     cmake, ninja, gxx = tool("cmake", "cmake"), tool("ninja", "ninja-build"), tool("g++", "g++")
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources())).hexdigest()[:16]
-    prefix = ROOT / ".cache" / "native" / f"install-{digest}"
-    if not prefix.exists():
-        build = prefix.with_name(f"{prefix.name}.build.{os.getpid()}")
-        made = prefix.with_name(f"{prefix.name}.{os.getpid()}")
+
+    def make(prefix: Path) -> None:
+        build = prefix.with_name(f"{prefix.name}.build")
         run(
             *(cmake, "-S", ROOT, "-B", build, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"),
             *(f"-DCMAKE_CXX_COMPILER={gxx}", "-DCMAKE_INSTALL_LIBDIR=lib"),
         )
         run(cmake, "--build", build, "--parallel", "2")
-        run(cmake, "--install", build, "--prefix", made)
+        run(cmake, "--install", build, "--prefix", prefix)
         shutil.rmtree(build)
-        try:
-            made.rename(prefix)
-        except OSError:  # another run was quicker
-            shutil.rmtree(made)
-    return prefix
+
+    return kept("install", [path.read_bytes() for path in sources()], make)
 
 
 def check_example(program: Path, folder: Path) -> None:

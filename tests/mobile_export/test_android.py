@@ -27,6 +27,7 @@ from mobile_export.native_sources import core_sources, headers, runtime_sources
 from mobile_export.selection import experts_of
 from tests.conformance.cases import CASES
 from tests.conformance.recording import FOLDER
+from tests.kept import KEPT
 from tests.kernels.plans import every_branch
 from tests.mobile_export.android import building
 
@@ -298,7 +299,7 @@ def test_the_example_compiles_and_is_short() -> None:
     names = ("kotlin-compiler", "kotlin-stdlib", "kotlin-script-runtime", "kotlin-reflect")
     more = ("kotlinx-coroutines-core-jvm", "annotations-13.0")
     path = ":".join(str(jars / f"{name}.jar") for name in names + more)
-    target = building.KEPT / "kotlin-example"
+    target = KEPT / "kotlin-example"
     building.run(
         *(
             building.jdk() / "bin" / "java",

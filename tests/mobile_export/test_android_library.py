@@ -11,6 +11,7 @@ import pytest
 from mobile_export.android_module import MODULE
 from tests.conformance.cases import CASES
 from tests.conformance.recording import FOLDER
+from tests.kept import kept
 from tests.mobile_export.android import building
 from tests.mobile_export.android.elf import Elf, read_elf
 
@@ -95,7 +96,7 @@ def replay() -> Path:
         linked = [*target, "-static", *map(str, objects), str(compiled)]
         building.run(building.zig(), "c++", *linked, "-o", str(folder / "replay"))
 
-    return building.kept("android-replay", [str(built).encode(), source.read_bytes()], make)
+    return kept("android-replay", [str(built).encode(), source.read_bytes()], make)
 
 
 @pytest.mark.parametrize(

@@ -6,24 +6,22 @@ Everything is kept in `.cache/native` by the hash of what it is made of.
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from benchmarks.arm64 import library_options
 from mobile_export.android_module import MODULE, write_native
+from tests.kept import kept
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
-KEPT = ROOT / ".cache" / "native"
 KOTLIN = "kotlin-compiler@2.4.20"
 
 
@@ -58,23 +56,6 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def kept(name: str, parts: Iterable[bytes], make: Callable[[Path], None]) -> Path:
-    """A folder that `make` fills, once for each content of `parts`."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(hashlib.sha256(part).digest())
-    folder = KEPT / f"{name}-{digest.hexdigest()[:16]}"
-    if not folder.exists():
-        made = folder.with_name(f"{folder.name}.{os.getpid()}")
-        made.mkdir(parents=True)
-        make(made)
-        try:
-            made.rename(folder)
-        except OSError:  # another run was quicker
-            shutil.rmtree(made)
-    return folder
 
 
 def contents(folder: Path, *suffixes: str) -> list[bytes]:

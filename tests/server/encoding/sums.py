@@ -1,7 +1,6 @@
 """Job functions for the tests of engines; in a module, so that worker processes find them."""
 
 import os
-import time
 from pathlib import Path
 
 from server.encoding.graph import Task, job_function
@@ -22,14 +21,12 @@ def add(task: Task) -> None:
 
 
 @job_function()
-def wait_for_file(task: Task) -> None:
-    """Says through a pipe which process it is, then waits for a file."""
+def wait_for_word(task: Task) -> None:
+    """Says through one pipe which process it is, and waits for a word through another."""
     folder = Path(task.config["folder"])
     with (folder / "begun").open("w") as begun:
         begun.write(f"{os.getpid()}\n")
-    while not (folder / "go").exists():
-        time.sleep(0.01)
-    (task.out / "value").write_text("done")
+    (task.out / "value").write_text((folder / "go").read_text())
 
 
 @job_function()

@@ -18,7 +18,7 @@ from server.encoding.graph import Job
 from server.encoding.ray_engine import RayEngine
 from server.encoding.shared_store import SharedStore
 from server.encoding.store import Store
-from tests.server.encoding.sums import add, number, wait_for_file
+from tests.server.encoding.sums import add, number, wait_for_word
 
 pytest.importorskip("ray", reason="the engine ray needs crispcast[ray]")
 
@@ -74,8 +74,10 @@ def test_a_failure_comes_through(cluster: Any, tmp_path: Path) -> None:
 
 
 def test_a_node_that_dies_at_its_work_is_made_up_for(cluster: Any, tmp_path: Path) -> None:
-    """The job waits for a file that comes only when the first who did it has been killed."""
-    job = Job("slow", wait_for_file, {"folder": str(tmp_path)})
+    """The job waits for a word that comes only when the first who did it has been killed."""
+    for pipe in ("begun", "go"):
+        os.mkfifo(tmp_path / pipe)
+    job = Job("slow", wait_for_word, {"folder": str(tmp_path)})
     done: dict[str, Any] = {}
 
     def run() -> None:
@@ -83,23 +85,14 @@ def test_a_node_that_dies_at_its_work_is_made_up_for(cluster: Any, tmp_path: Pat
             RayEngine(cluster.address).run([job], Store(tmp_path / "store"), lambda _: None)
         )
 
-    driver = threading.Thread(target=run)
+    driver = threading.Thread(target=run, daemon=True)
     driver.start()
-    try:
-        with (tmp_path / "begun").open() as begun:  # a pipe: who does the job says who it is
-            worker = int(begun.readline())
-        os.kill(worker, signal.SIGKILL)
-    finally:
-        (tmp_path / "go").touch()
-    with (tmp_path / "begun").open() as begun:
-        assert int(begun.readline()) != worker
+    worker = int((tmp_path / "begun").read_text())
+    os.kill(worker, signal.SIGKILL)
+    assert int((tmp_path / "begun").read_text()) != worker
+    (tmp_path / "go").write_text("done")
     driver.join()
     assert (done["slow"].folder / "value").read_text() == "done"
-
-
-@pytest.fixture(autouse=True)
-def _pipe(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "begun")
 
 
 def test_an_encode_gives_the_same_bytes(cluster: Any, small_video: Path, tmp_path: Path) -> None:
