@@ -204,16 +204,22 @@ def _export() -> None:
     """Export a package's networks for phones: Core ML, ONNX for NNAPI, or an SDK to embed."""
 
 
-class _StoreCommands(TyperGroup):
+class _RoomCommands(TyperGroup):
     """The room's group of commands, likewise."""
 
+    def found(self) -> Any:
+        """The group, as click has it."""
+        raise NotImplementedError
+
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(self._found().list_commands(ctx))
+        return list(self.found().list_commands(ctx))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return self._found().get_command(ctx, cmd_name)
+        return self.found().get_command(ctx, cmd_name)
 
-    def _found(self) -> Any:
+
+class _StoreCommands(_RoomCommands):
+    def found(self) -> Any:
         from server.encoding.store_command import store_commands
 
         return store_commands()
@@ -223,6 +229,20 @@ app.add_typer(
     typer.Typer(cls=_StoreCommands, no_args_is_help=True),
     name="store",
     help="The finished jobs that encodes go on from: list, check, tidy.",
+)
+
+
+class _KeyCommands(_RoomCommands):
+    def found(self) -> Any:
+        from server.encoding.key_command import key_commands
+
+        return key_commands()
+
+
+app.add_typer(
+    typer.Typer(cls=_KeyCommands, no_args_is_help=True),
+    name="key",
+    help="Keys that sign packages, so that players take nothing of anybody else.",
 )
 
 
@@ -275,6 +295,13 @@ def _play(
             "https://b.example.org; may be given again."
         ),
     ] = None,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="CRISPCAST_TRUST",
+            help="Super-resolve only what this public key has signed; may be given again.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
     """Play a stream with super-resolution in compiled sparse kernels."""
@@ -306,10 +333,13 @@ def _play(
             reconnect=reconnect,
             token=token,
             token_origins=token_origin or (),
+            trust=trust or (),
         )
     finally:
         if live:
             print(file=sys.stderr)
+    if played.untrusted:
+        _say(f"nothing was super-resolved: {played.untrusted}")
     _print(json.loads(played.to_json()), as_json, _play_line(played))
 
 

@@ -30,6 +30,7 @@ def play(
     reconnect: float = 30.0,
     token: str | None = None,
     token_origins: Sequence[str] = (),
+    trust: Sequence[str] = (),
 ) -> PlayStats:
     """Play a stream to its end and say how it went. Blocks.
 
@@ -41,11 +42,14 @@ def play(
     again at the end. `reconnect`: seconds for which a lost server is looked for; 0: not at all.
     `token`: the bearer token that the server wants, where it wants one; `token_origins`: who
     else may see it, when the server sends the play there, as https://b.example.org.
+    `trust`: public keys, as ed25519:…; where there are any, all is interpolated unless one of them
+    signed the manifest, and `untrusted` of the figures says why.
     Raises StreamError, in one sentence, where the play cannot start or breaks off.
     """
     import asyncio
 
     from client_sdk.asset_routes import check_preference
+    from client_sdk.contract.signing import parse_trust
     from client_sdk.playback import PlayOptions
     from client_sdk.session import play_async
 
@@ -62,6 +66,7 @@ def play(
         on_status=on_status,
         token=token,
         token_origins=tuple(token_origins),
+        trust=parse_trust(trust),
     )
     if stats is not None:
         check_stats_file(stats)

@@ -31,6 +31,7 @@ from client_sdk.contract.control import (
     minor_of,
 )
 from client_sdk.contract.manifest import Manifest, parse_manifest
+from client_sdk.contract.signing import Trust, why_untrusted
 from client_sdk.play_stats import PlayMeter, PlayStats
 from client_sdk.playback import Playback
 from kernels.errors import StreamError
@@ -51,8 +52,8 @@ class Play(Protocol):
     def playback(self) -> Playback | None:
         """What shows the video; None before `begin`."""
 
-    def begin(self, manifest: Manifest, rung: int, live: int | None) -> None:
-        """The manifest is here, for the first time."""
+    def begin(self, manifest: Manifest, rung: int, live: int | None, untrusted: str | None) -> None:
+        """The manifest is here, for the first time. `untrusted`: why nothing it names is used."""
 
     def join(self, playback: Playback, live: int | None) -> None:
         """Another connection has the same video."""
@@ -70,8 +71,9 @@ class Play(Protocol):
 class Conversation:
     """Obeys what the server says, and says what `play` wants."""
 
-    def __init__(self, url: str, meter: PlayMeter, play: Play) -> None:
+    def __init__(self, url: str, meter: PlayMeter, play: Play, trust: Trust = ()) -> None:
         self._url = url
+        self._trust = trust
         self._meter = meter
         self._play = play
         self._head: ManifestHead | None = None
@@ -211,7 +213,8 @@ class Conversation:
         manifest = parse_manifest(body, f"the manifest of {self._url}")
         if head.rung >= len(manifest.rungs):
             raise StreamError(f"{self._url} plays rung {head.rung}, which is not there")
-        self._play.begin(manifest, head.rung, head.live)
+        untrusted = why_untrusted(self._trust, head.sha256, head.signature)
+        self._play.begin(manifest, head.rung, head.live, untrusted)
 
 
 def _goodbye(bye: Bye) -> str:

@@ -27,7 +27,8 @@ class PlayStats:
     first frame, `wrong_assets` those refused for their hash or content. `plan_bytes`: all that came
     for super-resolution over the network, `http_bytes` of them by HTTP; `cached_bytes` came from
     the cache. `seek_ms`: from the last seek to its frame put out. `reconnects`: how often the
-    connection was lost and made anew.
+    connection was lost and made anew. `untrusted`: why the manifest was not trusted, where keys to
+    trust were given; then all frames are interpolated.
     """
 
     frames: int = 0
@@ -53,6 +54,7 @@ class PlayStats:
     width: int = 0
     height: int = 0
     isa: str = ""
+    untrusted: str = ""
 
     def to_json(self) -> str:
         """One JSON object."""
@@ -99,6 +101,7 @@ class PlayMeter:
     ended: str = ""
     size: tuple[int, int] = (0, 0)
     isa: str = ""
+    untrusted: str = ""
     _first: float | None = None
     _first_sr: float | None = None
     _last: float = 0.0
@@ -159,6 +162,7 @@ class PlayMeter:
             width=self.size[0],
             height=self.size[1],
             isa=self.isa,
+            untrusted=self.untrusted,
         )
 
     def _since(self, moment: float | None) -> float | None:

@@ -27,6 +27,7 @@ from client_sdk.contract import sei
 from client_sdk.contract.asset_frames import AssetFrame
 from client_sdk.contract.control import Message, Seek
 from client_sdk.contract.manifest import Manifest
+from client_sdk.contract.signing import Trust
 from client_sdk.frame_clock import CLOCK_RATE, FrameClock
 from client_sdk.http_assets import HttpAssets
 from client_sdk.landing import Landing
@@ -52,7 +53,8 @@ class PlayOptions:
     first (`client_sdk.asset_routes`). `loop`: begin again at the end, for ever. `reconnect`:
     seconds for which a lost server is looked for; 0: not at all. `token`: the bearer token that the
     server wants, where it wants one; `token_origins`: who else may see it when the server sends
-    the play there, as https://b.example.org.
+    the play there, as https://b.example.org. `trust`: public keys, one of which must have signed
+    the manifest, or all is interpolated; none: signatures are not asked for.
     """
 
     out: str | os.PathLike[str] | None = None
@@ -68,6 +70,7 @@ class PlayOptions:
     status_interval: float = 0.5
     token: str | None = field(default=None, repr=False)
     token_origins: tuple[str, ...] = ()
+    trust: Trust = ()
 
 
 class Playback:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -29,6 +31,8 @@ from client_sdk.reconnecting import come_back
 from client_sdk.sinks import WindowClosed, check_output
 from client_sdk.whep import checked_url, origin_of, origins_of, without_query
 from kernels.errors import StreamError
+
+log = logging.getLogger("crispcast.client")
 
 CONNECT_TIMEOUT = 15.0  # seconds until the manifest must be here
 SILENCE = 4.0  # seconds without a frame, while not paused: the server is gone
@@ -58,7 +62,7 @@ class Session:
             check_display()
         self._cache = AssetCache(options.cache, options.cache_limit)
         self._meter = PlayMeter()
-        self._conversation = Conversation(url, self._meter, self)
+        self._conversation = Conversation(url, self._meter, self, options.trust)
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.manifest: asyncio.Future[Manifest] = asyncio.get_running_loop().create_future()
         self.live: int | None = None
@@ -296,12 +300,17 @@ class Session:
 
     # -- what the server says -----------------------------------------------------------------
 
-    def begin(self, manifest: Manifest, rung: int, live: int | None) -> None:
+    def begin(self, manifest: Manifest, rung: int, live: int | None, untrusted: str | None) -> None:
         """The manifest is here: what came before it can be shown."""
+        options = self._options
+        if untrusted is not None:
+            log.warning("%s: %s; all is interpolated", self._url, untrusted)
+            self._meter.untrusted = untrusted
+            options = replace(options, sr=False)
         playback = self.playback = Playback(
             manifest,
             rung,
-            self._options,
+            options,
             cache=self._cache,
             meter=self._meter,
             send=self._conversation.send,

@@ -10,11 +10,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from client_sdk.contract.manifest import (
     CHROMA_VERSION,
@@ -37,9 +37,13 @@ from client_sdk.contract.motion import Views, encode_motion
 from client_sdk.contract.package import MANIFEST_FILE, asset_file
 from client_sdk.contract.patch_map import FILE_HEADER, PatchMap, encode_record
 from client_sdk.contract.plate import Region
+from client_sdk.contract.signing import SIGNATURE_FILE
 from kernels.errors import PackageError
 
 REPORT_FOLDER, SURVEY_FILE, SETTINGS_FILE = "report", "survey.json", "settings.json"
+
+Sign: TypeAlias = Callable[[bytes], str]
+"""From the bytes of a manifest to the text of its signature's file."""
 
 
 @dataclass(frozen=True)
@@ -220,21 +224,25 @@ def read_settings(package: Path) -> Mapping[str, Any]:
     return settings
 
 
-def write_package(target: Path, parts: PackageParts, *, force: bool = False) -> Manifest:
-    """Write a package folder at `target` and return its manifest.
+def write_package(
+    target: Path, parts: PackageParts, *, force: bool = False, sign: Sign | None = None
+) -> Manifest:
+    """Write a package folder at `target` and return its manifest; with `sign`, signed.
 
     Raises PackageError where it exists already (unless `force`) or cannot be written; then nothing
     is left behind, and a package that was there before is still there.
     """
     with _alone(target):
         _check_target(target, force)
-        return _write_and_rename(target, parts)
+        return _write_and_rename(target, parts, sign)
 
 
-def _write_and_rename(target: Path, parts: PackageParts) -> Manifest:
+def _write_and_rename(target: Path, parts: PackageParts, sign: Sign | None) -> Manifest:
     partial = _partial(target)
     try:
         manifest = _write(partial, parts)
+        if sign is not None:
+            (partial / SIGNATURE_FILE).write_text(sign((partial / MANIFEST_FILE).read_bytes()))
         replaced = target.with_name(f".{target.name}.replaced")
         _remove(replaced)
         if target.exists():

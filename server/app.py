@@ -7,13 +7,15 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 
 from client_sdk.contract import Package
 from client_sdk.contract.control import PROTOCOL
+from client_sdk.contract.signing import SIGNATURE_HEADER
 from kernels import bases
 from kernels.errors import PackageError
 from server.access import Access
@@ -100,6 +102,7 @@ def create_app(
             "Retry-After",
             "Content-Range",
             "WWW-Authenticate",
+            SIGNATURE_HEADER,
         ],
     )
 
@@ -134,7 +137,8 @@ def _add_catalogue(app: FastAPI, viewers: Viewers, access: Access) -> None:
             raise HTTPException(404, f"there is no package {name[:80]}")
         etag = f'"{package.manifest_sha256}"'
         cache = _kept(_FOR_NOW, shared=access.is_open(name))
-        return _ranged(request, package.manifest_bytes, "application/json", etag, cache)
+        more = {} if package.signature is None else {SIGNATURE_HEADER: package.signature}
+        return _ranged(request, package.manifest_bytes, "application/json", etag, cache, more)
 
     rate = Depends(limited(viewers.settings.assets_per_minute))
 
@@ -198,9 +202,16 @@ def _facts(package: Package, settings: Settings) -> dict[str, object]:
     }
 
 
-def _ranged(request: Request, data: bytes, kind: str, etag: str, cache: str) -> Response:
+def _ranged(
+    request: Request,
+    data: bytes,
+    kind: str,
+    etag: str,
+    cache: str,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
     """The bytes, or the one range asked for (RFC 9110, sections 13.1.2, 13.1.5, 14.2 and 14.4)."""
-    headers = {"ETag": etag, "Cache-Control": cache, "Accept-Ranges": "bytes"}
+    headers = {"ETag": etag, "Cache-Control": cache, "Accept-Ranges": "bytes", **more}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     match = _RANGE.fullmatch(request.headers.get("range", ""))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from client_sdk.contract import MANIFEST_FILE, Package, open_package
+from client_sdk.contract import MANIFEST_FILE, SIGNATURE_FILE, Package, open_package
 from client_sdk.contract.package import SUFFIX
 from kernels.errors import PackageError
 
@@ -122,9 +122,12 @@ def _is_package(folder: Path) -> bool:
 
 
 def _stamp(folder: Path, *, whole: bool) -> _Stamp | None:
-    """What changes when the package does: its manifest; of a broken one, any of its files."""
+    """What changes when the package does: its manifest, its signature; of a broken one, all."""
     try:
-        paths = [folder / MANIFEST_FILE] if whole else [folder, *folder.rglob("*")]
+        paths = [folder, *folder.rglob("*")]
+        if whole:
+            named = (folder / MANIFEST_FILE, folder / SIGNATURE_FILE)
+            paths = [path for path in named if path.name == MANIFEST_FILE or path.exists()]
         return frozenset(
             (str(path), found.st_ino, found.st_size, found.st_mtime_ns)
             for path in paths

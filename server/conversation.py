@@ -220,6 +220,7 @@ class Conversation:
                 sha256=digest,
                 bytes=len(package.manifest_bytes),
                 live=self._playhead.live if minor >= 1 else None,
+                signature=package.signature if minor >= 2 else None,
             )
         )
         delivery.send_manifest(digest)

@@ -11,6 +11,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from client_sdk.contract.signing import SIGNATURE_HEADER
+
 _SDP, _FRAGMENT = "application/sdp", "application/trickle-ice-sdpfrag"
 _BYTES, _JSON = "application/octet-stream", "application/json"
 _TEXT = {"schema": {"type": "string"}}
@@ -28,6 +30,7 @@ _HEADERS = {
     "WWW-Authenticate": "Which token is wanted (RFC 6750).",
     "Content-Range": "Which part this is (RFC 9110).",
     "Cache-Control": "How long it may be kept.",
+    SIGNATURE_HEADER: "Of a package that is signed: the signature of its manifest.",
 }
 
 _REFUSED: dict[int, tuple[str, tuple[str, ...]]] = {
@@ -117,7 +120,7 @@ _OPERATIONS: dict[tuple[str, str], _Operation] = {
         200,
         "The manifest.",
         {_JSON: _OBJECT},
-        _CACHED,
+        (*_CACHED, SIGNATURE_HEADER),
         (401, 403, 404),
         asks=_IF_RANGE,
         others=_RANGED,

@@ -32,10 +32,12 @@ from client_sdk.contract.patch_map import (
     encode_record,
     quarters,
 )
+from client_sdk.contract.signing import SIGNATURE_FILE
 
 __all__ = [
     "FILE_HEADER",
     "MANIFEST_FILE",
+    "SIGNATURE_FILE",
     "Asset",
     "Audio",
     "Cell",

@@ -27,6 +27,7 @@ from client_sdk.contract.manifest import (
     Sha256,
     first_fault,
 )
+from client_sdk.contract.signing import Signature
 from kernels.errors import StreamError
 
 CHANNEL = "crispcast"
@@ -35,8 +36,11 @@ EXTENSION_REL = "urn:crispcast:whep-ext:super-resolution"
 """Relation of the Link header that tells a client where the manifest is (WHEP draft, 4.9)."""
 
 PROTOCOL_MAJOR = 1
-PROTOCOL = "1.1"
-"""1.0 has no `switch`, no `rung` null, no `interpolating`, and none of the messages marked so."""
+PROTOCOL = "1.2"
+"""1.0 has no `switch`, no `rung` null, no `interpolating`, and none of the messages marked so.
+
+1.1 has no `signature`.
+"""
 MAX_CONTROL_BYTES = 16_384
 MAX_WANTED = 128  # assets in one `want`; a longer list goes in several
 
@@ -65,6 +69,8 @@ class ManifestHead(Frozen):
     bytes: Annotated[int, Field(ge=1, le=MAX_MANIFEST_BYTES)]
     live: FrameNumber | None = None
     """The package is a channel, which is at this frame now."""
+    signature: Signature | None = None
+    """Of the manifest, where it is signed. Since 1.2."""
 
 
 class Wanted(Frozen):

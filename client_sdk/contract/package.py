@@ -11,6 +11,7 @@ from pathlib import Path
 from client_sdk.contract.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from client_sdk.contract.motion import Views, decode_motion
 from client_sdk.contract.patch_map import FILE_HEADER, FILE_MAJOR, MAGIC, PatchMap, decode_record
+from client_sdk.contract.signing import read_signature
 from kernels.errors import PackageError
 
 MANIFEST_FILE = "manifest.json"
@@ -38,12 +39,16 @@ def asset_file(sha256: str, kind: str) -> str:
 
 @dataclass(frozen=True)
 class Package:
-    """A package on disk. `places` finds plans, plates, patch maps and motion by their hash."""
+    """A package on disk. `places` finds plans, plates, patch maps and motion by their hash.
+
+    `signature`: of its manifest, where it is signed (docs/signing.md); nobody has checked it yet.
+    """
 
     path: Path
     manifest: Manifest
     manifest_bytes: bytes
     places: dict[str, Place]
+    signature: str | None = None
 
     @property
     def name(self) -> str:
@@ -105,9 +110,12 @@ class Package:
         )
 
 
-def open_package(path: str | os.PathLike[str], *, verify: bool = True) -> Package:
+def open_package(
+    path: str | os.PathLike[str], *, verify: bool = True, signed: bool = True
+) -> Package:
     """Open the package folder at `path`; with `verify`, hash every file and read every map.
 
+    Without `signed` nobody looks whether there is a signature, as who makes another one.
     Raises PackageError, naming the file: missing, of another size, damaged, of another version.
     """
     root = Path(path)
@@ -122,7 +130,8 @@ def open_package(path: str | os.PathLike[str], *, verify: bool = True) -> Packag
     except OSError as error:
         raise PackageError(f"{manifest_file} cannot be read: {error.strerror}") from None
     manifest = parse_manifest(data, str(manifest_file))
-    package = Package(root, manifest, data, _places(root, manifest))
+    signature = read_signature(root) if signed else None
+    package = Package(root, manifest, data, _places(root, manifest), signature)
     _check_sizes(package)
     if verify:
         _check_content(package)

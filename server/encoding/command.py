@@ -116,6 +116,13 @@ def _encode(
         str | None, typer.Option(help="Where intermediate results live: a folder, or a URL.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing package.")] = False,
+    sign_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CRISPCAST_SIGN_KEY",
+            help="Sign with this private key, of `crispcast key new`.",
+        ),
+    ] = None,
     skip: Annotated[
         bool, typer.Option("--skip-existing", help="Of several: pass over those that are there.")
     ] = False,
@@ -166,6 +173,7 @@ def _encode(
             workers=workers,
             store=store,
             force=force,
+            sign_key=sign_key,
         )
 
     if len(videos) == 1 and not videos[0].is_dir():

@@ -135,7 +135,8 @@ class EncodeConfig:
     shape, if training is short), none, or a file; `max_segment` is in seconds, 2 to 4; `chunks` and
     `steps` None are the preset's; `threads` and `workers` 0 are what the machine has; `store` is a
     folder or, for several machines, a URL (`server.encoding.shared_store`), None `default_store()`.
-    `address` and `gpus` are the engine ray's (`server.encoding.ray_engine`).
+    `address` and `gpus` are the engine ray's (`server.encoding.ray_engine`). `sign_key`: the
+    file of the private key that signs the package (docs/signing.md), read on this machine only.
     """
 
     source: Path
@@ -174,6 +175,7 @@ class EncodeConfig:
     workers: int = 0
     store: str | Path | None = None
     force: bool = False
+    sign_key: Path | None = None
 
     def __post_init__(self) -> None:
         _one_of("scale", self.scale, (None, 1, 2, 3, 4))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kernels.errors import CrispcastError, VideoError
-from overfit.package import PackageParts, check_target, ledger, write_package
+from overfit.package import PackageParts, Sign, check_target, ledger, write_package
 from overfit.trial import Quality, quality_of
 from server.encoding.config import EncodeConfig
 from server.encoding.engine import Engine, LocalEngine
@@ -33,12 +33,14 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     checkpoint: so a killed encode that is started again goes on where it was.
 
     Raises CrispcastError: the source is no video or too small, the output exists or cannot be
-    written, the disk is full. Then no package is written, and one that was there is untouched.
+    written, the disk is full, the key is none. Then no package is written, and one
+    that was there is untouched.
     """
     begun = time.monotonic()
     if not config.source.is_file():
         raise VideoError(f"{config.source}: no such file; give the path of a video")
     check_target(config.output, config.force)
+    sign = _signer(config)
     # Torch comes in here: slow to load, so that what is refused above is refused at once.
     from overfit.video import RungConfig
     from server.encoding.experts import check_pruning
@@ -51,7 +53,7 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     try:
         tidy(store)
         with store.leased() as leased:
-            return _encode(config, leased, on_progress, begun)
+            return _encode(config, leased, on_progress, begun, sign)
     except OSError as error:
         where = error.filename or store.root
         raise CrispcastError(
@@ -60,8 +62,20 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
         ) from error
 
 
+def _signer(config: EncodeConfig) -> Sign | None:
+    if config.sign_key is None:
+        return None
+    from server.encoding.signing import SigningKey
+
+    return SigningKey.load(config.sign_key).sign
+
+
 def _encode(
-    config: EncodeConfig, store: Store, on_progress: OnProgress | None, begun: float
+    config: EncodeConfig,
+    store: Store,
+    on_progress: OnProgress | None,
+    begun: float,
+    sign: Sign | None,
 ) -> EncodeResult:
     from overfit.video import probe
     from server.encoding.decision import expected
@@ -85,7 +99,7 @@ def _encode(
     parts = parts_of(mended.rungs, made.parts)
     if plan.survey is not None:
         parts = replace(parts, survey=expected(plan.survey))
-    manifest = write_package(config.output, parts, force=config.force)
+    manifest = write_package(config.output, parts, force=config.force, sign=sign)
     return EncodeResult(
         package=config.output,
         manifest=manifest,

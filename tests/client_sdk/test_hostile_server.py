@@ -37,7 +37,7 @@ class PretendPlay:
         self.playback: Any = None
         self.joined = 0
 
-    def begin(self, manifest: Manifest, rung: int, live: int | None) -> None:
+    def begin(self, manifest: Manifest, rung: int, live: int | None, untrusted: str | None) -> None:
         self.playback = object()
 
     def join(self, playback: Playback, live: int | None) -> None:

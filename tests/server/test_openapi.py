@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from client_sdk.contract import Package
 from server.app import create_app
+from server.encoding.signing import SigningKey, sign_package
 from server.settings import Settings
 from tests.server.serving import Reply, serving
 from tests.server.test_http import SDP_HEADERS, offer
@@ -69,11 +70,12 @@ def test_every_answer_is_described_and_every_refusal_has_its_sentence(
     assert references <= set(document["components"]["schemas"])
 
 
-def test_what_is_told_of_headers_is_so(tiny: Package, tiny_path: Path) -> None:
+def test_what_is_told_of_headers_is_so(tiny: Package, tiny_copy: Path, tmp_path: Path) -> None:
+    sign_package(tiny_copy, SigningKey.new(tmp_path / "my.key"))
     limits = Settings.model_validate({"max_viewers": 1, "ice_servers": "stun:stun.example.org"})
 
     async def run() -> None:
-        async with serving(tiny_path, limits) as served:
+        async with serving(tiny_copy, limits) as served:
             asset = f"/assets/{next(iter(tiny.places))}"
             part = {"Range": "bytes=0-1"}
 
