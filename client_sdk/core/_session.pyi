@@ -27,7 +27,7 @@ class Task:
 
     @property
     def data(self) -> bytes:
-        """What to send, store or decode."""
+        """What to send, store, decode or verify."""
 
     @property
     def text(self) -> str:
@@ -63,7 +63,7 @@ class Task:
 
     @property
     def count(self) -> int:
-        """Of late assets, or of frames that were sent."""
+        """Of late assets, or of frames that were sent; or a question's number."""
 
 class Result:
     """What came of a frame."""
@@ -123,14 +123,22 @@ class Session:
         offline: bool = False,
         horizon: float = 0.0,
         memory_limit: int = 0,
+        trust: str | None = None,
     ) -> None:
-        """Zero: the default, as of crispcast_session_options. Raises StreamError."""
+        """Zero: the default, as of crispcast_session_options. Raises StreamError.
+
+        `trust`: public keys, of which one must have signed the manifest; None: signatures are not
+        asked for.
+        """
 
     def close(self) -> None:
         """End it; every call after that raises StreamError."""
 
-    def manifest(self, data: bytes, rung: int = 0) -> None:
+    def manifest(self, data: bytes, rung: int = 0, signature: str | None = None) -> None:
         """Begin with a manifest that did not come over a channel. Raises PackageError."""
+
+    def verified(self, question: int, answer: bool | None) -> None:
+        """The answer to VERIFY, whose `count` the question is. None: this machine cannot tell."""
 
     def connected(self) -> None:
         """A data channel is open."""

@@ -23,6 +23,7 @@ class TaskKind(IntEnum):
     STORE = 4
     DECODE = 5
     BASE = 6
+    VERIFY = 7
     MANIFEST = 20
     READY = 21
     LATE = 22
@@ -31,3 +32,4 @@ class TaskKind(IntEnum):
     ENDED = 25
     LOST = 26
     FAILED = 27
+    UNTRUSTED = 28

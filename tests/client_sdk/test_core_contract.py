@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -139,6 +140,27 @@ def test_both_refuse_the_same_messages(message: dict[str, Any], name: str, chang
     except StreamError:
         taken = False
     assert taken == (good and within), text
+
+
+SIGNATURE = "ed25519:" + "0123456789abcdef" * 8
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [SIGNATURE, None, ..., SIGNATURE[:-1], SIGNATURE + "0", SIGNATURE.upper(), SIGNATURE[8:],
+     "ed25519:", "", "x" * 2000, "ed448:00" + SIGNATURE[10:], SIGNATURE[:-1] + "g", 5, [], {}],
+)  # fmt: skip
+def test_both_refuse_the_same_signatures(signature: Any) -> None:
+    head = {"type": "manifest", "version": "1.2", "package": "0" * 16, "rung": 0}
+    fields = {**head, "sha256": "0" * 64, "bytes": 1, "signature": signature}
+    if signature is ...:
+        del fields["signature"]
+    text = json.dumps(fields)
+    good = signature in (SIGNATURE, None, ...)
+    with contextlib.nullcontext() if good else pytest.raises(StreamError):
+        decode_server_message(text)
+    with contextlib.nullcontext() if good else pytest.raises(StreamError):
+        Session(threads=1).message(text.encode())
 
 
 def with_record(kind: str, record: bytes) -> Drawn:

@@ -294,7 +294,7 @@ def test_another_connection_hears_what_was_chosen_and_where_the_play_is(drawn: D
     session.message(head(drawn))
     said = sent(list(tasks_of(session)))
     assert said[:4] == [
-        {"type": "hello", "version": "1.1", "sr": True},
+        {"type": "hello", "version": "1.2", "sr": True},
         {"type": "rung", "rung": 0},
         {"type": "loop", "on": True},
         {"type": "seek", "frame": 11},

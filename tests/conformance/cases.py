@@ -10,9 +10,12 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from client_sdk.contract.asset_frames import AssetFrame, encode_frame, frames_of
 from client_sdk.contract.obu import TEMPORAL_DELIMITER, Obu, build_identity
 from client_sdk.contract.sei import FrameIdentity, build_nal, build_payload
+from client_sdk.contract.signing import key_text, signature_text, signed_message
 from kernels import bases
 from kernels.compiler import base_id, decode_plan, encode_plan
 from tests.conformance.package import FRAMES, PACKAGE_ID, STARTS, Drawn, draw, frame, sha
@@ -23,13 +26,25 @@ TICKS = 3600  # of 90 kHz, a frame at 25 a second
 BEGIN = 1_000_000  # RTP time of the first frame
 
 
+def _owner(number: int) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
+
+
+def public_key(number: int) -> bytes:
+    """Of one who signs, always the same."""
+    return _owner(number).public_key().public_bytes_raw()
+
+
 class Script:
     """The steps of one case, and the package that it plays."""
 
-    def __init__(self, drawn: Drawn | None = None, begin: int = BEGIN, **options: int) -> None:
+    def __init__(
+        self, drawn: Drawn | None = None, begin: int = BEGIN, **options: int | str
+    ) -> None:
         self.drawn = draw() if drawn is None else drawn
         self.begin = begin
         self.steps: list[Step] = [{"do": "open", **options}]
+        self.signature: str | None = None  # of the manifest, as the server has it
         fps = self.drawn.manifest.source.fps
         self.ticks = 90_000 * fps[1] // fps[0]
 
@@ -51,10 +66,19 @@ class Script:
 
     def head(self, rung: int = 0) -> None:
         body = self.drawn.manifest_bytes
+        signed = {} if self.signature is None else {"signature": self.signature}
+        version = "1.2" if signed else "1.1"
         self.say(
-            type="manifest", version="1.1", package=PACKAGE_ID, rung=rung, sha256=sha(body),
-            bytes=len(body),
+            type="manifest", version=version, package=PACKAGE_ID, rung=rung, sha256=sha(body),
+            bytes=len(body), **signed,
         )  # fmt: skip
+
+    def sign(self, owner: int, manifest: bytes | None = None) -> str:
+        """A signature of the manifest, or of another; programs without Ed25519 are told of it."""
+        message = signed_message(sha(self.drawn.manifest_bytes if manifest is None else manifest))
+        made = _owner(owner).sign(message)
+        self.add("signature", bytes=public_key(owner) + made + message)
+        return signature_text(made)
 
     def bring(self, name: str) -> None:
         """An asset comes."""
@@ -480,11 +504,75 @@ def reconnected() -> Script:
     return script
 
 
+def trusting(*owners: int) -> Script:
+    """An app that trusts these."""
+    return Script(trust=" ".join(key_text(public_key(owner)) for owner in owners))
+
+
+def signed() -> Script:
+    """The second of two trusted keys signed the manifest: all is as without keys."""
+    script = trusting(1, 2)
+    script.signature = script.sign(2)
+    script.join()
+    for segment in range(3):
+        script.bring_segment(segment)
+    script.play(0, FRAMES)
+    return script
+
+
+def signed_again() -> Script:
+    """Another connection announces the same manifest: it is still whose it was."""
+    script = trusting(1)
+    script.signature = script.sign(1)
+    script.join()
+    script.bring_segment(0)
+    script.play(0, 3)
+    script.add("connected")
+    script.signature = None
+    script.head()
+    script.anchor(3, 60, kind="sought")
+    for number in range(6):
+        script.identify(number, number + 57)
+        script.show(number, number + 57)
+    return script
+
+
+def signed_by_another() -> Script:
+    """Somebody else signed it: nothing is asked for, and all is interpolated."""
+    script = trusting(1, 2)
+    script.signature = script.sign(3)
+    return untrusted(script)
+
+
+def signed_as_another() -> Script:
+    """Somebody who is trusted signed another manifest."""
+    script = trusting(1)
+    script.signature = script.sign(1, b"{}")
+    return untrusted(script)
+
+
+def unsigned() -> Script:
+    """Nobody signed it."""
+    return untrusted(trusting(1))
+
+
+def untrusted(script: Script) -> Script:
+    """It plays, with seeks and numbers, and without a network."""
+    script.join()
+    script.play(0, 10)
+    script.add("seek", frame=18)
+    script.anchor(16, 18)
+    script.anchor(18, 20, kind="sought")
+    for number in range(16, 22):
+        script.show(number, number + 2)
+    return script
+
+
 def _all() -> Iterator[Callable[[], Script]]:
     yield from (sei, anchors, coded, late_plan, damaged, refused, difference, shipped_base)
     yield from (seek, seek_by_numbers, seek_back, refused_seek, switch, second_rung, loop, wrap)
     yield from (pieces, canvas, wrong_size, lost_frames, interpolated, hostile, horizon)
-    yield reconnected
+    yield from (reconnected, signed, signed_again, signed_by_another, signed_as_another, unsigned)
 
 
 CASES: dict[str, Callable[[], Script]] = {case.__name__: case for case in _all()}

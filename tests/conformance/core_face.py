@@ -6,6 +6,7 @@ from typing import Any
 
 from client_sdk.cache import AssetCache
 from client_sdk.contract.plate import decode_plate
+from client_sdk.contract.signing import is_signed
 from client_sdk.core import Delivery, Session, Task, TaskKind
 from kernels import bases
 from kernels.errors import CrispcastError, PackageError
@@ -32,7 +33,7 @@ class CoreFace:
                 outcome.facts["refused"] = 0
         except CrispcastError:
             outcome.facts["refused"] = 1
-        if step["do"] not in ("base", "picture"):
+        if step["do"] not in ("base", "picture", "signature"):
             self._now += 40
             while (task := self._session.next_task(self._now)) is not None:
                 self._do(task)
@@ -40,17 +41,21 @@ class CoreFace:
             outcome.facts["asked"] = self._asked
         return outcome
 
-    def do_open(self, loops: int = 0) -> None:
+    def do_open(self, loops: int = 0, trust: str = "") -> None:
         self._session = Session(
             threads=1,
             isa=self._isa,
             delivery=Delivery.CHANNEL,
             cache=True,
             loops=bool(loops),
+            trust=trust or None,
         )
 
     def do_base(self, id: str, bytes: bytes) -> None:
         """The client has the shipped bases itself."""
+
+    def do_signature(self, bytes: bytes) -> None:
+        """Signatures are checked here."""
 
     def do_picture(self, sha256: str, width: int, height: int, bytes: bytes) -> None:
         """Pictures are decoded here."""
@@ -108,5 +113,8 @@ class CoreFace:
                 self._session.picture(task.sha256, luma)
             case TaskKind.BASE:
                 self._session.base(task.id, bases.find(bytes.fromhex(task.id)))
+            case TaskKind.VERIFY:
+                data = task.data
+                self._session.verified(task.count, is_signed(data[:32], data[32:96], data[96:]))
             case _:
                 pass  # to know

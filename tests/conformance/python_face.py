@@ -22,6 +22,7 @@ from client_sdk.contract.control import (
     decode_server_message,
 )
 from client_sdk.contract.obu import parse_identity, split
+from client_sdk.contract.signing import Trust, parse_trust, why_untrusted
 from client_sdk.frame_clock import FrameClock, Identified
 from client_sdk.landing import Landing
 from client_sdk.upscaler import Planes, Upscaler
@@ -48,6 +49,8 @@ class PythonFace:
         self._head: ManifestHead | None = None
         self._body = Assembler()
         self._manifest: Manifest | None = None
+        self._trust: Trust = ()
+        self._untrusted: str | None = None
         self._untimed: list[Anchor | Sought] = []
         self._base: int | None = None
         self._asked: list[str] = []
@@ -70,8 +73,12 @@ class PythonFace:
 
     # -- steps --------------------------------------------------------------------------------
 
-    def do_open(self, loops: int = 0) -> None:
+    def do_open(self, loops: int = 0, trust: str = "") -> None:
         self._loops = bool(loops)
+        self._trust = parse_trust([trust] if trust else [])
+
+    def do_signature(self, bytes: bytes) -> None:
+        """Python checks signatures itself."""
 
     def do_base(self, id: str, bytes: bytes) -> None:
         """Python has the shipped bases itself."""
@@ -112,6 +119,8 @@ class PythonFace:
             return
         if self._manifest is None:
             raise StreamError("an asset came before the manifest")
+        if self._untrusted is not None:
+            return
         arrival, again = self._fetcher.arrived(frame)
         self._note(again)
         if arrival is not None:
@@ -152,7 +161,7 @@ class PythonFace:
         upscaler = self._upscaler(rung)
         if identified is not None:
             self._enter(upscaler, identified)
-        number = None if identified is None else identified.frame
+        number = None if identified is None or self._untrusted else identified.frame
         made = upscaler.upscale(number, lr, networks=not flags & 1)
         facts |= {
             "rung": rung,
@@ -180,6 +189,8 @@ class PythonFace:
 
     def _begin(self, manifest: Manifest, rung: int) -> None:
         self._manifest = manifest
+        assert self._head is not None
+        self._untrusted = why_untrusted(self._trust, self._head.sha256, self._head.signature)
         self._clock, self._landing = FrameClock(manifest), Landing(manifest)
         self._fetcher = AssetFetcher(manifest, self._cache, loops=self._loops)
         self._upscalers: dict[int, Upscaler] = {}
@@ -232,6 +243,8 @@ class PythonFace:
         upscaler.forget_before(segment, ahead)
 
     def _fetch(self, rung: int, segment: int) -> None:
+        if self._untrusted is not None:
+            return
         wants, cached = self._fetcher.advance(rung, segment)
         for arrival in cached:
             self._take(arrival)

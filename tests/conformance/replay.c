@@ -10,7 +10,7 @@
 
 #include "crispcast_session.h"
 
-enum { MAX_LINE = 16384, MAX_ASKED = 256, MAX_KEPT = 256 };
+enum { MAX_LINE = 16384, MAX_ASKED = 256, MAX_KEPT = 256, MAX_SIGNED = 8 };
 
 struct bytes {
     const unsigned char* data;
@@ -35,6 +35,9 @@ struct play {
     struct bytes fixtures;
     crispcast_session session;
     crispcast_session_info info;
+    struct bytes
+        signatures[MAX_SIGNED]; /* that are right, each after its key, before its message */
+    int signed_count;
     struct kept cache[MAX_KEPT], pictures[MAX_KEPT], bases[MAX_KEPT];
     int cached, pictured, based;
     char asked[MAX_ASKED][17];
@@ -149,6 +152,15 @@ static void take_sent(struct play* play, const char* text, size_t size) {
     }
 }
 
+/* In the place of Ed25519: a signature is right where the recording has it. */
+static int is_signed(const struct play* play, const crispcast_task* task) {
+    for (int i = 0; i < play->signed_count; ++i)
+        if (play->signatures[i].size == task->size &&
+            memcmp(play->signatures[i].data, task->bytes, task->size) == 0)
+            return 1;
+    return 0;
+}
+
 static void do_task(struct play* play, const crispcast_task* task) {
     const struct kept* found;
     switch (task->kind) {
@@ -177,6 +189,9 @@ static void do_task(struct play* play, const crispcast_task* task) {
             found = find(play->bases, play->based, task->id);
             crispcast_session_base(play->session, task->id, found == NULL ? NULL : found->data,
                                    found == NULL ? 0 : found->size);
+            break;
+        case CRISPCAST_TASK_VERIFY:
+            crispcast_session_verified(play->session, task->count, is_signed(play, task));
             break;
         case CRISPCAST_TASK_MANIFEST:
             crispcast_session_get_info(play->session, &play->info);
@@ -379,7 +394,7 @@ static int32_t step(struct play* play, const char* line) {
                                    ? bytes_of(play, line)
                                    : (struct bytes){NULL, 0};
     const uint32_t rtp = (uint32_t)number(line, "rtp", 0);
-    char name[CRISPCAST_SHA256_TEXT];
+    char name[CRISPCAST_SHA256_TEXT], trust[1024];
     if (has_text(line, "do", "open")) {
         crispcast_session_options options = {0};
         options.threads = 1;
@@ -387,6 +402,8 @@ static int32_t step(struct play* play, const char* line) {
         options.cache = 1;
         options.delivery = CRISPCAST_DELIVERY_CHANNEL;
         options.loops = (int32_t)number(line, "loops", 0);
+        text_of(line, "trust", trust, sizeof trust);
+        options.trust = trust[0] == 0 ? NULL : trust;
         return crispcast_session_create(&options, &play->session);
     }
     if (has_text(line, "do", "picture")) {
@@ -399,6 +416,10 @@ static int32_t step(struct play* play, const char* line) {
     if (has_text(line, "do", "base")) {
         text_of(line, "id", name, sizeof name);
         keep(play->bases, &play->based, name, bytes.data, bytes.size);
+        return CRISPCAST_OK;
+    }
+    if (has_text(line, "do", "signature") && play->signed_count < MAX_SIGNED) {
+        play->signatures[play->signed_count++] = bytes;
         return CRISPCAST_OK;
     }
     if (has_text(line, "do", "connected")) return crispcast_session_connected(play->session);

@@ -20,6 +20,8 @@ struct picture {{ unsigned char* planes[3]; ptrdiff_t strides[3]; }};
 struct bytes {{ const unsigned char* data; size_t size; }};
 void do_task(const crispcast_task* task);
 void show(const struct picture* picture);
+int ed25519_verify(const uint8_t* signature, const uint8_t* message, size_t size,
+                   const uint8_t* key);
 void all(crispcast_session session, struct bytes bytes, uint32_t rtp, int64_t now_ms, int width,
          int height, struct picture small, struct picture large);
 void all(crispcast_session session, struct bytes bytes, uint32_t rtp, int64_t now_ms, int width,

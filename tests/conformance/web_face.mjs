@@ -14,6 +14,7 @@ const { Fetcher, segmentsAhead } = await import(`${code}player/fetcher.js`);
 const { FrameClock } = await import(`${code}player/frame-clock.js`);
 const { identityIn } = await import(`${code}player/identity.js`);
 const { Landing } = await import(`${code}player/landing.js`);
+const { parseTrust } = await import(`${code}player/signing.js`);
 const { Upscaler } = await import(`${code}player/upscaler.js`);
 
 const blob = new Uint8Array(await readFile(`${recordings}/fixtures.bin`));
@@ -51,6 +52,7 @@ class Face {
   #next = 0;
   #asked = [];
   #loops = false;
+  #untrusted = null;
   #conversation = new Conversation(this);
 
   async play(step) {
@@ -74,9 +76,12 @@ class Face {
 
   // -- steps
 
-  open({ loops = 0 }) {
+  open({ loops = 0, trust = null }) {
     this.#loops = Boolean(loops);
+    this.#conversation.trust = parseTrust(trust);
   }
+
+  signature() {} // checked by Node's WebCrypto
 
   picture({ sha256, width, height, bytes }) {
     pictures.set(sha256, { width, height, samples: [...bytes] });
@@ -121,7 +126,7 @@ class Face {
     this.#clock.forget();
     this.#landing.begin(frame);
     this.#next = frame;
-    this.#fetcher(this.#rung).advance(this.#manifest.segmentOf(frame));
+    this.#advance(this.#rung, this.#manifest.segmentOf(frame));
   }
 
   async frame({ rtp, width, height, bytes, flags = 0 }) {
@@ -149,7 +154,9 @@ class Face {
     if (!fits) throw new CrispcastError('a frame of another size');
     fill();
     if (known) await this.#enter(upscaler, known);
-    const made = upscaler.upscale(known?.frame ?? null, flags & 1 ? width : 0);
+    // Where nobody is trusted the page shows the small video: interpolated, here.
+    const number = this.#untrusted ? null : (known?.frame ?? null);
+    const made = upscaler.upscale(number, flags & 1 ? width : 0);
     this.planes = this.#cropped(made.picture);
     return {
       ...facts,
@@ -164,12 +171,13 @@ class Face {
 
   // -- what the conversation tells
 
-  begin(manifest, rung) {
+  begin(manifest, rung, live, untrusted) {
     this.#manifest = manifest;
+    this.#untrusted = untrusted;
     this.#rung = rung;
     this.#clock = new FrameClock(manifest);
     this.#landing = new Landing(manifest);
-    this.#fetcher(rung).advance(0);
+    this.#advance(rung, 0);
   }
 
   join() {
@@ -177,7 +185,7 @@ class Face {
     this.#landing.reconnected();
     this.#landing.begin(this.#next);
     for (const fetcher of this.#fetchers.values()) fetcher.renew();
-    this.#fetcher(this.#rung).advance(this.#manifest.segmentOf(this.#next));
+    this.#advance(this.#rung, this.#manifest.segmentOf(this.#next));
   }
 
   timed({ type, time, rung, frame }) {
@@ -189,7 +197,7 @@ class Face {
   switched(rung, frame) {
     if (!this.#manifest?.rungs[rung] || frame >= this.#manifest.frames)
       throw new CrispcastError('a switch to what is not there');
-    this.#fetcher(rung).advance(this.#manifest.segmentOf(frame));
+    this.#advance(rung, this.#manifest.segmentOf(frame));
   }
 
   refused() {
@@ -217,6 +225,10 @@ class Face {
   fail() {}
 
   // -- as the player's session and worker do it
+
+  #advance(rung, segment) {
+    if (!this.#untrusted) this.#fetcher(rung).advance(segment);
+  }
 
   #fetcher(rung) {
     if (!this.#fetchers.has(rung)) {
@@ -264,7 +276,7 @@ class Face {
     this.#rung = rung;
     const but = this.#loops ? segmentsAhead(this.#manifest, segment, true) : [];
     this.#fetcher(rung).forget(upscaler.forgetBefore(segment, but));
-    this.#fetcher(rung).advance(segment);
+    this.#advance(rung, segment);
   }
 
   #upscaler(rung) {

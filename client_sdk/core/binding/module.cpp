@@ -63,7 +63,8 @@ struct Result {
 class Session {
   public:
     Session(int threads, const std::string& isa, int delivery, bool cache, bool plain, bool loops,
-            bool offline, double horizon, uint64_t memory_limit) {
+            bool offline, double horizon, uint64_t memory_limit,
+            const std::optional<std::string>& trust) {
         crispcast_session_options options = {};
         options.threads = threads;
         options.isa = isa.c_str();
@@ -74,6 +75,7 @@ class Session {
         options.offline = offline;
         options.horizon = horizon;
         options.memory_limit = memory_limit;
+        options.trust = trust ? trust->c_str() : nullptr;
         check(crispcast_session_create(&options, &session_));
     }
     Session(const Session&) = delete;
@@ -82,8 +84,12 @@ class Session {
 
     void close() { check(crispcast_session_destroy(session_)); }
 
-    void manifest(const nb::bytes& data, int rung) {
-        check(crispcast_session_manifest(session_, data.data(), data.size(), rung));
+    void manifest(const nb::bytes& data, int rung, const std::optional<std::string>& signature) {
+        check(crispcast_session_signed_manifest(session_, data.data(), data.size(),
+                                                signature ? signature->c_str() : nullptr, rung));
+    }
+    void verified(int64_t question, std::optional<bool> answer) {
+        check(crispcast_session_verified(session_, question, answer ? *answer : -1));
     }
     void connected() { check(crispcast_session_connected(session_)); }
     void message(const nb::bytes& text) {
@@ -255,13 +261,16 @@ NB_MODULE(_session, m) {
         .def_prop_ro("missing", [](const Result& r) { return r.result.missing; });
 
     nb::class_<Session>(m, "Session")
-        .def(nb::init<int, const std::string&, int, bool, bool, bool, bool, double, uint64_t>(),
+        .def(nb::init<int, const std::string&, int, bool, bool, bool, bool, double, uint64_t,
+                      const std::optional<std::string>&>(),
              nb::kw_only(), nb::arg("threads") = 0, nb::arg("isa") = "auto",
              nb::arg("delivery") = 0, nb::arg("cache") = false, nb::arg("plain") = false,
              nb::arg("loops") = false, nb::arg("offline") = false, nb::arg("horizon") = 0.0,
-             nb::arg("memory_limit") = 0)
+             nb::arg("memory_limit") = 0, nb::arg("trust") = nb::none())
         .def("close", &Session::close)
-        .def("manifest", &Session::manifest, nb::arg("data"), nb::arg("rung") = 0)
+        .def("manifest", &Session::manifest, nb::arg("data"), nb::arg("rung") = 0,
+             nb::arg("signature") = nb::none())
+        .def("verified", &Session::verified, nb::arg("question"), nb::arg("answer").none())
         .def("connected", &Session::connected)
         .def("message", &Session::message, nb::arg("text"))
         .def("frame_bytes", &Session::frame_bytes, nb::arg("data"))

@@ -20,6 +20,13 @@ void require(bool holds) {
 enum { kManifest, kMessage, kPiece, kIdentify, kCoded, kFrame, kSeek, kConnected, kMotion, kAsset };
 
 constexpr size_t kMostSamples = 1 << 20;
+constexpr char kTrust[] =
+    "ed25519:0000000000000000000000000000000000000000000000000000000000000000 "
+    "ed25519:1111111111111111111111111111111111111111111111111111111111111111";
+
+bool asks_whose;   // the session trusts these keys only
+bool says_yes;     // what the app answers by the second of them
+bool was_said_so;  // it has
 
 // In memory of exactly its size, so that the address sanitizer sees one byte too far.
 struct Event {
@@ -44,6 +51,12 @@ void answer(crispcast_session session, const crispcast_task& task) {
         require(crispcast_session_lacks(session, task.sha256) == CRISPCAST_OK);
     if (task.kind == CRISPCAST_TASK_BASE)
         require(crispcast_session_base(session, task.id, nullptr, 0) == CRISPCAST_OK);
+    if (task.kind == CRISPCAST_TASK_VERIFY) {
+        require(asks_whose && task.size == 32 + 64 + 21 + 32);
+        const bool yes = says_yes && task.bytes[0] == 0x11;
+        was_said_so = was_said_so || yes;
+        require(crispcast_session_verified(session, task.count, yes) == CRISPCAST_OK);
+    }
     if (task.kind != CRISPCAST_TASK_DECODE) return;
     const size_t samples = size_t(task.width) * size_t(task.height);
     uint8_t* const grey = samples > kMostSamples ? nullptr : static_cast<uint8_t*>(malloc(samples));
@@ -84,6 +97,7 @@ void show(crispcast_session session, const Event& event) {
     crispcast_session_result result;
     const int32_t status = crispcast_session_upscale(session, &frame, &result);
     require(crispcast_session_sentence(status) != nullptr);
+    require(!result.super_resolved || !asks_whose || was_said_so);
     require(result.frame >= -1 && result.frame < info.frames && result.segment < info.segments);
     size_t count;
     require(crispcast_session_patches(session, nullptr, 0, &count) != CRISPCAST_ERROR_ARGUMENT);
@@ -157,6 +171,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     options.memory_limit = 8 << 20;
     options.loops = size & 1;
     options.cache = size >> 1 & 1;
+    asks_whose = size >> 2 & 1;
+    says_yes = size >> 3 & 1;
+    was_said_so = false;
+    if (asks_whose) options.trust = kTrust;
     crispcast_session session;
     require(crispcast_session_create(&options, &session) == CRISPCAST_OK);
     int64_t now = 0;

@@ -96,7 +96,10 @@ typedef enum crispcast_session_status {
     CRISPCAST_ERROR_CHANNEL = 115,       /* a channel: there is no seeking in it */
     CRISPCAST_ERROR_NO_FRAME = 116,      /* no frame was placed or upscaled yet */
     CRISPCAST_ERROR_OVER = 117,          /* the play has failed; make a new session */
-    CRISPCAST_ERROR_ASSET_LOST = 118     /* an asset came neither by the channel nor by HTTP */
+    CRISPCAST_ERROR_ASSET_LOST = 118,    /* an asset came neither by the channel nor by HTTP */
+    CRISPCAST_ERROR_UNTRUSTED = 119,     /* the manifest is not known to be signed by one of
+                                            options.trust: nothing that it names is used */
+    CRISPCAST_ERROR_KEYS = 120           /* options.trust is not as it must be */
 } crispcast_session_status;
 
 /* One English sentence for a result of any call here or in crispcast.h: what was wrong and what to
@@ -124,6 +127,9 @@ typedef struct crispcast_session_options {
                               none is asked for, and none is let go of */
     double horizon;        /* seconds ahead for which assets are asked for; 0 = 30; at most 600 */
     uint64_t memory_limit; /* bytes of assets, prepared or on their way; 0 = 512 MiB */
+    const char* trust;     /* public keys, "ed25519:" and 64 hexadecimal digits each, 1 to 8 with
+                              blanks between: nothing is super-resolved unless one of them signed
+                              the manifest (docs/signing.md). NULL: signatures are not asked for */
 } crispcast_session_options;
 
 /* Makes a session. `options` NULL: all defaults. On failure *session is 0. Gives also what
@@ -144,6 +150,12 @@ CRISPCAST_API int32_t crispcast_session_why(crispcast_session session, char* tex
  * plays must then be the same. */
 CRISPCAST_API int32_t crispcast_session_manifest(crispcast_session session, const void* bytes,
                                                  size_t size, int32_t rung);
+
+/* The same of a signed manifest: `signature` is the text of its manifest.sig, or of the header
+ * Crispcast-Signature, without a line break. NULL: it has none. */
+CRISPCAST_API int32_t crispcast_session_signed_manifest(crispcast_session session,
+                                                        const void* bytes, size_t size,
+                                                        const char* signature, int32_t rung);
 
 /* A data channel is open, the first or, after a loss, another one: a task SEND with `hello`
  * follows, and once the manifest is here the play goes on where it was. */
@@ -185,6 +197,13 @@ CRISPCAST_API int32_t crispcast_session_picture(crispcast_session session, const
 CRISPCAST_API int32_t crispcast_session_base(crispcast_session session, const char* id,
                                              const void* bytes, size_t size);
 
+/* The answer to VERIFY, now or later: `question` is the task's `count`; `answer` 1: the signature
+ * is right, 0: it is not, -1: this machine cannot tell, and nothing is trusted. Until it is 1
+ * nothing that the manifest names is asked for, taken or used. An answer to what is no longer asked
+ * is passed over. */
+CRISPCAST_API int32_t crispcast_session_verified(crispcast_session session, int64_t question,
+                                                 int32_t answer);
+
 /* ---- what is to be done ------------------------------------------------------------------ */
 
 typedef enum crispcast_task_kind {
@@ -205,6 +224,10 @@ typedef enum crispcast_task_kind {
     CRISPCAST_TASK_DECODE = 5,
     /* A plan is a difference to the shipped base `id`. Answer with crispcast_session_base. */
     CRISPCAST_TASK_BASE = 6,
+    /* Check a signature of Ed25519 (RFC 8032) by a library or the platform: `bytes` are a public
+     * key, 32; a signature, 64; and the message, the rest. Answer with crispcast_session_verified
+     * and `count`. Comes with options.trust only, once for each key until one fits. */
+    CRISPCAST_TASK_VERIFY = 7,
 
     /* For the app to know; no answer. */
     CRISPCAST_TASK_MANIFEST = 20, /* the manifest is here: crispcast_session_info works now */
@@ -216,7 +239,9 @@ typedef enum crispcast_task_kind {
     CRISPCAST_TASK_NOT_DONE = 24, /* the server does not do what was asked: `text`; all goes on */
     CRISPCAST_TASK_ENDED = 25,    /* the video is over; `count` frames were sent, or -1 */
     CRISPCAST_TASK_LOST = 26,     /* the server goes, and may come again: connect anew */
-    CRISPCAST_TASK_FAILED = 27    /* the play cannot go on: `status`, `text` */
+    CRISPCAST_TASK_FAILED = 27,   /* the play cannot go on: `status`, `text` */
+    CRISPCAST_TASK_UNTRUSTED = 28 /* the manifest is not signed by one of options.trust: `status`,
+                                     `text`; the video plays on, interpolated */
 } crispcast_task_kind;
 
 typedef struct crispcast_task {

@@ -112,7 +112,7 @@ int32_t crispcast_session_create(const crispcast_session_options* options,
     if (!is_valid(*options)) return CRISPCAST_ERROR_ARGUMENT;
     Session* const made = new (std::nothrow) Session(*options);
     if (made == nullptr) return CRISPCAST_ERROR_MEMORY;
-    const int32_t status = made->start(options->threads, options->isa);
+    const int32_t status = made->start(options->threads, options->isa, options->trust);
     uint32_t index, generation;
     Place* const place = status == CRISPCAST_OK ? take_place(index, generation) : nullptr;
     if (place == nullptr) {
@@ -148,9 +148,25 @@ int32_t crispcast_session_why(crispcast_session session, char* text, size_t capa
 
 int32_t crispcast_session_manifest(crispcast_session session, const void* bytes, size_t size,
                                    int32_t rung) {
+    return crispcast_session_signed_manifest(session, bytes, size, nullptr, rung);
+}
+
+int32_t crispcast_session_signed_manifest(crispcast_session session, const void* bytes, size_t size,
+                                          const char* signature, int32_t rung) {
     if (bytes == nullptr) return CRISPCAST_ERROR_ARGUMENT;
+    uint8_t made[crispcast::client::kSignatureBytes];
+    if (signature != nullptr &&
+        !crispcast::client::read_signature(signature, strlen(signature), made))
+        return CRISPCAST_ERROR_ARGUMENT;
     Visit visit(session);
-    return visit ? visit.done(visit.session->set_manifest(bytes, size, rung)) : visit.status;
+    return visit ? visit.done(visit.session->set_manifest(
+                       bytes, size, signature == nullptr ? nullptr : made, rung))
+                 : visit.status;
+}
+
+int32_t crispcast_session_verified(crispcast_session session, int64_t question, int32_t answer) {
+    Visit visit(session);
+    return visit ? visit.done(visit.session->verified(question, answer)) : visit.status;
 }
 
 int32_t crispcast_session_connected(crispcast_session session) {

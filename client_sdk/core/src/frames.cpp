@@ -74,7 +74,7 @@ int32_t Session::locate(const crispcast_session_frame& frame, crispcast_session_
             << int64_t(manifest_->rungs[rung]->height);
         return CRISPCAST_ERROR_FRAME_SIZE;
     }
-    if (identified.known() && !plain_)
+    if (identified.known() && !plain())
         result.missing = assets_.missing(rung, uint32_t(result.segment));
     return CRISPCAST_OK;
 }
@@ -115,7 +115,7 @@ int32_t Session::enter() {
     entered_segment_ = segment_;
     if (coming_rung_ == rung_) coming_rung_ = kNone;
     assets_.set_place(segment_);
-    if (plain_) return CRISPCAST_OK;
+    if (plain()) return CRISPCAST_OK;
     const int32_t missing = assets_.missing(rung_, segment_);
     late_assets_ += uint64_t(missing);
     if (missing > 0) {
@@ -156,9 +156,9 @@ int32_t Session::place(const crispcast_session_frame& frame, crispcast_session_r
     if (status != CRISPCAST_OK) return status;
     last_ = result;
     placed_ = true;
-    const bool plain = plain_ || (frame.flags & CRISPCAST_FRAME_INTERPOLATE);
+    const bool interpolate = plain() || (frame.flags & CRISPCAST_FRAME_INTERPOLATE);
     result.late = 1;
-    if (result.frame >= 0 && !plain && result.shown) {
+    if (result.frame >= 0 && !interpolate && result.shown) {
         status = look();
         if (status != CRISPCAST_OK) return status;
         result.super_resolved = recipe_.networks();
@@ -185,7 +185,7 @@ int32_t Session::upscale(const crispcast_session_frame& frame, crispcast_session
     } else if (result.frame < 0) {
         return CRISPCAST_OK;  // it leads nowhere: the frame before stays what it was
     }
-    return remember(frame, result, !plain_) ? CRISPCAST_OK : CRISPCAST_ERROR_MEMORY;
+    return remember(frame, result, !plain()) ? CRISPCAST_OK : CRISPCAST_ERROR_MEMORY;
 }
 
 int32_t Session::make(const crispcast_session_frame& frame, crispcast_session_result& result) {
@@ -196,7 +196,7 @@ int32_t Session::make(const crispcast_session_frame& frame, crispcast_session_re
     job.scale = rung.scale;
     for (int i = 0; i < 3; ++i) job.in[i] = frame.in[i];
     result.late = 1;
-    if (result.frame >= 0 && !plain_ && !(frame.flags & CRISPCAST_FRAME_INTERPOLATE)) {
+    if (result.frame >= 0 && !plain() && !(frame.flags & CRISPCAST_FRAME_INTERPOLATE)) {
         const int32_t status = look();
         if (status != CRISPCAST_OK) return status;
         recipe_.fill(job, result.frame - manifest_->segments[size_t(result.segment)].start);

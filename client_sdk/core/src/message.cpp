@@ -20,12 +20,13 @@ enum Field {
     kMessage,
     kReason,
     kFrames,
+    kSignature,
     kFields
 };
 
-const char* const kNames[kFields] = {"type",    "version", "package",  "rung",  "sha256",
-                                     "bytes",   "live",    "rtp_time", "frame", "what",
-                                     "message", "reason",  "frames"};
+const char* const kNames[kFields] = {"type",    "version", "package",  "rung",     "sha256",
+                                     "bytes",   "live",    "rtp_time", "frame",    "what",
+                                     "message", "reason",  "frames",   "signature"};
 const char* const kTypes[] = {"manifest", "anchor", "sought", "refused", "switch", "bye"};
 const char* const kReasons[] = {"end", "leaving", "error", "shutdown"};
 
@@ -41,7 +42,11 @@ constexpr uint32_t kMust[] = {bit(kPackage) | bit(kRung) | bit(kSha256) | bit(kB
                               bit(kWhat),
                               bit(kRung) | bit(kFrame),
                               bit(kReason)};
-constexpr uint32_t kMay[] = {bit(kVersion) | bit(kLive),  0, 0, bit(kMessage), 0,
+constexpr uint32_t kMay[] = {bit(kVersion) | bit(kLive) | bit(kSignature),
+                             0,
+                             0,
+                             bit(kMessage),
+                             0,
                              bit(kMessage) | bit(kFrames)};
 
 int place_of(const JsonText& text, const char* const* words, int count) {
@@ -69,7 +74,7 @@ int read_version(Json& json) {
     if (!good || part == 0 || digits == 0)
         json.refuse("not a version");
     else if (numbers[0] != 1)
-        json.refuse("another major version of the protocol; this side speaks 1.1");
+        json.refuse("another major version of the protocol; this side speaks 1.2");
     return numbers[1];
 }
 
@@ -129,6 +134,13 @@ void read_field(Json& json, int field, Message& m, Sentence& what, JsonText& tex
         }
         case kFrames:
             if (!json.null()) m.frames = json.integer(0, int64_t(1) << 53);
+            break;
+        case kSignature:
+            if (json.null()) break;
+            json.string(text);
+            m.is_signed =
+                json.ok() && !text.cut && read_signature(text.bytes, text.size, m.signature);
+            if (!m.is_signed) json.refuse("not ed25519: and 128 lower-case hexadecimal digits");
             break;
         default:
             json.refuse("a field that is not known");

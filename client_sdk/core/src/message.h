@@ -3,6 +3,7 @@
 #pragma once
 
 #include "json.h"
+#include "trust.h"
 
 namespace crispcast::client {
 
@@ -16,6 +17,8 @@ struct Message {
     Digest sha256;
     int64_t bytes;
     int64_t live;  // -1: no channel
+    bool is_signed;
+    uint8_t signature[kSignatureBytes];
     // anchor, sought; with `rung` and `frame` of manifest and switch
     uint32_t rtp_time;
     int32_t rung;

@@ -43,6 +43,12 @@ const char* crispcast_session_sentence(int32_t status) {
         case CRISPCAST_ERROR_ASSET_LOST:
             return "the asset came neither by the channel nor by HTTP; its patches are "
                    "interpolated";
+        case CRISPCAST_ERROR_UNTRUSTED:
+            return "nobody who is trusted is known to have signed the manifest; the video plays, "
+                   "interpolated";
+        case CRISPCAST_ERROR_KEYS:
+            return "the keys to trust must be 1 to 8, each ed25519: and 64 hexadecimal digits, as "
+                   "`crispcast key public FILE` prints it";
     }
     return "unknown status";
 }

@@ -37,6 +37,7 @@ Session::Session(const crispcast_session_options& options)
       horizon_(options.horizon > 0 && options.horizon < kMaxHorizon ? options.horizon
                : options.horizon > 0                                ? kMaxHorizon
                                                                     : kHorizon),
+      trust_(notes_),
       assets_(asset_options(options), notes_, why) {}
 
 Session::~Session() {
@@ -44,8 +45,14 @@ Session::~Session() {
     crispcast_engine_destroy(engine_);
 }
 
-int32_t Session::start(int threads, const char* isa) {
+int32_t Session::start(int threads, const char* isa, const char* trust) {
+    if (!trust_.read(trust)) return CRISPCAST_ERROR_KEYS;
     return crispcast_engine_create(threads, isa, &engine_);
+}
+
+// No super-resolution: it is not wanted, or what there is may not be used.
+bool Session::plain() const {
+    return plain_ || (manifest_ != nullptr && !trust_.covers(manifest_sha256_));
 }
 
 // -- what is said -----------------------------------------------------------------------------
@@ -91,7 +98,7 @@ int32_t Session::connected() {
     connected_ = true;
     announced_ = false;
     Text text;
-    return send(text << "{\"type\":\"hello\",\"version\":\"1.1\",\"sr\":"
+    return send(text << "{\"type\":\"hello\",\"version\":\"1.2\",\"sr\":"
                      << (plain_ ? "false}" : "true}"));
 }
 
@@ -157,7 +164,7 @@ int32_t Session::on_head(const Message& message) {
     announced_ = has_head_ = true;
     head_ = message;
     head_have_ = 0;
-    if (!again) return CRISPCAST_OK;
+    if (!again) return trust_.check(head_.sha256, head_.is_signed ? head_.signature : nullptr);
     // The app had the manifest already, and nothing was shown yet.
     if (entered_rung_ == kNone && message.rung < manifest_->rung_count)
         rung_ = uint32_t(message.rung);
@@ -188,14 +195,16 @@ int32_t Session::on_manifest_piece(uint64_t offset, uint64_t total, const uint8_
         why << "the manifest came damaged: its hash is wrong";
         return CRISPCAST_ERROR_ASSET_DAMAGED;
     }
-    const int32_t status = set_manifest(head_bytes_.data(), head_have_, head_.rung);
+    const int32_t status = set_manifest(head_bytes_.data(), head_have_,
+                                        head_.is_signed ? head_.signature : nullptr, head_.rung);
     head_bytes_.release();
     if (status == CRISPCAST_ERROR_MANIFEST || status == CRISPCAST_ERROR_RUNG)
         fail(status, why.text());
     return status;
 }
 
-int32_t Session::set_manifest(const void* bytes, size_t size, int64_t rung) {
+int32_t Session::set_manifest(const void* bytes, size_t size, const uint8_t* signature,
+                              int64_t rung) {
     if (over_) return CRISPCAST_ERROR_OVER;
     if (manifest_ != nullptr) return CRISPCAST_ERROR_HAS_MANIFEST;
     Manifest* const made = new (std::nothrow) Manifest;
@@ -214,10 +223,22 @@ int32_t Session::set_manifest(const void* bytes, size_t size, int64_t rung) {
     crispcast::sha256(static_cast<const uint8_t*>(bytes), size, manifest_sha256_.bytes);
     clock_.check(*made);
     rung_ = uint32_t(rung);
-    status = tell(CRISPCAST_TASK_MANIFEST, 0, "");
+    if (!trust_.knows(manifest_sha256_)) status = trust_.check(manifest_sha256_, signature);
+    if (status == CRISPCAST_OK) status = tell(CRISPCAST_TASK_MANIFEST, 0, "");
     if (status == CRISPCAST_OK) status = join();
     if (early_.says == Says::sought) landing_.sought(early_.rtp_time, early_.frame);
     return status;
+}
+
+int32_t Session::verified(int64_t question, int32_t answer) {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    const int32_t status = trust_.answered(question, answer);
+    if (status != CRISPCAST_OK || manifest_ == nullptr || trust_.pending()) return status;
+    if (coming_rung_ != kNone && !plain()) {
+        const int32_t said = advance(coming_rung_, coming_segment_);
+        if (said != CRISPCAST_OK) return said;
+    }
+    return advance(rung_, segment_);
 }
 
 // This connection's manifest is here: go on, or begin.
@@ -250,7 +271,7 @@ int32_t Session::join() {
 // A rung comes to a segment: ask for what is needed from there on.
 int32_t Session::advance(uint32_t rung, uint32_t segment) {
     if (rung == rung_) assets_.set_place(segment);
-    if (!plain_ && !offline_) {
+    if (!plain() && !offline_) {
         Array<uint32_t> ahead;
         if (!assets_.horizon(segment, horizon_, loops_, ahead)) return CRISPCAST_ERROR_MEMORY;
         const int32_t status = assets_.advance(rung, ahead);
@@ -260,8 +281,8 @@ int32_t Session::advance(uint32_t rung, uint32_t segment) {
 }
 
 int32_t Session::say_when_ready() {
-    if (!wants_ready_ || manifest_ == nullptr) return CRISPCAST_OK;
-    if (!plain_ && !assets_.ready(rung_, ready_for_)) return CRISPCAST_OK;
+    if (!wants_ready_ || manifest_ == nullptr || trust_.pending()) return CRISPCAST_OK;
+    if (!plain() && !assets_.ready(rung_, ready_for_)) return CRISPCAST_OK;
     wants_ready_ = false;
     crispcast_task task = {};
     task.kind = CRISPCAST_TASK_READY;
@@ -293,7 +314,7 @@ int32_t Session::frame_bytes(const uint8_t* bytes, size_t size) {
         return CRISPCAST_ERROR_ASSET_FRAME;
     }
     if (has_head_ && sha256 == head_.sha256) return on_manifest_piece(offset, total, data, count);
-    if (plain_) return CRISPCAST_OK;
+    if (plain()) return CRISPCAST_OK;
     const uint32_t asset = manifest_ == nullptr ? kNone : manifest_->find(sha256);
     int32_t status = CRISPCAST_ERROR_ASSET_UNKNOWN;
     if (asset == kNone)
@@ -309,6 +330,7 @@ int32_t Session::frame_bytes(const uint8_t* bytes, size_t size) {
 int32_t Session::find(const char* sha256, uint32_t& asset) {
     if (over_) return CRISPCAST_ERROR_OVER;
     if (manifest_ == nullptr) return CRISPCAST_ERROR_NO_MANIFEST;
+    if (!trust_.covers(manifest_sha256_)) return CRISPCAST_ERROR_UNTRUSTED;
     Digest digest;
     if (sha256 == nullptr || !from_hex(sha256, strlen(sha256), digest.bytes, 32))
         return CRISPCAST_ERROR_ARGUMENT;

@@ -18,10 +18,12 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    // CRISPCAST_OK, or what crispcast_engine_create gives.
-    int32_t start(int threads, const char* isa);
+    // CRISPCAST_OK, CRISPCAST_ERROR_KEYS, or what crispcast_engine_create gives.
+    int32_t start(int threads, const char* isa, const char* trust);
 
-    int32_t set_manifest(const void* bytes, size_t size, int64_t rung);
+    // `signature`: 64 bytes, or NULL for none.
+    int32_t set_manifest(const void* bytes, size_t size, const uint8_t* signature, int64_t rung);
+    int32_t verified(int64_t question, int32_t answer);
     int32_t connected();
     int32_t message(const void* text, size_t size);
     int32_t frame_bytes(const uint8_t* bytes, size_t size);
@@ -60,6 +62,7 @@ class Session {
     Sentence why;
 
   private:
+    bool plain() const;
     int32_t find(const char* sha256, uint32_t& asset);
     int32_t on_head(const Message& message);
     int32_t on_manifest_piece(uint64_t offset, uint64_t total, const uint8_t* bytes, size_t size);
@@ -87,6 +90,7 @@ class Session {
     const double horizon_;
     crispcast_engine* engine_ = nullptr;
     Notes notes_;
+    Trust trust_;
     Assets assets_;
     Text want_;
 

@@ -25,13 +25,19 @@ Notes::Note* Notes::add() {
 
 bool Notes::send(const Text& text) {
     if (!text.ok()) return false;
+    crispcast_task task = {};
+    task.kind = CRISPCAST_TASK_SEND;
+    task.rung = task.segment = -1;
+    task.frame = -1;
+    return give(task, text.bytes().data(), text.bytes().size());
+}
+
+bool Notes::give(const crispcast_task& task, const void* bytes, size_t size) {
     Note* const note = add();
     if (note == nullptr) return false;
-    note->task.kind = CRISPCAST_TASK_SEND;
-    note->task.rung = note->task.segment = -1;
-    note->task.frame = -1;
-    if (!note->bytes.resize(text.bytes().size())) return false;
-    memcpy(note->bytes.data(), text.bytes().data(), text.bytes().size());
+    note->task = task;
+    if (!note->bytes.resize(size)) return false;
+    memcpy(note->bytes.data(), bytes, size);
     return true;
 }
 
@@ -52,7 +58,7 @@ bool Notes::next(crispcast_task& task) {
     --count_;
     task = read_->task;
     task.text = read_->text.text();
-    if (task.kind == CRISPCAST_TASK_SEND) {
+    if (read_->bytes.size() != 0) {
         task.bytes = reinterpret_cast<const uint8_t*>(read_->bytes.data());
         task.size = read_->bytes.size();
     }

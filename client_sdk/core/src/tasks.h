@@ -15,6 +15,8 @@ class Notes {
 
     // A control message to send.
     bool send(const Text& text);
+    // Something to do with these bytes, which are copied.
+    bool give(const crispcast_task& task, const void* bytes, size_t size);
     // Something to know, as the fields of a crispcast_task say it.
     bool tell(const crispcast_task& task, const char* text);
     // Takes the next one: false where there is none. Its bytes and text are kept until the next.

@@ -8,7 +8,7 @@ import { CrispcastError } from '../core.js';
 import { MAX_MANIFEST_BYTES } from './manifest.js';
 
 export const LABEL = 'crispcast';
-export const VERSION = '1.1';
+export const VERSION = '1.2';
 export const MAX_WANTED = 128;
 const MAX_BYTES = 16384;
 const HEADER_BYTES = 41;
@@ -31,6 +31,7 @@ const FIELDS = {
     sha256: like(/^[0-9a-f]{64}$/),
     bytes: whole(MAX_MANIFEST_BYTES, 1),
     live: orNull(frame),
+    signature: orNull(like(/^ed25519:[0-9a-f]{128}$/)),
   },
   anchor: moment,
   sought: moment,

@@ -12,10 +12,12 @@ import { CrispcastError } from '../core.js';
 import { readMessage, readPiece } from './channel.js';
 import { Assembler } from './fetcher.js';
 import { Manifest } from './manifest.js';
+import { whyUntrusted } from './signing.js';
 
 /**
  * @typedef {object} Play what follows from what is said
- * @property {(manifest: Manifest, rung: number, live: number | null) => void} begin the manifest is here
+ * @property {(manifest: Manifest, rung: number, live: number | null, untrusted: string | null) => void}
+ *   begin the manifest is here; `untrusted`: why nothing that it names may be used
  * @property {(rung: number, live: number | null) => void} join another connection has the same video
  * @property {(time: {type: string, time: number, rung: number, frame: number}) => void} timed
  *   which frame has that RTP time
@@ -30,6 +32,10 @@ import { Manifest } from './manifest.js';
 export class Conversation {
   /** While a place is sought: anchors that come before `sought` are of before. */
   seeking = false;
+  /** Public keys, one of which must have signed the manifest; none: nobody asks. @type {Uint8Array[]} */
+  trust = [];
+  /** Why the manifest that is announced may not be used. @type {Promise<string | null>} */
+  #untrusted = Promise.resolve(null);
   #play;
   #head = null;
   #announced = false; // on this connection
@@ -82,8 +88,9 @@ export class Conversation {
 
   async #take(piece) {
     if (piece.sha256 === this.#head?.sha256) {
+      const untrusted = this.#untrusted;
       const bytes = this.#manifest ? null : await this.#assembler.add(piece);
-      if (bytes) this.#begin(Manifest.parse(bytes));
+      if (bytes) this.#begin(Manifest.parse(bytes), await untrusted);
       return;
     }
     await this.#play.asset(piece);
@@ -96,6 +103,7 @@ export class Conversation {
     if (!this.#manifest) {
       this.#head = head;
       this.#assembler.expect(head.sha256, head.bytes);
+      this.#untrusted = whyUntrusted(this.trust, head.sha256, head.signature);
     } else if (head.sha256 === this.#head.sha256) {
       this.seeking = false; // what was asked for on the connection before is not answered
       this.#head = head;
@@ -105,10 +113,10 @@ export class Conversation {
     }
   }
 
-  #begin(manifest) {
+  #begin(manifest, untrusted) {
     const rung = this.#rungOf(manifest);
     this.#manifest = manifest;
-    this.#play.begin(manifest, rung, this.#head.live ?? null);
+    this.#play.begin(manifest, rung, this.#head.live ?? null, untrusted);
   }
 
   #rungOf(manifest) {

@@ -4,8 +4,8 @@
  *     <script type="module" src="https://SERVER/sdk/player/crispcast-player.js"></script>
  *     <crispcast-player src="https://SERVER/whep/NAME"></crispcast-player>
  *
- * Attributes: src, autoplay, muted, poster, loop, threads, plain, token, token-origins, delivery,
- * cache-limit, reconnect.
+ * Attributes: src, autoplay, muted, poster, loop, threads, plain, token, token-origins, trust,
+ * delivery, cache-limit, reconnect.
  * Events: play, pause, ended, timeupdate, error.
  *
  * @module
@@ -233,6 +233,7 @@ export class CrispcastPlayer extends HTMLElement {
     const token = this.getAttribute('token') ?? undefined;
     const tokenOrigins = this.getAttribute('token-origins')?.split(/\s+/).filter(Boolean);
     const plain = this.hasAttribute('plain');
+    const trust = this.getAttribute('trust');
     const session = new Session({
       url,
       screen,
@@ -241,6 +242,7 @@ export class CrispcastPlayer extends HTMLElement {
       token,
       tokenOrigins,
       plain,
+      trust,
       loop,
       delivery,
       cacheLimit,

@@ -17,6 +17,7 @@ import { Conversation } from './conversation.js';
 import { DecodedFrames, takesTrack } from './decoded-frames.js';
 import { Figures } from './figures.js';
 import { Lifeline } from './lifeline.js';
+import { parseTrust } from './signing.js';
 import { whyNothing, whyPlain } from './support.js';
 import { Upscaling } from './upscaling.js';
 
@@ -62,7 +63,8 @@ export class Session extends EventTarget {
 
   /** @param {{url: string, screen: HTMLVideoElement | HTMLCanvasElement, video: HTMLVideoElement, threads?: number,
    *   token?: string, tokenOrigins?: string[], plain?: boolean, loop?: boolean,
-   *   delivery?: import('./routes.js').Preference, cacheLimit?: number, reconnect?: number}} options */
+   *   delivery?: import('./routes.js').Preference, cacheLimit?: number, reconnect?: number,
+   *   trust?: string | null}} options `trust`: public keys with blanks between */
   constructor(options) {
     super();
     this.#options = options;
@@ -80,7 +82,7 @@ export class Session extends EventTarget {
       this.#upscaling?.say(message, transfer),
     );
     this.#conversation = new Conversation({
-      begin: (manifest, rung, live) => this.#begin(manifest, rung, live),
+      begin: (manifest, rung, live, untrusted) => this.#begin(manifest, rung, live, untrusted),
       join: (rung, live) => this.#join(rung, live),
       timed: (time) => this.#timed(time),
       switched: (rung, frame) => this.#switched(rung, frame),
@@ -105,6 +107,7 @@ export class Session extends EventTarget {
   async start() {
     const nothing = whyNothing();
     if (nothing) throw new CrispcastError(nothing);
+    this.#conversation.trust = parseTrust(this.#options.trust);
     if (!this.plain) {
       this.#upscaling = new Upscaling(this.figures, {
         shown: (shown) => this.#shown(shown),
@@ -253,8 +256,9 @@ export class Session extends EventTarget {
     this.#tell('notice', why);
   }
 
-  #begin(manifest, rung, live) {
+  #begin(manifest, rung, live, untrusted) {
     this.manifest = manifest;
+    if (untrusted) this.#fallBack(untrusted);
     this.#join(rung, live);
     this.#tell('manifest');
   }

@@ -175,7 +175,7 @@ static void no_message_does_harm() {
         "{\"type\":\"refused\",\"what\":\"seek\",\"message\":\"n\\u00f6\"}",
         "{\"type\":\"bye\",\"reason\":\"end\",\"frames\":10}",
         "{\"type\":\"manifest\",\"version\":\"1.1\",\"package\":\"00112233445566aa\",\"rung\":0,"
-        "\"sha256\":\"" ZEROS "\",\"bytes\":5}"};
+        "\"sha256\":\"" ZEROS "\",\"bytes\":5,\"signature\":\"ed25519:" ZEROS ZEROS "\"}"};
     crispcast_session session = make_session(CRISPCAST_DELIVERY_CHANNEL);
     require(crispcast_session_connected(session) == CRISPCAST_OK, "connected");
     require(give_manifest(session, kManifest, sizeof kManifest - 1) == CRISPCAST_OK, "a manifest");

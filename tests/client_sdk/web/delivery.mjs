@@ -3,7 +3,7 @@
 // A scenario that fails throws. Servers are real ones, on this machine; FILE is a manifest.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -17,6 +17,7 @@ const { Assembler } = await import(`${code}player/fetcher.js`);
 const { FrameClock } = await import(`${code}player/frame-clock.js`);
 const { Manifest } = await import(`${code}player/manifest.js`);
 const { Routes } = await import(`${code}player/routes.js`);
+const { parseTrust } = await import(`${code}player/signing.js`);
 
 const SIZE = 1000; // bytes of each asset
 const PATIENCE = 150; // milliseconds
@@ -110,6 +111,27 @@ async function stalled(answer) {
     await tick(PATIENCE / 3);
   }
   assert.fail('HTTP was never tried again');
+}
+
+/** Somebody who signs: the key to trust, and a signature of a manifest of this hash. */
+function signer() {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const raw = publicKey.export({ format: 'der', type: 'spki' }).subarray(-32);
+  const message = (sha256) => Buffer.concat([Buffer.from('crispcast manifest 1\0'), Buffer.from(sha256, 'hex')]);
+  return {
+    key: `ed25519:${raw.toString('hex')}`,
+    sign: (sha256) => `ed25519:${sign(null, message(sha256), privateKey).toString('hex')}`,
+  };
+}
+
+/** Why a manifest that comes with this signature is not trusted; null where it is. */
+async function verdict(trust, signature) {
+  const { conversation, announce, deliver, said } = heads();
+  conversation.trust = parseTrust(trust);
+  await announce(signature === undefined ? {} : { signature });
+  await deliver();
+  assert.equal(said[0][0], 'begin');
+  return said[0][4];
 }
 
 function heads() {
@@ -228,6 +250,26 @@ const scenarios = {
     await announce();
     await anchor();
     assert.equal(last(), 'timed');
+  },
+
+  async signed() {
+    const [one, other] = [signer(), signer()];
+    const sha256 = sha(await readFile(file));
+    assert.equal(await verdict(null), null);
+    assert.equal(await verdict(null, other.sign(sha256)), null);
+    assert.equal(await verdict(`${other.key}, ${one.key}`, one.sign(sha256)), null);
+    assert.match(await verdict(one.key), /is not signed/);
+    assert.match(await verdict(one.key, other.sign(sha256)), /none of the trusted keys/);
+    assert.match(await verdict(one.key, one.sign(sha('{}'))), /none of the trusted keys/);
+    // A key that is no point of the curve is passed over.
+    const none = `ed25519:${'f'.repeat(64)}`;
+    assert.equal(await verdict(`${none} ${one.key}`, one.sign(sha256)), null);
+    for (const wrong of ['', ' , ', one.key.slice(1), one.key.toUpperCase(), `${one.key} x`, `${one.key} `.repeat(9)])
+      assert.throws(() => parseTrust(wrong), CrispcastError);
+    crypto.subtle.importKey = async () => {
+      throw new DOMException('Unrecognized name.', 'NotSupportedError');
+    };
+    assert.match(await verdict(one.key, one.sign(sha256)), /cannot check/);
   },
 
   async the_last_word() {

@@ -178,6 +178,7 @@ def test_manifests_are_read_or_refused_in_a_sentence(read: Read, tmp_path: Path)
     assert [b'"plate":null' in d for d in passed] == [True] * len(passed)
 
 
+SIGNATURE = "ed25519:" + "0123456789abcdef" * 8
 MANIFEST_HEAD: dict[str, Any] = {
     "type": "manifest",
     "version": "1.1",
@@ -191,6 +192,8 @@ GOOD_MESSAGES: list[dict[str, Any]] = [
     MANIFEST_HEAD,
     {**MANIFEST_HEAD, "live": 7},
     {**MANIFEST_HEAD, "live": None},
+    {**MANIFEST_HEAD, "signature": SIGNATURE},
+    {**MANIFEST_HEAD, "signature": None},
     ANCHOR,
     {**ANCHOR, "type": "sought"},
     {"type": "switch", "rung": 15, "frame": 0xFFFF_FFFF},
@@ -213,6 +216,13 @@ BAD_MESSAGES: list[Any] = [
     {**MANIFEST_HEAD, "version": "2.0"},
     {**MANIFEST_HEAD, "package": 1234567890123456},
     {**MANIFEST_HEAD, "bytes": 0},
+    {**MANIFEST_HEAD, "signature": ""},
+    {**MANIFEST_HEAD, "signature": SIGNATURE.upper()},
+    {**MANIFEST_HEAD, "signature": SIGNATURE[8:]},
+    {**MANIFEST_HEAD, "signature": SIGNATURE + "0"},
+    {**MANIFEST_HEAD, "signature": SIGNATURE + "\n"},
+    {**MANIFEST_HEAD, "signature": 5},
+    {**ANCHOR, "signature": SIGNATURE},
     {"type": "refused", "what": "Seek"},
     {"type": "refused", "what": "seek", "message": "é" * 301},
     {"type": "bye", "reason": "tired"},

@@ -56,7 +56,10 @@ public final class StreamCore: @unchecked Sendable {
         wanted.loops = options.loops ? 1 : 0
         wanted.memory_limit = options.memoryLimit
         var made: crispcast_session = 0
-        let status = crispcast_session_create(&wanted, &made)
+        let status = withKeys(options.trust) { keys in
+            wanted.trust = keys
+            return crispcast_session_create(&wanted, &made)
+        }
         sparse = SparseBackend(session: made)
         session = made
         if status != 0 { throw CrispcastError.core(status: status, why: "") }

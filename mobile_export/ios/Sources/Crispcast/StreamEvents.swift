@@ -82,6 +82,8 @@ public enum StreamEvent: Equatable, Sendable {
     case ended(frames: Int64?)
     /// The play cannot go on.
     case failed(CrispcastError)
+    /// None of the keys in `StreamOptions.trust` signed what the server plays: all is interpolated.
+    case untrusted(CrispcastError)
 }
 
 /// Counts since the session was made.
@@ -123,6 +125,9 @@ public struct StreamOptions: Sendable {
     public var cache: AssetCache? = AssetCache()
     /// The networks that came with the app.
     public var models: ModelBundle?
+    /// Public keys, as `crispcast key public` prints them: nothing is super-resolved unless one of
+    /// them signed what the server plays. Empty: signatures are not asked for.
+    public var trust: [String] = []
     /// Seconds for which a lost server is looked for.
     public var reconnect = 30.0
 

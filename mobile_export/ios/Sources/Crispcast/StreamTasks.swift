@@ -14,6 +14,7 @@ extension StreamCore {
         case CRISPCAST_TASK_STORE: store(sha256, bytes)
         case CRISPCAST_TASK_DECODE: decode(sha256, bytes, Int(task.width), Int(task.height))
         case CRISPCAST_TASK_BASE: base(text(of: task.id))
+        case CRISPCAST_TASK_VERIFY: verify(task.count, bytes)
         case CRISPCAST_TASK_MANIFEST: opened()
         default: tell(task, sha256)
         }
@@ -32,6 +33,7 @@ extension StreamCore {
         case CRISPCAST_TASK_ENDED: onEvent(.ended(frames: task.count < 0 ? nil : task.count))
         case CRISPCAST_TASK_LOST: onEvent(.lost(why))
         case CRISPCAST_TASK_FAILED: onEvent(.failed(error))
+        case CRISPCAST_TASK_UNTRUSTED: onEvent(.untrusted(error))
         default: break
         }
     }
@@ -103,6 +105,10 @@ extension StreamCore {
                     session, sha256, $0.bindMemory(to: UInt8.self).baseAddress, width,
                     Int32(width), Int32(height))
             })
+    }
+
+    private func verify(_ question: Int64, _ asked: Data) {
+        told(crispcast_session_verified(session, question, isSigned(asked) ? 1 : 0))
     }
 
     private func base(_ id: String) {

@@ -62,8 +62,8 @@ public final class NnapiRun {
     }
 
     private static SessionCore session(Path folder) throws Exception {
-        SessionCore core = new SessionCore(1, "portable", 2, false, false);
-        core.manifest(Files.readAllBytes(folder.resolve("manifest.json")), 0);
+        SessionCore core = new SessionCore(1, "portable", 2, false, false, null);
+        core.manifest(Files.readAllBytes(folder.resolve("manifest.json")), null, 0);
         answer(core, folder);
         return core;
     }

@@ -21,7 +21,9 @@ public final class Replay {
     private static void play(Recording recording) throws IOException, CrispcastException {
         Map<String, byte[]> cache = new HashMap<>();
         boolean loops = recording.steps.get(0).number("loops") == 1;
-        SessionCore core = new SessionCore(1, "portable", 1, false, loops);
+        String trust = recording.steps.get(0).text("trust");
+        SessionCore core = new SessionCore(
+                1, "portable", 1, false, loops, trust.isEmpty() ? null : trust);
         boolean before = failed;
         int line = 0;
         for (Recording.Step step : recording.steps) {
@@ -63,6 +65,7 @@ public final class Replay {
     private static String take(SessionCore core, Recording.Step step) throws CrispcastException {
         switch (step.text("do")) {
             case "open":
+            case "signature": // checked by the platform here
                 return "";
             case "connected":
                 core.connected();
@@ -123,6 +126,10 @@ public final class Replay {
                     break;
                 case Task.BASE:
                     core.base(task.id, recording.bases.get(task.id));
+                    break;
+                case Task.VERIFY:
+                    core.verified(
+                            task.count(), Signed.check(new PlatformVerifier(), task.bytes));
                     break;
                 case Task.FETCH:
                 case Task.FAILED:

@@ -86,6 +86,13 @@ public final class StreamRun {
         System.exit(failed ? 1 : 0);
     }
 
+    private static final int UNTRUSTED = 119;
+
+    private static String[] trusted(Recording recording) {
+        String keys = recording.steps.get(0).text("trust");
+        return keys.isEmpty() ? new String[0] : keys.split(" ");
+    }
+
     /** A slice, and no identity. */
     private static final byte[] PLAIN = {0, 0, 1, 0x41, 0};
 
@@ -102,6 +109,7 @@ public final class StreamRun {
         private final CrispcastSession session;
         private final IdentifyingDecoder[] decoders = new IdentifyingDecoder[2];
         private final AtomicInteger warnings = new AtomicInteger();
+        private final AtomicInteger untrusted = new AtomicInteger();
         private final CountDownLatch closed = new CountDownLatch(1);
         private PeerConnection peer;
         private VideoTrack track;
@@ -114,7 +122,7 @@ public final class StreamRun {
             session = new CrispcastSession(
                     url, this::show, this,
                     new SessionOptions().loop(recording.steps.get(0).number("loops") == 1)
-                            .threads(1).nnapi(false),
+                            .threads(1).nnapi(false).trust(trusted(recording)),
                     new PeerConnectionFactory(), this::read, this::decode,
                     new AssetCache(cache.toFile(), 1 << 20), application, new Workers(new Inline()));
             for (String codec : new String[] {"H264", "AV1"}) {
@@ -175,6 +183,10 @@ public final class StreamRun {
                 settle();
             }
             if (!String.join("", sent).contains("hello")) wrong.append("no hello; ");
+            boolean trusts = trusted(recording).length != 0;
+            boolean made = recording.steps.stream().anyMatch(s -> s.number("super_resolved") == 1);
+            if (untrusted.get() != (trusts && !made ? 1 : 0))
+                wrong.append(untrusted).append(" times untrusted; ");
             wrong.append(background());
             return wrong.toString();
         }
@@ -297,6 +309,7 @@ public final class StreamRun {
         @Override
         public void onWarning(CrispcastException warning) {
             warnings.incrementAndGet();
+            if (warning.status() == UNTRUSTED) untrusted.incrementAndGet();
         }
 
         void close() throws Exception {

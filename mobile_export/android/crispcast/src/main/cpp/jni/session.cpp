@@ -89,8 +89,8 @@ SESSION_CALL(jbyteArray, sentence, jint status) {
 }
 
 SESSION_CALL(jint, sessionCreate, jint threads, jstring isa, jint delivery, jint cache, jint plain,
-             jint loops, jlong memory, jintArray status) {
-    const Text name(env, isa);
+             jint loops, jlong memory, jstring trust, jintArray status) {
+    const Text name(env, isa), keys(env, trust);
     crispcast_session_options options = {};
     options.threads = threads;
     options.isa = name.data;
@@ -99,6 +99,7 @@ SESSION_CALL(jint, sessionCreate, jint threads, jstring isa, jint delivery, jint
     options.plain = plain;
     options.loops = loops;
     options.memory_limit = uint64_t(memory);
+    options.trust = keys.data;
     crispcast_session session = 0;
     const jint code = crispcast_session_create(&options, &session);
     env->SetIntArrayRegion(status, 0, 1, &code);
@@ -116,9 +117,16 @@ SESSION_CALL(jbyteArray, sessionWhy, jint session) {
     return utf8(env, text);
 }
 
-SESSION_CALL(jint, sessionManifest, jint session, jbyteArray bytes, jint rung) {
+SESSION_CALL(jint, sessionManifest, jint session, jbyteArray bytes, jstring signature, jint rung) {
     const Bytes given(env, bytes);
-    return crispcast_session_manifest(uint32_t(session), given.data, given.size(), rung);
+    const Text made(env, signature);
+    return crispcast_session_signed_manifest(uint32_t(session), given.data, given.size(), made.data,
+                                             rung);
+}
+
+SESSION_CALL(jint, sessionVerified, jint session, jlong question, jint answer) {
+    (void)env;
+    return crispcast_session_verified(uint32_t(session), question, answer);
 }
 
 SESSION_CALL(jint, sessionConnected, jint session) {

@@ -86,9 +86,9 @@ public final class CrispcastSession implements AutoCloseable {
         this.factory = factory;
         this.resources = resources;
         this.workers = workers;
-        core = new SessionCore(options.threads, null, 0, options.plain, options.loop);
+        core = new SessionCore(options.threads, null, 0, options.plain, options.loop, options.trust);
         sink = new UpscalingSink(core, output, queue, new Frames());
-        runner = new TaskRunner(core, cache, resources, plates, workers, this::post);
+        runner = new TaskRunner(core, cache, resources, plates, options.verifier, workers, this::post);
         background = application == null
                 ? null
                 : new Background(application, on -> post(() -> hide(on)));
@@ -227,6 +227,7 @@ public final class CrispcastSession implements AutoCloseable {
             case Task.LATE:
             case Task.REFUSED:
             case Task.NOT_DONE:
+            case Task.UNTRUSTED:
                 listener.onWarning(new CrispcastException(task.status(), task.text));
                 break;
             case Task.ENDED:

@@ -83,13 +83,15 @@ final class Native {
 
     static native int sessionCreate(
             int threads, String isa, int delivery, int cache, int plain, int loops, long memory,
-            int[] status);
+            String trust, int[] status);
 
     static native int sessionDestroy(int session);
 
     static native byte[] sessionWhy(int session);
 
-    static native int sessionManifest(int session, byte[] bytes, int rung);
+    static native int sessionManifest(int session, byte[] bytes, String signature, int rung);
+
+    static native int sessionVerified(int session, long question, int answer);
 
     static native int sessionConnected(int session);
 

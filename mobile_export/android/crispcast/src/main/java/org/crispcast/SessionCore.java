@@ -50,13 +50,17 @@ final class SessionCore implements AutoCloseable {
         }
     }
 
-    /** {@code isa}: the instruction set by name; null: the best. */
-    SessionCore(int threads, String isa, int delivery, boolean plain, boolean loops)
+    /**
+     * {@code isa}: the instruction set by name; null: the best. {@code trust}: public keys with blanks
+     * between; null: signatures are not asked for.
+     */
+    SessionCore(
+            int threads, String isa, int delivery, boolean plain, boolean loops, String trust)
             throws CrispcastException {
         Native.require();
         int[] status = new int[1];
         session = Native.sessionCreate(
-                threads, isa, delivery, 1, plain ? 1 : 0, loops ? 1 : 0, 0, status);
+                threads, isa, delivery, 1, plain ? 1 : 0, loops ? 1 : 0, 0, trust, status);
         Native.check(status[0]);
     }
 
@@ -69,8 +73,14 @@ final class SessionCore implements AutoCloseable {
         throw why.isEmpty() ? Native.failure(status) : new CrispcastException(status, why);
     }
 
-    void manifest(byte[] bytes, int rung) throws CrispcastException {
-        check(Native.sessionManifest(session, bytes, rung));
+    /** {@code signature}: null where the manifest has none. */
+    void manifest(byte[] bytes, String signature, int rung) throws CrispcastException {
+        check(Native.sessionManifest(session, bytes, signature, rung));
+    }
+
+    /** The answer to VERIFY: 1, 0, or -1 where this phone cannot tell. */
+    void verified(long question, int answer) throws CrispcastException {
+        check(Native.sessionVerified(session, question, answer));
     }
 
     void connected() throws CrispcastException {

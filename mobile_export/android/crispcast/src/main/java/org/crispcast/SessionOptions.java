@@ -15,6 +15,8 @@ public final class SessionOptions {
     long cacheLimit = 256L << 20;
     int reconnectSeconds = 30;
     PeerConnectionFactory factory;
+    String trust;
+    SignatureVerifier verifier = new PlatformVerifier();
 
     /** Threads of the engine; 0, the default, is one for each core. */
     public SessionOptions threads(int count) {
@@ -49,6 +51,21 @@ public final class SessionOptions {
     /** Whether it pauses while no activity of the app is to be seen; on by default. */
     public SessionOptions pauseInBackground(boolean on) {
         pauseInBackground = on;
+        return this;
+    }
+
+    /**
+     * Public keys, as {@code crispcast key public} prints them: nothing is super-resolved unless one
+     * of them signed what the server plays. By default signatures are not asked for.
+     */
+    public SessionOptions trust(String... keys) {
+        trust = keys.length == 0 ? null : String.join(" ", keys);
+        return this;
+    }
+
+    /** Who checks signatures; by default the platform, which not every phone can. */
+    public SessionOptions verifier(SignatureVerifier own) {
+        verifier = own;
         return this;
     }
 

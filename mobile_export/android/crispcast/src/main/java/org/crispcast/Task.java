@@ -11,6 +11,7 @@ final class Task {
     static final int STORE = 4;
     static final int DECODE = 5;
     static final int BASE = 6;
+    static final int VERIFY = 7;
     static final int MANIFEST = 20;
     static final int READY = 21;
     static final int LATE = 22;
@@ -19,6 +20,7 @@ final class Task {
     static final int ENDED = 25;
     static final int LOST = 26;
     static final int FAILED = 27;
+    static final int UNTRUSTED = 28;
 
     private final long[] numbers;
     final String sha256;
@@ -59,5 +61,9 @@ final class Task {
 
     int height() {
         return (int) numbers[5];
+    }
+
+    long count() {
+        return numbers[9];
     }
 }

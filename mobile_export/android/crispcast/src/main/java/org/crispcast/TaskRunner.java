@@ -25,16 +25,18 @@ final class TaskRunner {
     private final AssetCache cache;
     private final Resources resources;
     private final PlateDecoder plates;
+    private final SignatureVerifier verifier;
     private final Workers workers;
     private final Queue queue;
 
     TaskRunner(
             SessionCore core, AssetCache cache, Resources resources, PlateDecoder plates,
-            Workers workers, Queue queue) {
+            SignatureVerifier verifier, Workers workers, Queue queue) {
         this.core = core;
         this.cache = cache;
         this.resources = resources;
         this.plates = plates;
+        this.verifier = verifier;
         this.workers = workers;
         this.queue = queue;
     }
@@ -56,6 +58,9 @@ final class TaskRunner {
                 return true;
             case Task.BASE:
                 workers.local.execute(() -> base(task.id));
+                return true;
+            case Task.VERIFY:
+                workers.local.execute(() -> verify(task));
                 return true;
             default:
                 return false;
@@ -92,6 +97,11 @@ final class TaskRunner {
         int height = task.height();
         ByteBuffer luma = plates.decode(task.bytes, width, height);
         queue.post(() -> core.picture(task.sha256, luma, width, height));
+    }
+
+    private void verify(Task task) {
+        int answer = Signed.check(verifier, task.bytes);
+        queue.post(() -> core.verified(task.count(), answer));
     }
 
     private void base(String id) {
