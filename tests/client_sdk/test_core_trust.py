@@ -110,14 +110,19 @@ def test_the_keys_are_tried_in_turn(drawn: Drawn) -> None:
 
 
 @pytest.mark.parametrize(
-    "signer, why", [(None, "not signed"), (9, "none of the trusted keys"), (..., "cannot check")]
+    "signer, able, why",
+    [
+        (None, True, "not signed"),
+        (9, True, "none of the trusted keys"),
+        (1, False, "cannot check"),
+    ],
 )
 def test_what_is_not_trusted_plays_interpolated_and_is_told_once(
-    drawn: Drawn, signer: int | None, why: str
+    drawn: Drawn, signer: int | None, able: bool, why: str
 ) -> None:
     session = trusting(1, 2)
-    tasks = join(session, drawn, None if signer is None else signed_by(9, drawn))
-    if signer is ...:
+    tasks = join(session, drawn, None if signer is None else signed_by(signer, drawn))
+    if not able:
         [task] = [task for task in tasks if task.kind == TaskKind.VERIFY]
         session.verified(task.count, None)
     elif signer is not None:
