@@ -7,6 +7,7 @@ what came of each step. The format: docs/sdk-core.md.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from client_sdk.contract.sei import FrameIdentity, build_nal, build_payload
 from client_sdk.contract.signing import key_text, signature_text, signed_message
 from kernels import bases
 from kernels.compiler import base_id, decode_plan, encode_plan
-from tests.conformance.package import FRAMES, PACKAGE_ID, STARTS, Drawn, draw, frame, sha
+from tests.conformance.package import FRAMES, PACKAGE_ID, STARTS, Drawn, draw, frame, plan_ir, sha
 from tests.kernels.plans import moved
 
 Step = dict[str, Any]
@@ -214,6 +215,37 @@ def refused() -> Script:
     script.join()
     script.bring_segment(0)
     script.play(0, 4)
+    return script
+
+
+def unfit() -> Script:
+    """Plans that are whole and true, and of another scale, of a later version, or with an op that
+    no engine has, a convolution of 7x7: their patches are interpolated, and the rest is shown."""
+    drawn = draw()
+    later = bytearray(encode_plan(plan_ir(7, ("luma",), 2)))
+    later[4] += 8
+    wide = bytearray(encode_plan(plan_ir(8, ("luma",), 2)))
+    wide[16] = 7  # the first layer's kernel, behind header, scale, inputs, base and count of layers
+    wide[8:12] = zlib.crc32(wide[12:]).to_bytes(4, "little")
+    first, second, _ = drawn.manifest.rungs[0].segments
+    wrong = {
+        first.experts[1]: encode_plan(plan_ir(7, ("luma",), 3)),
+        second.experts[1]: bytes(later),
+        second.experts[2]: bytes(wide),
+    }
+    text = drawn.manifest_bytes.decode()
+    for old, wire in wrong.items():
+        text = text.replace(old, sha(wire))
+    tree = json.loads(text)
+    for wire in wrong.values():
+        tree["assets"][sha(wire)]["bytes"] = len(wire)
+        drawn.assets[sha(wire)] = wire
+    drawn.manifest = type(drawn.manifest).model_validate(tree)
+    script = Script(drawn)
+    script.join()
+    for segment in range(3):
+        script.bring_segment(segment)
+    script.play(0, FRAMES)
     return script
 
 
@@ -573,6 +605,7 @@ def _all() -> Iterator[Callable[[], Script]]:
     yield from (seek, seek_by_numbers, seek_back, refused_seek, switch, second_rung, loop, wrap)
     yield from (pieces, canvas, wrong_size, lost_frames, interpolated, hostile, horizon)
     yield from (reconnected, signed, signed_again, signed_by_another, signed_as_another, unsigned)
+    yield unfit
 
 
 CASES: dict[str, Callable[[], Script]] = {case.__name__: case for case in _all()}

@@ -3,7 +3,9 @@
  * Each step is done, its tasks are done as an app does them, and what came of it must be what the
  * recording says, to the last bit of every plane. Prints "CASE ok" or what differs, and gives 1
  * where anything does. With `-i ISA` another instruction set makes the planes, which may then be
- * one code off. The format of recordings: docs/sdk-core.md. */
+ * one code off. With `-b` an engine here makes the luma, as an app's own backend does; with `-p`
+ * the session only places frames for it, and chroma is not looked at. The format of recordings:
+ * docs/sdk-core.md. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +32,9 @@ struct play {
     int line;
     int failed;
     const char* isa;
-    crispcast_engine* engine; /* of `-b`; NULL: the session upscales */
-    unsigned char* before;    /* LR luma of the frame before, of `-b` */
+    crispcast_engine* engine; /* of `-b` and `-p`; NULL: the session upscales */
+    int only_places;          /* `-p` */
+    unsigned char* before;    /* LR luma of the frame before, for `engine` */
     struct bytes fixtures;
     crispcast_session session;
     crispcast_session_info info;
@@ -321,10 +324,12 @@ static int32_t own_upscale(struct play* play, const crispcast_session_frame* fra
     return status;
 }
 
-/* Places a frame, and upscales it here where it is shown. */
-static int32_t place(struct play* play, const crispcast_session_frame* frame,
-                     crispcast_session_result* result, unsigned char* out) {
-    int32_t status = crispcast_session_place(play->session, frame, result);
+/* Gives a frame to the session, and makes its luma here where it is shown. */
+static int32_t as_backend(struct play* play, crispcast_session_frame* frame,
+                          crispcast_session_result* result, unsigned char* out) {
+    frame->flags |= CRISPCAST_FRAME_FOR_BACKEND;
+    int32_t status = play->only_places ? crispcast_session_place(play->session, frame, result)
+                                       : crispcast_session_upscale(play->session, frame, result);
     if (status == CRISPCAST_OK && result->shown) status = own_upscale(play, frame, result, out);
     if (status != CRISPCAST_OK) return status;
     const size_t luma = (size_t)frame->width * frame->height;
@@ -366,7 +371,7 @@ static int32_t step_frame(struct play* play, const char* line) {
     frame.out[1].stride = frame.out[2].stride = (width + 1) / 2;
 
     const int32_t status = play->engine != NULL
-                               ? place(play, &frame, &result, out)
+                               ? as_backend(play, &frame, &result, out)
                                : crispcast_session_upscale(play->session, &frame, &result);
     if (status == CRISPCAST_OK) {
         const struct {
@@ -383,7 +388,7 @@ static int32_t step_frame(struct play* play, const char* line) {
                 differ_number(play, facts[i].name, number(line, facts[i].name, 0), facts[i].found);
         if (result.shown)
             check_planes(play, (size_t)number(line, "out", 0), out,
-                         play->engine == NULL ? size : out_luma);
+                         play->only_places ? out_luma : size);
     }
     free(out);
     return status;
@@ -445,7 +450,7 @@ static void forget(struct kept* kept, int count) {
 
 /* Gives 1 where anything differs. */
 static int play_case(const char* folder, const char* name, struct bytes fixtures, const char* isa,
-                     crispcast_engine* engine) {
+                     crispcast_engine* engine, int only_places) {
     char path[4096];
     static char line[MAX_LINE];
     struct play* play = calloc(1, sizeof *play);
@@ -454,6 +459,7 @@ static int play_case(const char* folder, const char* name, struct bytes fixtures
     play->fixtures = fixtures;
     play->isa = isa;
     play->engine = engine;
+    play->only_places = only_places;
     snprintf(path, sizeof path, "%s/%s.jsonl", folder, name);
     FILE* file = fopen(path, "r");
     if (file == NULL) {
@@ -489,15 +495,17 @@ static int play_case(const char* folder, const char* name, struct bytes fixtures
 int main(int argc, char** argv) {
     const char* isa = NULL;
     crispcast_engine* engine = NULL;
-    int at = 1, failed = 0;
+    int at = 1, failed = 0, only_places = 0;
     for (; at < argc && argv[at][0] == '-'; ++at) {
         if (strcmp(argv[at], "-i") == 0 && at + 1 < argc)
             isa = argv[++at];
-        else if (strcmp(argv[at], "-b") == 0)
+        else if (strcmp(argv[at], "-b") == 0 || strcmp(argv[at], "-p") == 0) {
+            only_places = argv[at][1] == 'p';
             crispcast_engine_create(1, "portable", &engine);
+        }
     }
     if (at + 2 > argc) {
-        fprintf(stderr, "usage: replay [-i ISA] [-b] FOLDER CASE...\n");
+        fprintf(stderr, "usage: replay [-i ISA] [-b | -p] FOLDER CASE...\n");
         return 2;
     }
     const char* folder = argv[at++];
@@ -506,7 +514,8 @@ int main(int argc, char** argv) {
     struct bytes fixtures;
     unsigned char* data = read_file(path, &fixtures.size);
     fixtures.data = data;
-    for (; at < argc; ++at) failed |= play_case(folder, argv[at], fixtures, isa, engine);
+    for (; at < argc; ++at)
+        failed |= play_case(folder, argv[at], fixtures, isa, engine, only_places);
     crispcast_engine_destroy(engine);
     free(data);
     return failed;

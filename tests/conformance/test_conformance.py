@@ -135,5 +135,9 @@ def test_the_c_program_on_arm_with_neon() -> None:
     assert replay(emulated(), "-i", "neoni8mm") == all_ok()
 
 
-def test_a_c_program_with_an_engine_of_its_own() -> None:
+def test_a_c_program_with_a_backend_of_its_own_for_luma() -> None:
     assert replay(native(), "-b") == all_ok()
+
+
+def test_a_c_program_with_an_engine_of_its_own() -> None:
+    assert replay(native(), "-p") == all_ok()

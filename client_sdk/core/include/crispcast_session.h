@@ -215,7 +215,8 @@ typedef enum crispcast_task_kind {
      * crispcast_session_asset or crispcast_session_lacks, now or later. */
     CRISPCAST_TASK_LOOK = 2,
     /* GET /assets/{sha256} from `offset` on, `total` bytes in all. Answer with
-     * crispcast_session_piece as bytes come, and crispcast_session_lacks where it fails. */
+     * crispcast_session_piece as bytes come, and crispcast_session_lacks where it fails, or the app
+     * gives it up, as with a connection that is over: the session waits for one of the two. */
     CRISPCAST_TASK_FETCH = 3,
     /* Put `bytes` into the cache as the asset `sha256`: whole, and its hash is right. No answer. */
     CRISPCAST_TASK_STORE = 4,
@@ -355,8 +356,11 @@ typedef enum crispcast_frame_flags {
     CRISPCAST_FRAME_INTERPOLATE = 1, /* no networks for this frame: the machine is too slow */
     CRISPCAST_FRAME_PADDED = 2,      /* `out` has room for the padded size (crispcast_rung_info):
                                         the whole of it is written, and nothing is copied */
-    CRISPCAST_FRAME_NUMBERED = 4     /* `number` and `rung` say which frame it is, and it is shown;
+    CRISPCAST_FRAME_NUMBERED = 4,    /* `number` and `rung` say which frame it is, and it is shown;
                                         number -1: not known. `rtp_time` is not read */
+    CRISPCAST_FRAME_FOR_BACKEND = 8  /* another backend makes the luma of the patches that have a
+                                        network: here all luma is interpolated. Chroma is whole,
+                                        with what plates have of it, and the result as ever */
 } crispcast_frame_flags;
 
 /* A decoded LR frame in, an HR frame out: I420, u8. Zero-initialise it. */
@@ -390,15 +394,17 @@ CRISPCAST_API int32_t crispcast_session_upscale(crispcast_session session,
                                                 const crispcast_session_frame* frame,
                                                 crispcast_session_result* result);
 
-/* The same without pixels, for a backend that upscales by other means (Core ML, NNAPI): says which
- * frame it is and whether it is shown, and moves the play on. Of `frame`, `in` and `out` are not
- * read. `super_resolved` says whether all plans that the frame wants are here; `late` as above.
+/* The same without pixels, for an engine of the app's own, which has no chroma of plates: says
+ * which frame it is and whether it is shown, and moves the play on. Of `frame`, `in` and `out` are
+ * not read. `super_resolved` says whether all plans that the frame wants are here; `late` as above.
  * Each frame goes through this call or crispcast_session_upscale, not through both. */
 CRISPCAST_API int32_t crispcast_session_place(crispcast_session session,
                                               const crispcast_session_frame* frame,
                                               crispcast_session_result* result);
 
-/* ---- for another backend: what the last frame placed is made of --------------------------- */
+/* ---- for another backend (Core ML, NNAPI): what the last frame is made of ------------------ */
+
+/* After crispcast_session_upscale with CRISPCAST_FRAME_FOR_BACKEND, or crispcast_session_place. */
 
 /* The patches of its segment, as crispcast_patch_map_decode gives them; *count 0: the patch map is
  * not here, interpolate all. A patch whose expert has no plan here is interpolated too. */

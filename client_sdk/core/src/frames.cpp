@@ -199,7 +199,10 @@ int32_t Session::make(const crispcast_session_frame& frame, crispcast_session_re
     if (result.frame >= 0 && !plain() && !(frame.flags & CRISPCAST_FRAME_INTERPOLATE)) {
         const int32_t status = look();
         if (status != CRISPCAST_OK) return status;
-        recipe_.fill(job, result.frame - manifest_->segments[size_t(result.segment)].start);
+        if (frame.flags & CRISPCAST_FRAME_FOR_BACKEND)
+            recipe_.fill_chroma(job);
+        else
+            recipe_.fill(job, result.frame - manifest_->segments[size_t(result.segment)].start);
         if (result.follows && last_luma_.size() != 0)
             job.previous = {last_luma_.data(), frame.width};
         result.super_resolved = recipe_.networks();

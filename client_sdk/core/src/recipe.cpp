@@ -196,10 +196,14 @@ void Recipe::fill(crispcast_frame_job& job, int64_t index) const {
     job.plans = plans_.data();
     job.plan_count = plans_.size();
     job.plate = plate_;
-    job.chroma = chroma_;
+    fill_chroma(job);
     if (canvas_ == nullptr) return;
     job.canvas = canvas_;
     memcpy(job.view, views_[size_t(index)].corners, sizeof job.view);
+}
+
+void Recipe::fill_chroma(crispcast_frame_job& job) const {
+    if (has_map_) job.chroma = chroma_;
 }
 
 }  // namespace crispcast::client

@@ -22,6 +22,8 @@ class Recipe {
 
     // Puts patches, plans, plate, chroma, canvas and the view of frame `index` of the segment in.
     void fill(crispcast_frame_job& job, int64_t index) const;
+    // Puts the chroma in alone: all else is interpolated.
+    void fill_chroma(crispcast_frame_job& job) const;
 
     // Whether a network makes some of the frame and no plan that it wants is missing.
     bool networks() const { return plans_there_ && uses_networks_; }
