@@ -48,9 +48,14 @@ class Exported:
     def summary(self) -> str:
         """One line."""
         return (
-            f"{self.folder}: {self.models} models of {self.experts} experts for {self.target}, "
+            f"{self.folder}: {_count(self.models, 'model')} of "
+            f"{_count(self.experts, 'expert')} for {self.target}, "
             f"{self.bytes} bytes; its README.md says how to use them"
         )
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def export(

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from client_sdk.contract import open_package
-from client_sdk.contract.plate import decode_plate
+from client_sdk.contract.plate import decode_chroma, decode_plate
 from kernels.compiler import encode_plan
 from kernels.errors import CrispcastError
 from kernels.runtime import Engine, Plan, Plate
@@ -25,6 +25,7 @@ from mobile_export import export
 from mobile_export.android_module import MODULE
 from mobile_export.native_sources import core_sources, headers, runtime_sources
 from mobile_export.selection import experts_of
+from tests.client_sdk.tiny import add_chroma
 from tests.conformance.cases import CASES
 from tests.conformance.recording import FOLDER
 from tests.kept import KEPT
@@ -40,6 +41,14 @@ NOT_STREAMED = {
     "interpolated",  # its flag is set by the machine's pace, not by an app
     "loop",  # an identity that comes after its frame, which a decoder's cannot
 }
+
+
+@pytest.fixture(scope="module")
+def tiny_path(tiny_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny package, its plate with chroma."""
+    path = Path(shutil.copytree(tiny_path, tmp_path_factory.mktemp("coloured") / tiny_path.name))
+    add_chroma(path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +215,13 @@ class TestJava:
             assert said[name] == "nothing"
         assert said["threads"] == "true 4 0"  # frames came, all four were told, none was wrong
 
+    def test_a_whole_session_goes_on_whatever_it_cannot_use(self) -> None:
+        said = dict(line.split(": ", 1) for line in building.java("BadInputRun").splitlines())
+        assert re.fullmatch(r"104 .*version.*", said["version"])
+        assert said["shown small"] == "3 of 3, [CONNECTING, PLAYING], more warnings: 0"
+        # Each of four threads is told once that it is closed, and nothing else goes wrong.
+        assert said["threads"] == "true 4 0, closed 1, frames kept 0"
+
     def test_sessions_play_the_conformance_suite(self) -> None:
         said = building.java("Replay", FOLDER, *CASES)
         assert said.split("\n")[:-1] == [f"{name} ok" for name in CASES]
@@ -216,16 +232,22 @@ class TestJava:
         said = building.java("StreamRun", FOLDER, *names)
         assert said.split("\n")[:-1] == [*(f"{name} ok" for name in names), "sessions deleted"]
 
-    def test_the_token_goes_to_the_origin_that_the_app_named_only(self) -> None:
+    def test_the_token_goes_to_the_origins_that_the_app_named_only(self) -> None:
+        """A lost server is looked for where the app said, and in turn where that sent the play."""
         said = building.java("RedirectRun", FOLDER, "pieces")
+        at_named, untrusted, trusted = "POST named Bearer secret", "null", "Bearer secret"
         assert said.splitlines() == [
             "/whep/clip",
-            "POST named Bearer secret",
+            at_named,
             "GET named Bearer secret",
-            "/whep/moved",
-            "POST named Bearer secret",
-            "POST other null",
-            "GET other null",
+            *(
+                line
+                for title, seen in (("/whep/moved", untrusted), ("/whep/moved, trusted", trusted))
+                for line in (
+                    *(title, at_named, f"POST other?hops=1 {seen}", f"GET other {seen}"),
+                    *("lost", at_named, f"POST other {seen}"),
+                )
+            ),
         ]
 
     def test_nnapi_makes_what_the_sparse_kernels_make(
@@ -240,8 +262,10 @@ class TestJava:
         for sha256, place in package.places.items():
             data = package.asset(sha256)
             (tmp_path / sha256).write_bytes(data)
+            width, height = rung.width * rung.scale, rung.height * rung.scale
+            if place.kind == "chroma":  # U above V
+                (tmp_path / f"{sha256}.y").write_bytes(decode_chroma(data, width, height).tobytes())
             if place.kind == "plate":
-                width, height = rung.width * rung.scale, rung.height * rung.scale
                 (tmp_path / f"{sha256}.y").write_bytes(decode_plate(data, width, height).tobytes())
         frames = [f.planes for f in read_rung(package.video_path(0))]
         raw = b"".join(np.ascontiguousarray(p).tobytes() for planes in frames for p in planes)
@@ -253,12 +277,14 @@ class TestJava:
             tmp_path / "frames.yuv",
             options=(f"-Dort.port={onnx_port}",),
         )
-        shown, networks, luma, chroma, slow, other = said.split()
+        shown, networks, mended, luma, chroma, *choices = said.split()
         assert int(shown) == len(frames)
         assert int(networks) > len(frames) // 2
+        plated = zip(package.manifest.segments, rung.segments, strict=True)
+        assert int(mended) == sum(s.frames for s, of in plated if of.plate is not None)
         assert int(luma) <= 1
         assert int(chroma) == 0
-        assert (slow, other) == ("true", "true")
+        assert choices == ["true"] * 3
 
 
 class _Models(socketserver.StreamRequestHandler):

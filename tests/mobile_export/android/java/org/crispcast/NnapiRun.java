@@ -1,5 +1,7 @@
 package org.crispcast;
 
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -10,7 +12,9 @@ import java.util.Map;
 /**
  * NnapiRun FOLDER ASSETS FRAMES: the LR frames of a package's first rung (raw I420) through two
  * sessions, one by the sparse kernels and one by the NNAPI backend, whose models the test's ONNX
- * Runtime runs. Prints frames, super-resolved ones, and how far luma and chroma are apart at most.
+ * Runtime runs. Prints frames, super-resolved ones, those whose chroma a plate mended, and how far
+ * luma and chroma are apart at most. Then whether the choice of a backend leaves NNAPI where it is
+ * slow, and of another package; and whether a frame of a backend without models is the interpolated.
  */
 public final class NnapiRun {
     private NnapiRun() {}
@@ -23,12 +27,14 @@ public final class NnapiRun {
                 ModelIndex.read(new String(resources.read("models.tsv"), "UTF-8"));
         SessionCore sparse = session(folder);
         SessionCore nnapi = session(folder);
-        NnapiBackend backend = new NnapiBackend(index, resources, new Upscaler(1, "portable"));
+        NnapiBackend backend = new NnapiBackend(index, resources);
+        SessionCore plain = session(folder);
         SessionCore.Info info = sparse.info();
         SessionCore.Rung rung = sparse.rung(0);
         ByteBuffer frames = ByteBuffer.wrap(Files.readAllBytes(Paths.get(arguments[2])));
         int shown = 0;
         int networks = 0;
+        int mended = 0;
         int luma = 0;
         int chroma = 0;
         for (int number = 0; frames.hasRemaining(); ++number) {
@@ -49,16 +55,46 @@ public final class NnapiRun {
             ++shown;
             networks += same.superResolved() ? 1 : 0;
             luma = Math.max(luma, apart(wanted.y, found.y));
-            chroma = Math.max(chroma, apart(wanted.u, found.u));
+            chroma = Math.max(chroma, Math.max(
+                    apart(wanted.u, found.u), apart(wanted.v, found.v)));
+            plain.upscale(
+                    new Incoming(
+                            in, 0, SessionCore.NUMBERED | SessionCore.INTERPOLATE, number, 0),
+                    found);
+            mended += apart(wanted.u, found.u) > 0 ? 1 : 0;
         }
         if (backend.broken()) throw new AssertionError("a model failed");
         backend.close();
         NnapiBackend chosen =
                 BackendChoice.choose(info.packageId, resources, 1); // slow here, over a socket
         NnapiBackend other = BackendChoice.choose("0000000000000000", resources, 1);
+        boolean interpolates = withoutModels(index, folder, arguments[2]);
         System.out.println(
-                shown + " " + networks + " " + luma + " " + chroma + " " + (chosen == null) + " "
-                        + (other == null));
+                shown + " " + networks + " " + mended + " " + luma + " " + chroma + " " + (chosen == null) + " "
+                        + (other == null) + " " + interpolates);
+    }
+
+    /** The models cannot be read: the first frame is whole, and the backend broken. */
+    private static boolean withoutModels(ModelIndex index, Path folder, String frames)
+            throws Exception {
+        NnapiBackend backend = new NnapiBackend(index, name -> {
+            throw new IOException(name);
+        });
+        SessionCore core = session(folder);
+        SessionCore.Rung rung = core.rung(0);
+        SessionCore.Info info = core.info();
+        I420 in = I420.allocate(rung.width, rung.height);
+        try (InputStream from = Files.newInputStream(Paths.get(frames))) {
+            for (ByteBuffer plane : new ByteBuffer[] {in.y, in.u, in.v})
+                plane.duplicate().put(from.readNBytes(plane.capacity()));
+        }
+        I420 found = I420.allocate(info.width, info.height);
+        I420 wanted = I420.allocate(info.width, info.height);
+        Incoming frame = new Incoming(in, 0, SessionCore.NUMBERED, 0, 0);
+        FrameInfo made = backend.upscale(core, frame, found);
+        session(folder).upscale(
+                new Incoming(in, 0, SessionCore.NUMBERED | SessionCore.INTERPOLATE, 0, 0), wanted);
+        return made.shown() && backend.broken() && apart(found.y, wanted.y) == 0;
     }
 
     private static SessionCore session(Path folder) throws Exception {

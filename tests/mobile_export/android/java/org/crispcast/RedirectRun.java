@@ -13,45 +13,57 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.webrtc.DataChannel;
 import org.webrtc.PeerConnection;
 import org.webrtc.PeerConnectionFactory;
 
 /**
  * RedirectRun FOLDER CASE: sessions with a token, at the server that the app named and by its 307 at
- * one of another port. The data channel falls silent after the manifest, so that assets are fetched.
- * Says of every request, once, which server had it and what Authorization it bore.
+ * one of another port, which the app names or not. The data channel falls silent after the manifest,
+ * so that assets are fetched. Then the connection is lost, and the named server is full. Says of
+ * every request, once, which server had it and what Authorization it bore.
  */
 public final class RedirectRun {
     private static final BlockingQueue<String> HEARD = new LinkedBlockingQueue<>();
+    private static final AtomicBoolean FULL = new AtomicBoolean();
 
     private RedirectRun() {}
 
     public static void main(String[] arguments) throws Exception {
         Recording recording = new Recording(Paths.get(arguments[0]), arguments[1]);
-        for (String path : new String[] {"/whep/clip", "/whep/moved"}) {
-            System.out.println(path);
-            // Servers of its own: what the play before still fetches is not heard here.
-            HttpServer other = server("other");
-            HttpServer named = server("named");
-            other.createContext("/whep/clip", exchange -> answer(exchange, "other"));
-            named.createContext("/whep/clip", exchange -> answer(exchange, "named"));
-            named.createContext("/whep/moved", exchange -> {
-                tell(exchange, "named");
-                exchange.getResponseHeaders().set("Location", address(other) + "/whep/clip");
-                exchange.sendResponseHeaders(307, -1);
-                exchange.close();
-            });
-            try {
-                play(address(named) + path, recording);
-            } finally {
-                named.stop(0);
-                other.stop(0);
-            }
+        play("/whep/clip", false, recording);
+        play("/whep/moved", false, recording);
+        play("/whep/moved", true, recording);
+    }
+
+    private static void play(String path, boolean trusts, Recording recording) throws Exception {
+        System.out.println(path + (trusts ? ", trusted" : ""));
+        // Servers of its own: what the play before still fetches is not heard here.
+        HttpServer other = server("other");
+        HttpServer named = server("named");
+        other.createContext("/whep/clip", exchange -> answer(exchange, "other"));
+        named.createContext("/whep/clip", exchange -> answer(exchange, "named"));
+        named.createContext("/whep/moved", exchange -> {
+            tell(exchange, "named");
+            boolean full = FULL.get();
+            if (!full)
+                exchange.getResponseHeaders().set(
+                        "Location", address(other) + "/whep/clip?hops=1");
+            exchange.sendResponseHeaders(full ? 503 : 307, -1);
+            exchange.close();
+        });
+        FULL.set(false);
+        try {
+            String[] origins = trusts ? new String[] {address(other)} : new String[0];
+            play(address(named) + path, origins, recording);
+        } finally {
+            named.stop(0);
+            other.stop(0);
         }
     }
 
-    private static void play(String url, Recording recording) throws Exception {
+    private static void play(String url, String[] origins, Recording recording) throws Exception {
         BlockingQueue<PeerConnection> answered = new LinkedBlockingQueue<>();
         CountDownLatch wanted = new CountDownLatch(1);
         CountDownLatch closed = new CountDownLatch(1);
@@ -64,7 +76,7 @@ public final class RedirectRun {
         };
         CrispcastSession session = new CrispcastSession(
                 url, frame -> {}, listener,
-                new SessionOptions().threads(1).nnapi(false).token("secret"),
+                new SessionOptions().threads(1).nnapi(false).token("secret").tokenOrigins(origins),
                 new PeerConnectionFactory(),
                 name -> {
                     throw new IOException(name);
@@ -93,14 +105,28 @@ public final class RedirectRun {
             for (int i = 0; i < 4; ++i) session.figures();
             if (wanted.await(0, TimeUnit.SECONDS)) break;
         }
+        sayUntil("GET");
+        if (url.endsWith("moved")) {
+            FULL.set(true);
+            peer.channel.state = DataChannel.State.CLOSED;
+            peer.channel.observer.onStateChange();
+            if (answered.poll(20, TimeUnit.SECONDS) == null)
+                throw new AssertionError("the server was not found again");
+            System.out.println("lost");
+            sayUntil("POST other");
+        }
+        session.close();
+        if (!closed.await(10, TimeUnit.SECONDS)) throw new AssertionError("not closed");
+    }
+
+    /** Offers, and of the assets, of which there are many, the first where it is waited for. */
+    private static void sayUntil(String last) throws InterruptedException {
         String heard;
         do {
             heard = HEARD.poll(20, TimeUnit.SECONDS);
-            if (heard == null) throw new AssertionError("no asset was fetched");
-            System.out.println(heard);
-        } while (!heard.startsWith("GET"));
-        session.close();
-        if (!closed.await(10, TimeUnit.SECONDS)) throw new AssertionError("not closed");
+            if (heard == null) throw new AssertionError("no " + last);
+            if (!heard.startsWith("GET") || last.equals("GET")) System.out.println(heard);
+        } while (!heard.startsWith(last));
     }
 
     private static HttpServer server(String name) throws IOException {
@@ -135,7 +161,8 @@ public final class RedirectRun {
     }
 
     private static void tell(HttpExchange exchange, String name) {
-        HEARD.add(exchange.getRequestMethod() + " " + name + " "
+        String query = exchange.getRequestURI().getQuery();
+        HEARD.add(exchange.getRequestMethod() + " " + name + (query == null ? " " : "?" + query + " ")
                 + exchange.getRequestHeaders().getFirst("Authorization"));
     }
 }

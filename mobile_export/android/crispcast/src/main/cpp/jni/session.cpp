@@ -304,15 +304,6 @@ SESSION_CALL(jint, sessionUpscale, jint session, jint rtp_time, jint flags, jlon
     return code;
 }
 
-SESSION_CALL(jint, sessionPlace, jint session, jint rtp_time, jint flags, jlong number, jint rung,
-             jint width, jint height, jlongArray result) {
-    const crispcast_session_frame frame = frame_of(rtp_time, flags, number, rung, width, height);
-    crispcast_session_result made = {};
-    const jint code = crispcast_session_place(uint32_t(session), &frame, &made);
-    if (code == CRISPCAST_OK) give(env, result, made);
-    return code;
-}
-
 // Patches of five numbers each; `count[0]` says how many, also where the array is too small.
 SESSION_CALL(jint, sessionPatches, jint session, jintArray patches, jintArray count) {
     static_assert(sizeof(crispcast_patch) == 5 * sizeof(jint), "five whole numbers");
@@ -340,7 +331,7 @@ SESSION_CALL(jint, sessionExpert, jint session, jint expert, jobjectArray things
     return code;
 }
 
-// luma: of the padded size of `rung`, which is that of the last frame placed.
+// luma: of the padded size of `rung`, which is that of the last frame.
 SESSION_CALL(jint, sessionPlate, jint session, jint rung, jobject luma, jint stride,
              jintArray here) {
     crispcast_rung_info info = {};

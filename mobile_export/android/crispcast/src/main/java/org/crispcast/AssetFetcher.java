@@ -7,21 +7,18 @@ import java.net.URL;
 
 /**
  * GET /assets/SHA256, beside the WHEP endpoint, from an offset on (docs/protocol.md). Blocks. The
- * endpoint may be one that a redirect named; the token goes to the origin that the app gave only.
+ * endpoint may be one that a redirect named: the bearer knows whether it may see the token.
  */
 final class AssetFetcher {
     private static final int PIECE_BYTES = 64 << 10;
     private static final int TRIES = 3;
     private final URL endpoint;
-    private final URL trusted;
-    private final String token;
+    private final Bearer bearer;
     private volatile boolean closed;
 
-    /** {@code trusted}: of the origin that gets the token, whatever the endpoint is. */
-    AssetFetcher(URL endpoint, URL trusted, String token) {
+    AssetFetcher(URL endpoint, Bearer bearer) {
         this.endpoint = endpoint;
-        this.trusted = trusted;
-        this.token = token;
+        this.bearer = bearer;
     }
 
     /** The connection is over: what is asked for from now on fails, what runs ends soon. Any thread. */
@@ -43,7 +40,7 @@ final class AssetFetcher {
         for (int i = 0; i < TRIES && at < total && !closed; ++i) {
             try {
                 URL url = Whep.checked(endpoint, "../assets/" + sha256);
-                HttpURLConnection connection = Whep.open(url, "GET", trusted, token);
+                HttpURLConnection connection = Whep.open(url, "GET", bearer);
                 if (at > 0) connection.setRequestProperty("Range", "bytes=" + at + "-");
                 int status = connection.getResponseCode();
                 if (status != (at > 0 ? 206 : 200)) return false;

@@ -39,7 +39,7 @@ final class BackendChoice {
             ModelIndex index = ModelIndex.read(
                     new String(resources.read("models.tsv"), StandardCharsets.UTF_8));
             if (!index.packageId.equals(packageId) || index.models.isEmpty()) return null;
-            nnapi = new NnapiBackend(index, resources, new Upscaler(threads));
+            nnapi = new NnapiBackend(index, resources);
             if (faster(nnapi, index, resources, threads)) return nnapi;
         } catch (CrispcastException | IOException | LinkageError error) {
             // No NNAPI, then.
@@ -67,7 +67,7 @@ final class BackendChoice {
                         long start = System.nanoTime();
                         engine.upscale(in, wanted, plan);
                         long middle = System.nanoTime();
-                        nnapi.whole(model.plan, in, model.scale, found);
+                        nnapi.whole(engine, model.plan, in, model.scale, found);
                         if (i < 0) continue;
                         their[i] = System.nanoTime() - middle;
                         times[i] = middle - start;

@@ -2,9 +2,6 @@ package org.crispcast;
 
 import android.app.Application;
 import android.content.Context;
-import java.io.File;
-import java.io.IOException;
-import java.io.InputStream;
 import java.net.URL;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
@@ -25,9 +22,9 @@ public final class CrispcastSession implements AutoCloseable {
     private static final long TICK_MS = 500;
     private static final long REPORT_NS = 5_000_000_000L;
     private static final long SILENCE_NS = 4_000_000_000L;
-    private static final long LONGEST_WAIT_MS = 5_000;
+    private static final int BAD_MANIFEST = 104;
+    private static final int NO_SUCH_RUNG = 114;
 
-    private final URL url;
     private final SessionOptions options;
     private final SessionListener listener;
     private final PeerConnectionFactory factory;
@@ -35,6 +32,7 @@ public final class CrispcastSession implements AutoCloseable {
     private final SessionCore core;
     private final UpscalingSink sink;
     private final TaskRunner runner;
+    private final Lifeline lifeline;
     private final Background background;
     private final ScheduledExecutorService queue =
             Executors.newSingleThreadScheduledExecutor(run -> new Thread(run, "crispcast"));
@@ -43,13 +41,10 @@ public final class CrispcastSession implements AutoCloseable {
 
     // Of the session's thread.
     private SessionState state = SessionState.CONNECTING;
-    private Connection connection;
-    private AssetFetcher fetcher;
-    private SessionCore.Info info;
+    private boolean started;
     private boolean paused; // by the app
     private boolean hidden; // by the background
-    private long waitMs;
-    private long lostSince;
+    private boolean small; // what the server says is of no use here: the video is shown as it comes
     private long lastFrame;
     private long lastReport = System.nanoTime();
     private int framesSince;
@@ -60,14 +55,16 @@ public final class CrispcastSession implements AutoCloseable {
      * @param context any of the app's
      * @param url the WHEP endpoint, as https://HOST/whep/NAME
      * @param output takes the large frames, on the session's thread
-     * @throws CrispcastException where the app has no library for this processor, or no memory
+     * @throws CrispcastException where the address or the token is none, or the app has no library
+     *     for this processor, or no memory
      */
     public CrispcastSession(
             Context context, String url, VideoSink output, SessionListener listener,
             SessionOptions options) throws CrispcastException {
         this(url, output, listener, options,
-                options.factory != null ? options.factory : defaultFactory(context),
-                name -> assetOf(context, name), new AvifDecoder(), cacheOf(context, options),
+                options.factory != null ? options.factory : AndroidDefaults.factory(context),
+                AndroidDefaults.resources(context), new AvifDecoder(),
+                AndroidDefaults.cache(context, options),
                 options.pauseInBackground ? (Application) context.getApplicationContext() : null,
                 new Workers());
     }
@@ -80,7 +77,8 @@ public final class CrispcastSession implements AutoCloseable {
             String url, VideoSink output, SessionListener listener, SessionOptions options,
             PeerConnectionFactory factory, Resources resources, PlateDecoder plates,
             AssetCache cache, Application application, Workers workers) throws CrispcastException {
-        this.url = Whep.checked(null, url);
+        URL given = Whep.checked(null, url);
+        Bearer bearer = new Bearer(options.token, given, options.tokenOrigins);
         this.options = options;
         this.listener = listener;
         this.factory = factory;
@@ -89,6 +87,8 @@ public final class CrispcastSession implements AutoCloseable {
         core = new SessionCore(options.threads, null, 0, options.plain, options.loop, options.trust);
         sink = new UpscalingSink(core, output, queue, new Frames());
         runner = new TaskRunner(core, cache, resources, plates, options.verifier, workers, this::post);
+        lifeline = new Lifeline(
+                given, bearer, options.reconnectSeconds, factory, sink, workers, new Line());
         background = application == null
                 ? null
                 : new Background(application, on -> post(() -> hide(on)));
@@ -97,12 +97,12 @@ public final class CrispcastSession implements AutoCloseable {
     /** Looks for the server and plays. */
     public void start() {
         ask(() -> {
-            if (connection != null || state != SessionState.CONNECTING) return;
+            if (started) return;
+            started = true;
             queue.scheduleWithFixedDelay(
                     () -> run(this::tick), TICK_MS, TICK_MS, TimeUnit.MILLISECONDS);
-            lostSince = System.nanoTime();
             become(SessionState.CONNECTING, "");
-            connect();
+            lifeline.start();
         });
     }
 
@@ -159,12 +159,11 @@ public final class CrispcastSession implements AutoCloseable {
             try {
                 core.leave();
                 for (Task task : core.tasks(now()))
-                    if (task.kind() == Task.SEND && connection != null)
-                        connection.send(task.bytes);
+                    if (task.kind() == Task.SEND) lifeline.send(task.bytes);
             } catch (CrispcastException error) {
                 // The server finds out by itself.
             }
-            disconnect();
+            lifeline.end();
             workers.shutdown();
             sink.close();
             core.close();
@@ -205,7 +204,7 @@ public final class CrispcastSession implements AutoCloseable {
 
     private void tasks() {
         try {
-            for (Task task : core.tasks(now())) if (!runner.run(task, fetcher)) heed(task);
+            for (Task task : core.tasks(now())) if (!runner.run(task, lifeline.fetcher())) heed(task);
         } catch (CrispcastException error) {
             listener.onWarning(error);
         }
@@ -214,10 +213,10 @@ public final class CrispcastSession implements AutoCloseable {
     private void heed(Task task) throws CrispcastException {
         switch (task.kind()) {
             case Task.SEND:
-                if (connection != null) connection.send(task.bytes);
+                lifeline.send(task.bytes);
                 break;
             case Task.MANIFEST:
-                info = core.info();
+                SessionCore.Info info = core.info();
                 sink.manifest(info);
                 if (options.nnapi && !options.plain) chooseBackend(info.packageId);
                 break;
@@ -232,13 +231,15 @@ public final class CrispcastSession implements AutoCloseable {
                 break;
             case Task.ENDED:
                 become(SessionState.ENDED, task.text);
-                disconnect();
+                lifeline.end();
                 break;
             case Task.LOST:
-                lose(task.text);
+                lifeline.lose(task.text);
                 break;
             case Task.FAILED:
-                fail(task.text);
+                // The call that brought a manifest of no use has told so; the video goes on.
+                small = task.status() == BAD_MANIFEST || task.status() == NO_SUCH_RUNG;
+                if (!small) fail(task.text);
                 break;
             default:
                 break;
@@ -248,18 +249,24 @@ public final class CrispcastSession implements AutoCloseable {
     private void chooseBackend(String packageId) {
         workers.local.execute(() -> {
             NnapiBackend chosen = BackendChoice.choose(packageId, resources, options.threads);
-            if (chosen != null && !post(() -> sink.backend(chosen))) chosen.close();
+            if (chosen == null) return;
+            try {
+                queue.execute(() -> sink.backend(chosen)); // closing too: the sink lets go of it
+            } catch (RejectedExecutionException closing) {
+                chosen.close();
+            }
         });
     }
 
     private void tick() {
         long now = System.nanoTime();
         boolean silent = state == SessionState.PLAYING && now - lastFrame > SILENCE_NS;
-        if (silent) lose("no frames come");
+        if (silent) lifeline.lose("no frames come");
         if (state != SessionState.PLAYING || now - lastReport < REPORT_NS) return;
         double fps = framesSince * 1e9 / (now - lastReport);
         lastReport = now;
         framesSince = 0;
+        if (small) return;
         try {
             core.report(sink.upscaleMs(), fps, sink.resting());
         } catch (CrispcastException error) {
@@ -297,125 +304,56 @@ public final class CrispcastSession implements AutoCloseable {
 
     private void become(SessionState next, String sentence) {
         state = next;
+        if (next == SessionState.PLAYING || next == SessionState.PAUSED) lifeline.found();
         listener.onState(next, sentence);
     }
 
-    private boolean over() {
-        return closed || state == SessionState.ENDED || state == SessionState.FAILED;
-    }
-
     private void fail(String why) {
-        if (over()) return;
+        if (state == SessionState.ENDED || state == SessionState.FAILED) return;
         become(SessionState.FAILED, why);
-        disconnect();
+        lifeline.end();
     }
 
-    // ---- connections
-
-    private void connect() {
-        if (over()) return;
-        try {
-            connection = new Connection(factory, new Peer(), sink);
-        } catch (CrispcastException error) {
-            fail(error.getMessage());
-        }
-    }
-
-    private void disconnect() {
-        if (connection == null) return;
-        if (fetcher != null) fetcher.close();
-        fetcher = null;
-        Connection old = connection;
-        connection = null;
-        URL there = old.session;
-        old.close();
-        if (there != null) workers.farewells.execute(() -> Whep.delete(there));
-    }
-
-    private void lose(String why) {
-        lose(why, 0);
-    }
-
-    /** Looks for the server again, later each time, until that has lasted too long. */
-    private void lose(String why, int waitSeconds) {
-        if (over() || connection == null) return;
-        disconnect();
-        long now = System.nanoTime();
-        if (state != SessionState.RECONNECTING && state != SessionState.CONNECTING) {
-            lostSince = now;
-            waitMs = 0;
-            become(SessionState.RECONNECTING, why);
-        }
-        waitMs = waitMs == 0 ? 250 : Math.min(2 * waitMs, LONGEST_WAIT_MS);
-        long wait = Math.max(waitMs + (long) (Math.random() * 100), 1000L * waitSeconds);
-        long lasts = TimeUnit.NANOSECONDS.toMillis(now - lostSince) + wait;
-        if (lasts > 1000L * options.reconnectSeconds) {
-            fail(why);
-            return;
-        }
-        queue.schedule(() -> run(this::connect), wait, TimeUnit.MILLISECONDS);
-    }
-
-    private void signal(Connection of, String sdp) {
-        try {
-            Whep.Answer answer = Whep.post(url, sdp, options.token);
-            boolean there = post(() -> {
-                if (of != connection) {
-                    workers.farewells.execute(() -> Whep.delete(answer.session));
-                    return;
-                }
-                fetcher = new AssetFetcher(answer.endpoint, url, options.token);
-                of.answered(answer);
-            });
-            if (!there) Whep.delete(answer.session);
-        } catch (Whep.Refusal refusal) {
-            post(() -> {
-                if (refusal.isFinal()) fail(refusal.getMessage());
-                else if (of == connection) lose(refusal.getMessage(), refusal.waitSeconds);
-            });
-        } catch (CrispcastException error) {
-            post(() -> {
-                if (of == connection) lose(error.getMessage());
-            });
-        }
-    }
-
-    private final class Peer implements Connection.Owner {
+    private final class Line implements Lifeline.Owner {
         @Override
-        public void offer(Connection of, String sdp) {
+        public boolean post(TaskRunner.Answer answer) {
+            return CrispcastSession.this.post(answer);
+        }
+
+        @Override
+        public void later(long milliseconds, TaskRunner.Answer answer) {
             try {
-                workers.offers.execute(() -> signal(of, sdp));
+                queue.schedule(
+                        () -> CrispcastSession.this.run(answer), milliseconds,
+                        TimeUnit.MILLISECONDS);
             } catch (RejectedExecutionException closing) {
                 // closed meanwhile
             }
         }
 
         @Override
-        public void channelOpen(Connection of) {
-            post(() -> {
-                if (of == connection) core.connected();
-            });
+        public void channelOpen() throws CrispcastException {
+            if (!small) core.connected();
         }
 
         @Override
-        public void text(Connection of, byte[] utf8) {
-            post(() -> {
-                if (of == connection) core.message(utf8);
-            });
+        public void text(byte[] utf8) throws CrispcastException {
+            if (!small) core.message(utf8);
         }
 
         @Override
-        public void binary(Connection of, byte[] bytes) {
-            post(() -> {
-                if (of == connection) core.frameBytes(bytes);
-            });
+        public void binary(byte[] bytes) throws CrispcastException {
+            if (!small) core.frameBytes(bytes);
         }
 
         @Override
-        public void lost(Connection of, String why) {
-            post(() -> {
-                if (of == connection) lose(why);
-            });
+        public void lost(String why) {
+            become(SessionState.RECONNECTING, why);
+        }
+
+        @Override
+        public void gaveUp(String why) {
+            fail(why);
         }
     }
 
@@ -432,34 +370,16 @@ public final class CrispcastSession implements AutoCloseable {
         }
 
         @Override
+        public void passed() {
+            if (!small) return; // the manifest is on its way
+            lastFrame = System.nanoTime();
+            if (fresh()) become(held() ? SessionState.PAUSED : SessionState.PLAYING, "");
+        }
+
+        @Override
         public void failed(CrispcastException error) {
             lastFrame = System.nanoTime();
             listener.onWarning(error);
         }
-    }
-
-    // ---- Android's defaults
-
-    private static PeerConnectionFactory defaultFactory(Context context) {
-        PeerConnectionFactory.initialize(
-                PeerConnectionFactory.InitializationOptions
-                        .builder(context.getApplicationContext())
-                        .createInitializationOptions());
-        return PeerConnectionFactory.builder()
-                .setVideoDecoderFactory(new CrispcastDecoderFactory())
-                .createPeerConnectionFactory();
-    }
-
-    private static byte[] assetOf(Context context, String name) throws IOException {
-        try (InputStream in = context.getAssets().open("crispcast/" + name)) {
-            return Whep.read(in, 64 << 20);
-        }
-    }
-
-    private static AssetCache cacheOf(Context context, SessionOptions options) {
-        File folder = options.cacheFolder != null
-                ? options.cacheFolder
-                : new File(context.getCacheDir(), "crispcast");
-        return new AssetCache(folder, options.cacheLimit);
     }
 }

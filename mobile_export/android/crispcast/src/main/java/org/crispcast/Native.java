@@ -139,10 +139,6 @@ final class Native {
             ByteBuffer y, ByteBuffer u, ByteBuffer v, int outWidth, int outHeight, ByteBuffer outY,
             ByteBuffer outU, ByteBuffer outV, int[] strides, long[] result);
 
-    static native int sessionPlace(
-            int session, int rtpTime, int flags, long number, int rung, int width, int height,
-            long[] result);
-
     static native int sessionPatches(int session, int[] patches, int[] count);
 
     static native int sessionExpert(int session, int expert, Object[] things, int[] here);

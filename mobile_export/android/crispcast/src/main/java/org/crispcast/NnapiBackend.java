@@ -7,24 +7,21 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * NNAPI through ONNX Runtime: luma by the module's models, the rest interpolated by the engine. The
- * session still says which frame is which, and which expert makes which patch. Models are opened
- * when they are first asked for.
+ * NNAPI through ONNX Runtime: luma of the patches that have a network, by the module's models. All
+ * else is the session's: which frame is which, which expert makes which patch, chroma with what
+ * plates have of it, and patches without a network. Models are opened when they are first asked for.
  */
 final class NnapiBackend implements Backend {
     private final ModelIndex index;
     private final Resources resources;
-    private final Upscaler engine;
     private final Map<ModelIndex.Model, OrtModel> open = new HashMap<>();
-    private I420 large;
     private ByteBuffer previous;
     private ByteBuffer plate;
     private boolean broken;
 
-    NnapiBackend(ModelIndex index, Resources resources, Upscaler engine) {
+    NnapiBackend(ModelIndex index, Resources resources) {
         this.index = index;
         this.resources = resources;
-        this.engine = engine;
     }
 
     @Override
@@ -39,50 +36,26 @@ final class NnapiBackend implements Backend {
 
     @Override
     public FrameInfo upscale(SessionCore core, Incoming frame, I420 out) throws CrispcastException {
-        FrameInfo info = core.place(frame);
+        FrameInfo info = core.upscaleForBackend(frame, out);
         I420 in = frame.picture;
-        boolean follows = info.follows() && previous != null
-                && previous.capacity() == in.width * in.height;
-        ByteBuffer before = follows ? previous : in.y;
-        int stride = follows ? in.width : in.strideY;
-        if (info.shown()) make(core, frame, info, out, before, stride);
+        boolean plain = info.frame() < 0 || (frame.flags & SessionCore.INTERPOLATE) != 0;
+        if (info.shown() && !plain) {
+            boolean follows = info.follows() && previous != null
+                    && previous.capacity() == in.width * in.height;
+            ByteBuffer before = follows ? previous : in.y;
+            try {
+                networks(core, in, info.rung(), out, before, follows ? in.width : in.strideY);
+            } catch (CrispcastException error) {
+                broken = true; // the frame stays as far as it came: interpolated
+            }
+        }
         previous = sized(previous, in.width * in.height);
         Native.check(Native.copy(in.y, in.strideY, previous, in.width, in.width, in.height));
         return info;
     }
 
-    private void make(
-            SessionCore core, Incoming frame, FrameInfo info, I420 out, ByteBuffer before,
-            int stride) throws CrispcastException {
-        I420 in = frame.picture;
-        int scale = info.rung() >= 0 ? core.rung(info.rung()).scale : 0;
-        if (scale == 0 || scale * in.width < out.width || scale * in.height < out.height)
-            throw Native.failure(112); // a frame of a size that its rung has not
-        int width = scale * in.width;
-        int height = scale * in.height;
-        boolean whole = out.width == width && out.height == height;
-        if (!whole && (large == null || large.width != width || large.height != height))
-            large = I420.allocate(width, height);
-        I420 to = whole ? out : large;
-        engine.upscale(in, to);
-        if (info.frame() >= 0 && (frame.flags & SessionCore.INTERPOLATE) == 0) {
-            try {
-                networks(core, in, scale, info.rung(), to, before, stride);
-            } catch (CrispcastException error) {
-                broken = true; // the frame stays as far as it came: interpolated
-            }
-        }
-        if (!whole) {
-            copy(to.y, to.strideY, out.y, out.strideY, out.width, out.height);
-            int halfWidth = (out.width + 1) / 2;
-            int halfHeight = (out.height + 1) / 2;
-            copy(to.u, to.strideU, out.u, out.strideU, halfWidth, halfHeight);
-            copy(to.v, to.strideV, out.v, out.strideV, halfWidth, halfHeight);
-        }
-    }
-
     private void networks(
-            SessionCore core, I420 in, int scale, int rung, I420 to, ByteBuffer before, int stride)
+            SessionCore core, I420 in, int rung, I420 to, ByteBuffer before, int stride)
             throws CrispcastException {
         int[] patches = core.patches();
         Map<Integer, String> plans = new HashMap<>();
@@ -91,8 +64,10 @@ final class NnapiBackend implements Backend {
             if (expert > 0 && !plans.containsKey(expert)) plans.put(expert, core.expert(expert));
         }
         if (plans.isEmpty()) return;
-        plate = sized(plate, to.width * to.height);
-        if (!core.plate(rung, plate, to.width)) fill(plate, (byte) 128);
+        SessionCore.Rung of = core.rung(rung);
+        int scale = of.scale;
+        plate = sized(plate, of.paddedWidth * of.paddedHeight);
+        if (!core.plate(rung, plate, of.paddedWidth)) fill(plate, (byte) 128);
         boolean one = plans.size() == 1;
         for (int i = 4; i < patches.length; i += 5) one &= patches[i] > 0;
         if (one) {
@@ -123,16 +98,20 @@ final class NnapiBackend implements Backend {
             boolean isBefore = name.equals("previous");
             ByteBuffer plane = isPlate ? plate : isBefore ? before : in.y;
             int factor = isPlate ? scale : 1;
-            int rowBytes = isPlate ? to.width : isBefore ? stride : in.strideY;
+            int rowBytes = isPlate ? scale * in.width : isBefore ? stride : in.strideY;
             Native.check(Native.pack(
                     plane, rowBytes, factor * in.width, factor * in.height, factor * x, factor * y,
                     shape.columns, shape.rows, factor, !shape.int8, model.input(name)));
         }
         model.run();
+        // What the rung has beyond the source's size is not shown.
+        int width = Math.min(scale * patch[2], to.width - scale * patch[0]);
+        int height = Math.min(scale * patch[3], to.height - scale * patch[1]);
+        if (width <= 0 || height <= 0) return;
         Native.check(Native.unpack(
                 model.hr, scale * shape.columns, scale * shape.rows, scale * (patch[0] - x),
-                scale * (patch[1] - y), scale * patch[2], scale * patch[3], to.y, to.strideY,
-                to.width, to.height, scale * patch[0], scale * patch[1]));
+                scale * (patch[1] - y), width, height, to.y, to.strideY, to.width, to.height,
+                scale * patch[0], scale * patch[1]));
     }
 
     /** The smallest model of a plan whose window holds the patch and all that it looks at. */
@@ -178,7 +157,8 @@ final class NnapiBackend implements Backend {
     }
 
     /** One frame by one plan, for {@link BackendChoice}: no session, plate absent. */
-    void whole(String plan, I420 in, int scale, I420 to) throws CrispcastException {
+    void whole(Upscaler engine, String plan, I420 in, int scale, I420 to)
+            throws CrispcastException {
         engine.upscale(in, to);
         plate = sized(plate, to.width * to.height);
         fill(plate, (byte) 128);
@@ -195,16 +175,9 @@ final class NnapiBackend implements Backend {
         for (int i = 0; i < buffer.capacity(); ++i) buffer.put(i, value);
     }
 
-    private static void copy(
-            ByteBuffer from, int fromStride, ByteBuffer to, int toStride, int width, int height)
-            throws CrispcastException {
-        Native.check(Native.copy(from, fromStride, to, toStride, width, height));
-    }
-
     @Override
     public void close() {
         for (OrtModel model : open.values()) model.close();
         open.clear();
-        engine.close();
     }
 }

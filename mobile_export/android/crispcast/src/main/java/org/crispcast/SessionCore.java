@@ -10,6 +10,7 @@ import java.util.List;
 final class SessionCore implements AutoCloseable {
     static final int INTERPOLATE = 1;
     static final int NUMBERED = 4;
+    private static final int FOR_BACKEND = 8;
     private static final int CLOSED = 100;
     private static final int NO_MANIFEST = 103;
 
@@ -181,22 +182,23 @@ final class SessionCore implements AutoCloseable {
     }
 
     FrameInfo upscale(Incoming frame, I420 out) throws CrispcastException {
+        return upscale(frame, frame.flags, out);
+    }
+
+    /** The same where another backend makes the luma of patches with networks afterwards. */
+    FrameInfo upscaleForBackend(Incoming frame, I420 out) throws CrispcastException {
+        return upscale(frame, frame.flags | FOR_BACKEND, out);
+    }
+
+    private FrameInfo upscale(Incoming frame, int flags, I420 out) throws CrispcastException {
         I420 in = frame.picture;
         int[] strides = {
             in.strideY, in.strideU, in.strideV, out.strideY, out.strideU, out.strideV
         };
         long[] result = new long[9];
         check(Native.sessionUpscale(
-                session, frame.rtpTime, frame.flags, frame.number, frame.rung, in.width, in.height,
-                in.y, in.u, in.v, out.width, out.height, out.y, out.u, out.v, strides, result));
-        return new FrameInfo(result);
-    }
-
-    FrameInfo place(Incoming frame) throws CrispcastException {
-        long[] result = new long[9];
-        check(Native.sessionPlace(
-                session, frame.rtpTime, frame.flags, frame.number, frame.rung, frame.picture.width,
-                frame.picture.height, result));
+                session, frame.rtpTime, flags, frame.number, frame.rung, in.width, in.height, in.y,
+                in.u, in.v, out.width, out.height, out.y, out.u, out.v, strides, result));
         return new FrameInfo(result);
     }
 

@@ -1,12 +1,16 @@
 package org.crispcast;
 
 import java.io.File;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import org.webrtc.PeerConnectionFactory;
 
 /** How to play. All may be left as they are. */
 public final class SessionOptions {
     int threads;
     String token;
+    List<String> tokenOrigins = Collections.emptyList();
     boolean loop;
     boolean plain;
     boolean nnapi = true;
@@ -24,9 +28,18 @@ public final class SessionOptions {
         return this;
     }
 
-    /** A bearer token for the server. */
+    /** A bearer token for the server, of the origin of the address that the session was given. */
     public SessionOptions token(String bearer) {
         token = bearer;
+        return this;
+    }
+
+    /**
+     * Who else may see the token where the server sends the play there: origins, as
+     * https://b.example.org.
+     */
+    public SessionOptions tokenOrigins(String... origins) {
+        tokenOrigins = Arrays.asList(origins.clone());
         return this;
     }
 

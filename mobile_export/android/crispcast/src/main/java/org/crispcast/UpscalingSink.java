@@ -23,6 +23,9 @@ final class UpscalingSink implements VideoSink {
         /** A frame was placed, and shown where it is to be. */
         void upscaled(FrameInfo info);
 
+        /** There is no manifest: a frame was shown as it came. */
+        void passed();
+
         void failed(CrispcastException error);
     }
 
@@ -52,9 +55,15 @@ final class UpscalingSink implements VideoSink {
         info = known;
     }
 
+    /** Takes it in the place of the one before; it is the sink's to close, after the end at once. */
     void backend(Backend chosen) {
-        backend.close();
-        backend = chosen;
+        boolean late;
+        synchronized (waiting) {
+            late = closed;
+        }
+        Backend other = late ? chosen : backend;
+        if (!late) backend = chosen;
+        other.close();
     }
 
     String backendName() {
@@ -118,8 +127,12 @@ final class UpscalingSink implements VideoSink {
         }
         if (frame == null) return; // it was left out
         try {
-            if (info == null) output.onFrame(frame);
-            else upscale(frame);
+            if (info != null) {
+                upscale(frame);
+            } else {
+                output.onFrame(frame);
+                owner.passed();
+            }
         } finally {
             frame.release();
         }

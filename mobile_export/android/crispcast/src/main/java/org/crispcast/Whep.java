@@ -42,12 +42,17 @@ final class Whep {
         final String sdp;
         final URL session;
         final URL endpoint;
+        /** Whether a redirect led to the endpoint. */
+        final boolean redirected;
         final List<IceServer> iceServers;
 
-        Answer(String sdp, URL session, URL endpoint, List<IceServer> iceServers) {
+        Answer(
+                String sdp, URL session, URL endpoint, boolean redirected,
+                List<IceServer> iceServers) {
             this.sdp = sdp;
             this.session = session;
             this.endpoint = endpoint;
+            this.redirected = redirected;
             this.iceServers = iceServers;
         }
     }
@@ -70,12 +75,12 @@ final class Whep {
         }
     }
 
-    /** POSTs the offer. A redirect to another origin does not get the token. */
-    static Answer post(URL first, String sdp, String token) throws CrispcastException {
+    /** POSTs the offer, and follows redirects: the bearer knows who of those may see the token. */
+    static Answer post(URL first, String sdp, Bearer bearer) throws CrispcastException {
         URL url = first;
         for (int i = 0; i <= REDIRECTS; ++i) {
             try {
-                HttpURLConnection connection = open(url, "POST", first, token);
+                HttpURLConnection connection = open(url, "POST", bearer);
                 connection.setRequestProperty("Content-Type", "application/sdp");
                 connection.setDoOutput(true);
                 try (OutputStream out = connection.getOutputStream()) {
@@ -94,7 +99,7 @@ final class Whep {
                     throw new CrispcastException(
                             CrispcastException.NETWORK, url + " does not speak WHEP");
                 return new Answer(
-                        new String(body, StandardCharsets.UTF_8), checked(url, location), url,
+                        new String(body, StandardCharsets.UTF_8), checked(url, location), url, i > 0,
                         iceServers(connection.getHeaderFields()));
             } catch (IOException error) {
                 throw unreachable(url, error);
@@ -106,22 +111,21 @@ final class Whep {
     /** Ends the session on the server. One that is gone already is no error. */
     static void delete(URL session) {
         try {
-            open(session, "DELETE", null, null).getResponseCode();
+            open(session, "DELETE", null).getResponseCode();
         } catch (IOException error) {
             // Gone, or going by itself.
         }
     }
 
-    /** A connection that follows no redirects; the token goes to the origin of `first` only. */
-    static HttpURLConnection open(URL url, String method, URL first, String token)
-            throws IOException {
+    /** A connection that follows no redirects. {@code bearer} null: no token is sent. */
+    static HttpURLConnection open(URL url, String method, Bearer bearer) throws IOException {
         HttpURLConnection connection = (HttpURLConnection) url.openConnection();
         connection.setInstanceFollowRedirects(false);
         connection.setConnectTimeout(TIMEOUT_MS);
         connection.setReadTimeout(TIMEOUT_MS);
         connection.setRequestMethod(method);
-        if (token != null && first != null && sameOrigin(url, first))
-            connection.setRequestProperty("Authorization", "Bearer " + token);
+        String header = bearer == null ? null : bearer.header(url);
+        if (header != null) connection.setRequestProperty("Authorization", header);
         return connection;
     }
 
@@ -138,6 +142,11 @@ final class Whep {
         throw new CrispcastException(
                 CrispcastException.NETWORK, "\"" + address
                         + "\" is not an address like https://HOST/whep/NAME");
+    }
+
+    /** Where a redirect led, without what it said of the way there. */
+    static URL withoutQuery(URL url) throws CrispcastException {
+        return url.getQuery() == null ? url : checked(url, url.getPath());
     }
 
     static CrispcastException unreachable(URL url, IOException error) {
@@ -166,15 +175,6 @@ final class Whep {
         int wait = retry != null && retry.matches("[0-9]{1,5}") ? Integer.parseInt(retry) : 0;
         String again = wait > 0 ? "; try again in " + wait + " s" : "";
         return new Refusal(url + ": " + why + " (status " + status + ")" + again, status, wait);
-    }
-
-    private static boolean sameOrigin(URL a, URL b) {
-        return a.getProtocol().equals(b.getProtocol()) && a.getHost().equals(b.getHost())
-                && port(a) == port(b);
-    }
-
-    private static int port(URL url) {
-        return url.getPort() < 0 ? url.getDefaultPort() : url.getPort();
     }
 
     /** The Link headers with rel="ice-server" (draft-ietf-wish-whep, 4.6). */

@@ -23,6 +23,9 @@ public class UpscalingSinkTest {
         public void upscaled(FrameInfo info) {}
 
         @Override
+        public void passed() {}
+
+        @Override
         public void failed(CrispcastException error) {}
     });
 
@@ -105,5 +108,13 @@ public class UpscalingSinkTest {
         assertEquals(0, held);
         assertEquals(0, queued.size());
         assertEquals(1, closings);
+    }
+
+    @Test
+    public void aBackendThatIsChosenAfterTheEndIsClosedAtOnce() {
+        sink.close();
+        sink.backend(new Counted());
+        assertEquals(1, closings);
+        assertEquals("sparse", sink.backendName());
     }
 }
