@@ -98,7 +98,9 @@ def test_a_token_goes_only_where_its_origin_was_compared() -> None:
     everything = "".join(SOURCES[name] for name in SOURCES if name.startswith("Sources/"))
     assert everything.count('"Authorization"') == 2
     assert "if let token = self.token(for: url) {" in ours["send"]
-    assert "origin(url) == origin(endpoint) ? token : nil" in ours["token"]
+    assert "{ trusted.contains(origin(url)) ? token : nil }" in ours["token"]
+    assert "{ bearer.token(for: url) }" in ours["token"]
+    assert ours["origin"].count("lowercased()") == 2  # scheme and host
     assert "origin($0) == origin(endpoint)" in ours["authorize"]
     assert "authorize(&request)" in ours["begin"]
     redirected = ours["urlSession"].split("willPerformHTTPRedirection")[1]
@@ -109,6 +111,35 @@ def test_assets_after_a_redirect_get_the_token_that_the_given_origin_may_see() -
     connecting = functions("CrispcastWebRTC")["connect"]
     given = re.findall(r"core\.connected\(endpoint: endpoint, token: ([^{]+)\)", connecting)
     assert given == ["client.token(for: endpoint)"]
+
+
+def test_a_fetcher_that_is_closed_says_of_all_assets_that_they_failed() -> None:
+    """The session waits for an answer to each: one that has none is never asked for again."""
+    fetcher = SOURCES["Sources/Crispcast/AssetFetcher.swift"]
+    closing = fetcher.split("func close()")[1].split("private func begin")[0]
+    assert "dropped.forEach { $0.failed() }" in closing
+    assert "guard !closed else { return asset.failed() }" in fetcher
+
+
+def test_a_lost_server_is_looked_for_where_the_app_said_and_where_that_led_in_turn() -> None:
+    ours = functions("CrispcastWebRTC")
+    assert "answered = try await fresh.open()" in ours["connect"]
+    assert "return answer.place" in ours["open"]
+    looking = ours["search"]
+    assert "var places = [client.endpoint, answered]" in looking
+    assert "connect(to: places[0])" in looking
+    assert looking.index("connect(to: places[0])") < looking.index("places.reverse()")
+    assert "[400, 401, 403, 404].contains(status)" in looking
+
+
+def test_core_ml_leaves_all_but_the_luma_of_networks_to_the_session() -> None:
+    """So chroma plates are in its pictures as in the sparse backend's (docs/chroma.md)."""
+    coreml = SOURCES["Sources/Crispcast/CoreMLBackend.swift"]
+    making = coreml.split("func upscale(")[1].split("/// Runs the networks")[0]
+    assert "record.flags |= Int32(bitPattern: CRISPCAST_FRAME_FOR_BACKEND.rawValue)" in making
+    assert "crispcast_session_upscale(session, &record, &facts)" in making
+    written = re.findall(r"large\.(\w+)\.data", coreml)
+    assert set(written) == {"y"}
 
 
 def test_answers_at_once_do_not_nest_the_loop_of_tasks() -> None:

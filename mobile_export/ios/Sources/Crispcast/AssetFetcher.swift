@@ -1,10 +1,5 @@
 import Foundation
 
-/// Who may see a token: scheme, host and port (RFC 6454, section 4).
-func origin(_ url: URL) -> String {
-    "\(url.scheme ?? "")://\(url.host ?? ""):\(url.port ?? (url.scheme == "https" ? 443 : 80))"
-}
-
 /// Fetches assets by `GET ../assets/SHA256` of the endpoint, two at a time, from an offset on where
 /// something is there already (RFC 9110, section 14.2).
 ///
@@ -45,17 +40,19 @@ final class AssetFetcher: NSObject, URLSessionDataDelegate, @unchecked Sendable 
 
     func fetch(_ asset: Wanted) { queue.addOperation { self.begin(asset) } }
 
-    /// Ends all; nothing is heard of them any more.
+    /// Ends all. What is under way, or asked for from now on, has failed.
     func close() {
         queue.addOperation {
             self.closed = true
+            let dropped = self.wanted.values
             self.wanted.removeAll()
             self.session.invalidateAndCancel()
+            dropped.forEach { $0.failed() }
         }
     }
 
     private func begin(_ asset: Wanted) {
-        guard !closed else { return }
+        guard !closed else { return asset.failed() }
         guard let url = URL(string: "../assets/\(asset.sha256)", relativeTo: endpoint)?.absoluteURL
         else { return asset.failed() }
         var request = URLRequest(url: url)

@@ -3,42 +3,34 @@ import CoreML
 import CoreVideo
 import Foundation
 
-/// The bundled Core ML models: luma of the patches that have a network. All else, chroma and patches
-/// without, is interpolated by the engine beforehand, so a model that fails leaves a whole picture.
-///
-/// Chroma plates are not used here; the sparse backend has them.
+/// The bundled Core ML models: luma of the patches that have a network. All else the session makes
+/// beforehand, chroma with what plates have of it and luma by interpolation, so a model that fails
+/// leaves a whole picture.
 final class CoreMLBackend: UpscalingBackend {
     let kind = BackendKind.coreML
     private let session: crispcast_session
     private let index: ModelIndex
     private let models: [String: [LoadedModel]]
-    private var engine: OpaquePointer?
     private var patches: [crispcast_patch] = []
     private let plate = Scratch()
     private let before = Scratch()
     private var beforeSize: (width: Int, height: Int) = (0, 0)
 
-    init(
-        session: crispcast_session, index: ModelIndex, models: [String: [LoadedModel]],
-        threads: Int
-    ) throws {
+    init(session: crispcast_session, index: ModelIndex, models: [String: [LoadedModel]]) {
         self.session = session
         self.index = index
         self.models = models
-        try check(crispcast_engine_create(engineThreads(threads), nil, &engine))
     }
 
-    deinit { crispcast_engine_destroy(engine) }
-
     func upscale(_ frame: StreamFrame, into large: LargePlanes) throws -> Upscaled {
-        var record = frame.record(nil)
+        var record = frame.record(large)
+        record.flags |= Int32(bitPattern: CRISPCAST_FRAME_FOR_BACKEND.rawValue)
         var facts = crispcast_session_result()
-        try check(crispcast_session_place(session, &record, &facts), of: session)
+        try check(crispcast_session_upscale(session, &record, &facts), of: session)
         defer { keep(frame.picture) }
-        guard facts.shown != 0 else { return Upscaled(facts: facts, superResolved: false) }
-        var job = frameJob(frame.picture, large, scale: frame.scale)
-        try check(crispcast_upscale(engine, &job))
-        if frame.hurried { return Upscaled(facts: facts, superResolved: false) }
+        if facts.shown == 0 || facts.frame < 0 || frame.hurried {
+            return Upscaled(facts: facts, superResolved: false)
+        }
         do {
             try networks(frame, follows: facts.follows != 0, large)
             return Upscaled(facts: facts, superResolved: facts.super_resolved != 0)

@@ -14,8 +14,11 @@ public enum CrispcastError: Error, Equatable, Sendable {
     case picture(String)
     /// A bundled model cannot be used: damaged, missing, or refused by Core ML.
     case model(String)
-    /// The server refused the connection, or is not one of Crispcast's.
+    /// The server cannot be reached, is not one of Crispcast's, or cannot be asked as the app says.
     case server(String)
+    /// The server answered with this HTTP status, and perhaps said after how many seconds to try
+    /// again.
+    case refused(status: Int, retryAfter: Int?, why: String)
 }
 
 extension CrispcastError: LocalizedError {
@@ -25,7 +28,7 @@ extension CrispcastError: LocalizedError {
             return why.isEmpty ? sentence(status) : why
         case .closed:
             return sentence(CRISPCAST_ERROR_CLOSED)
-        case .picture(let why), .model(let why), .server(let why):
+        case .picture(let why), .model(let why), .server(let why), .refused(_, _, let why):
             return why
         }
     }

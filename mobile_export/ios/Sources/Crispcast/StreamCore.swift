@@ -39,6 +39,8 @@ public final class StreamCore: @unchecked Sendable {
     private var pace = Pace(frameMilliseconds: 40)
     private var meter = ShownMeter()
     private var lastTrouble: CrispcastError?
+    /// Why pictures are shown small for now.
+    var noManifest = CrispcastError.refused(CRISPCAST_ERROR_NO_MANIFEST)
     private var doing = false
 
     public init(
@@ -186,7 +188,7 @@ public final class StreamCore: @unchecked Sendable {
         guard session != 0 else { return }
         let begun = now()
         do {
-            guard let info else { throw CrispcastError.refused(CRISPCAST_ERROR_NO_MANIFEST) }
+            guard let info else { throw noManifest }
             let size = picture.size
             guard
                 let rung = rungs.first(where: { (rung: crispcast_rung_info) in
@@ -202,8 +204,7 @@ public final class StreamCore: @unchecked Sendable {
                     paddedHeight: Int(rung.padded_height)
                 ) { large in
                     let frame = StreamFrame(
-                        picture: planes, rtpTime: rtpTime, scale: Int(rung.scale),
-                        hurried: hurried || rests)
+                        picture: planes, rtpTime: rtpTime, hurried: hurried || rests)
                     return try backend.upscale(frame, into: large)
                 }
             }
@@ -351,14 +352,9 @@ public final class StreamCore: @unchecked Sendable {
 
     private func begin(_ models: ModelBundle, _ loaded: [String: [LoadedModel]]) {
         guard session != 0 else { return }
-        do {
-            coreML = try CoreMLBackend(
-                session: session, index: models.index, models: loaded, threads: options.threads)
-            let among = BackendKind.allCases.filter { options.backends.contains($0) }
-            choice = BackendChoice(among, known: KeptChoices.read(choiceKey))
-        } catch {
-            onEvent(.withoutCoreML(error as? CrispcastError ?? .model(error.localizedDescription)))
-        }
+        coreML = CoreMLBackend(session: session, index: models.index, models: loaded)
+        let among = BackendKind.allCases.filter { options.backends.contains($0) }
+        choice = BackendChoice(among, known: KeptChoices.read(choiceKey))
     }
 }
 

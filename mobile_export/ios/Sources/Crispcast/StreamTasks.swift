@@ -32,9 +32,20 @@ extension StreamCore {
         case CRISPCAST_TASK_NOT_DONE: onEvent(.notDone(why))
         case CRISPCAST_TASK_ENDED: onEvent(.ended(frames: task.count < 0 ? nil : task.count))
         case CRISPCAST_TASK_LOST: onEvent(.lost(why))
-        case CRISPCAST_TASK_FAILED: onEvent(.failed(error))
+        case CRISPCAST_TASK_FAILED: failed(task.status, error)
         case CRISPCAST_TASK_UNTRUSTED: onEvent(.untrusted(error))
         default: break
+        }
+    }
+
+    /// What cannot be used of what the server says ends the conversation and not the video, which is
+    /// shown as it comes.
+    private func failed(_ status: Int32, _ error: CrispcastError) {
+        let useless = [CRISPCAST_ERROR_MANIFEST, CRISPCAST_ERROR_RUNG]
+        if useless.contains(where: { status == Int32(bitPattern: $0.rawValue) }) {
+            noManifest = error
+        } else {
+            onEvent(.failed(error))
         }
     }
 

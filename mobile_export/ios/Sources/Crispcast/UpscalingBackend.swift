@@ -25,7 +25,6 @@ protocol UpscalingBackend: AnyObject {
 struct StreamFrame {
     let picture: I420Picture
     let rtpTime: UInt32
-    let scale: Int
     /// No networks for this one: too many wait.
     let hurried: Bool
 }
@@ -42,8 +41,8 @@ struct Upscaled {
 }
 
 extension StreamFrame {
-    /// For the session. `large` nil: the pixels are made elsewhere.
-    func record(_ large: LargePlanes?) -> crispcast_session_frame {
+    /// For the session, which fills `large`.
+    func record(_ large: LargePlanes) -> crispcast_session_frame {
         var record = crispcast_session_frame()
         record.rtp_time = rtpTime
         record.flags = Int32(bitPattern: CRISPCAST_FRAME_PADDED.rawValue)
@@ -51,7 +50,7 @@ extension StreamFrame {
         record.width = Int32(picture.width)
         record.height = Int32(picture.height)
         record.in = (picture.y, picture.u, picture.v)
-        if let large { record.out = (large.y, large.u, large.v) }
+        record.out = (large.y, large.u, large.v)
         return record
     }
 }

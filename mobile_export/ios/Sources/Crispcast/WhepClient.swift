@@ -12,42 +12,44 @@ public struct WhepAnswer: Sendable {
     public let sdp: String
     public let session: URL
     public let endpoint: URL
+    /// Where to ask for another session with the same server: the endpoint, and of one that a
+    /// redirect led to, without what it said of the way there.
+    public let place: URL
 }
 
 /// The HTTP half of WHEP (draft-ietf-wish-whep-03, sections 4.2 to 4.5).
 public struct WhepClient: Sendable {
     static let longestAnswer = 256 << 10
     static let mostRedirects = 3
-    let endpoint: URL
-    let token: String?
+    /// The address that the app gave.
+    public let endpoint: URL
+    private let bearer: Bearer
 
-    /// Throws where `endpoint` is no http or https address, or `token` no bearer token (RFC 6750).
-    public init(endpoint: URL, token: String? = nil) throws {
-        guard ["http", "https"].contains(endpoint.scheme ?? ""), endpoint.host != nil else {
+    /// `tokenOrigins`: who else than the endpoint's origin may see the token, as
+    /// `https://b.example.org`. Throws where `endpoint` is no http or https address, `token` no
+    /// bearer token (RFC 6750), or an origin none.
+    public init(endpoint: URL, token: String? = nil, tokenOrigins: [URL] = []) throws {
+        guard isWeb(endpoint) else {
             throw CrispcastError.server(
                 "\(endpoint) is not an http or https address like https://HOST/whep/NAME")
         }
-        if let token, token.range(of: "^[A-Za-z0-9._~+/-]+=*$", options: .regularExpression) == nil {
-            throw CrispcastError.server(
-                "the token is no bearer token: letters, digits and -._~+/ only")
-        }
         self.endpoint = endpoint
-        self.token = token
+        bearer = try Bearer(token: token, given: endpoint, named: tokenOrigins)
     }
 
-    /// The token where `url` is of the endpoint's origin, else nil: a redirect names no new friends.
-    public func token(for url: URL) -> String? { origin(url) == origin(endpoint) ? token : nil }
+    /// The token where `url` is of an origin that may see it, else nil.
+    public func token(for url: URL) -> String? { bearer.token(for: url) }
 
-    /// The servers that the endpoint names; none where it names none or does not answer.
-    public func iceServers() async -> [IceServer] {
-        guard let (_, response) = try? await send("OPTIONS", endpoint, nil) else { return [] }
+    /// The servers that `place` names; none where it names none or does not answer.
+    public func iceServers(at place: URL) async -> [IceServer] {
+        guard let (_, response) = try? await send("OPTIONS", place, nil) else { return [] }
         return Links.iceServers(response.value(forHTTPHeaderField: "Link") ?? "")
     }
 
-    /// Posts the offer and takes the answer. A redirect to another origin does not get the token.
-    public func post(offer: String) async throws -> WhepAnswer {
-        var url = endpoint
-        for _ in 0...WhepClient.mostRedirects {
+    /// Posts the offer to `place`, the endpoint or who answered for it before, and takes the answer.
+    public func post(offer: String, to place: URL) async throws -> WhepAnswer {
+        var url = place
+        for hops in 0...WhepClient.mostRedirects {
             let (body, response) = try await send("POST", url, Data(offer.utf8))
             let location = response.value(forHTTPHeaderField: "Location")
             let next = location.flatMap { URL(string: $0, relativeTo: url)?.absoluteURL }
@@ -56,16 +58,17 @@ public struct WhepClient: Sendable {
                 continue
             }
             guard response.statusCode == 201 else {
-                throw CrispcastError.server("\(url): \(WhepClient.refusal(response, body))")
+                throw WhepClient.refusal(url, response, body)
             }
             guard
                 response.mimeType == "application/sdp", let next,
                 body.count <= WhepClient.longestAnswer
             else { throw CrispcastError.server("\(url) does not speak WHEP") }
             return WhepAnswer(
-                sdp: String(decoding: body, as: UTF8.self), session: next, endpoint: url)
+                sdp: String(decoding: body, as: UTF8.self), session: next, endpoint: url,
+                place: hops > 0 ? WhepClient.withoutQuery(url) : url)
         }
-        throw CrispcastError.server("\(endpoint): more than \(WhepClient.mostRedirects) redirects")
+        throw CrispcastError.server("\(place): more than \(WhepClient.mostRedirects) redirects")
     }
 
     /// Ends the session. A server that is gone already is no error.
@@ -95,13 +98,21 @@ public struct WhepClient: Sendable {
     }
 
     /// What the server said (RFC 9457 problem or a `detail`), else its status.
-    static func refusal(_ response: HTTPURLResponse, _ body: Data) -> String {
+    static func refusal(_ url: URL, _ response: HTTPURLResponse, _ body: Data) -> CrispcastError {
         struct Problem: Decodable { let detail: String }
         let said = try? JSONDecoder().decode(Problem.self, from: body.prefix(4096)).detail
         let status = response.statusCode
-        let why = said ?? HTTPURLResponse.localizedString(forStatusCode: status)
-        let wait = response.value(forHTTPHeaderField: "Retry-After")
-        return "\(why) (status \(status))" + (wait.map { "; try again in \($0) s" } ?? "")
+        let reason = said ?? HTTPURLResponse.localizedString(forStatusCode: status)
+        let wait = response.value(forHTTPHeaderField: "Retry-After").flatMap { Int($0) }
+        let again = wait.map { "; try again in \($0) s" } ?? ""
+        return .refused(
+            status: status, retryAfter: wait, why: "\(url): \(reason) (status \(status))\(again)")
+    }
+
+    static func withoutQuery(_ url: URL) -> URL {
+        var parts = URLComponents(url: url, resolvingAgainstBaseURL: true)
+        parts?.query = nil
+        return parts?.url ?? url
     }
 }
 

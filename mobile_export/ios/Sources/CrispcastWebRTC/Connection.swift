@@ -40,6 +40,7 @@ final class Connection: NSObject, @unchecked Sendable {
     }
 
     private let client: WhepClient
+    private let place: URL
     private let lock = NSLock()
     private var listener: Listener?
     private var peer: RTCPeerConnection?
@@ -48,19 +49,22 @@ final class Connection: NSObject, @unchecked Sendable {
     private var gathered: CheckedContinuation<Void, Never>?
     private var answer: WhepAnswer?
 
-    init(client: WhepClient, listener: Listener) {
+    /// `place`: whom to ask, the client's endpoint or who answered for it before.
+    init(client: WhepClient, place: URL, listener: Listener) {
         self.client = client
+        self.place = place
         self.listener = listener
     }
 
     /// Who answered the offer.
     var endpoint: URL? { locked { answer?.endpoint } }
 
-    /// Offers and takes the answer. Throws `CrispcastError.server`.
-    func open() async throws {
+    /// Offers and takes the answer; gives where to ask for another. Throws `CrispcastError.server`,
+    /// or `refused`.
+    func open() async throws -> URL {
         let settings = RTCConfiguration()
         settings.sdpSemantics = .unifiedPlan
-        settings.iceServers = await client.iceServers().map {
+        settings.iceServers = await client.iceServers(at: place).map {
             RTCIceServer(
                 urlStrings: [$0.url], username: $0.username, credential: $0.credential)
         }
@@ -76,10 +80,11 @@ final class Connection: NSObject, @unchecked Sendable {
             try await peer.setLocalDescription(try await peer.offer(for: none))
             await gatherCandidates(peer)
             let offer = peer.localDescription?.sdp ?? ""
-            let answer = try await client.post(offer: offer)
+            let answer = try await client.post(offer: offer, to: place)
             locked { self.answer = answer }
             try await peer.setRemoteDescription(
                 RTCSessionDescription(type: .answer, sdp: answer.sdp))
+            return answer.place
         } catch let error as CrispcastError {
             throw error
         } catch {

@@ -39,6 +39,7 @@ public actor CrispcastSession {
     private let client: WhepClient
     private let reconnect: Double
     private let outlet: Outlet
+    private var answered: URL  // by whom, the last time
     private var connection: Connection?
     private var returning: Task<Void, Never>?
     private var watching: [Task<Void, Never>] = []
@@ -49,10 +50,15 @@ public actor CrispcastSession {
     private var inBackground = false
 
     /// `url`: the WHEP endpoint, `https://HOST/whep/NAME`. `token`: a bearer token, where the server
-    /// wants one; other origins never see it. Throws where either cannot be one.
-    public init(url: URL, token: String? = nil, options: StreamOptions = StreamOptions()) throws {
+    /// wants one. `tokenOrigins`: who else than the origin of `url` may see it when the server sends
+    /// the play there, as `https://b.example.org`. Throws where one of these cannot be one.
+    public init(
+        url: URL, token: String? = nil, tokenOrigins: [URL] = [],
+        options: StreamOptions = StreamOptions()
+    ) throws {
         let outlet = Outlet()
-        client = try WhepClient(endpoint: url, token: token)
+        client = try WhepClient(endpoint: url, token: token, tokenOrigins: tokenOrigins)
+        answered = url
         core = try StreamCore(
             options: options, onPicture: { outlet.show($0) },
             onEvent: {
@@ -80,7 +86,7 @@ public actor CrispcastSession {
         if watching.isEmpty { watchBackground() }
         Connection.listenOnly()
         do {
-            try await connect()
+            try await connect(to: client.endpoint)
         } catch {
             played = false
             throw error
@@ -124,11 +130,11 @@ public actor CrispcastSession {
 
     // MARK: - the connection
 
-    private func connect() async throws {
+    private func connect(to place: URL) async throws {
         let core = self.core
         let client = self.client
         let fresh = Connection(
-            client: client,
+            client: client, place: place,
             listener: Connection.Listener(
                 opened: { connection in
                     guard let endpoint = connection.endpoint else { return }
@@ -143,7 +149,7 @@ public actor CrispcastSession {
                 }))
         connection = fresh
         do {
-            try await fresh.open()
+            answered = try await fresh.open()
         } catch {
             await fresh.close()
             if connection === fresh { connection = nil }
@@ -170,22 +176,33 @@ public actor CrispcastSession {
         returning = Task { [weak self] in await self?.search(why) }
     }
 
-    /// Looks for the server until it is there again, for as long as the options say.
+    /// Looks for the server until it is there again, for as long as the options say: by the address
+    /// that the app gave and, where a redirect led elsewhere, in turn by that (docs/protocol.md).
     private func search(_ why: String) async {
         defer { returning = nil }
         await hangUp()
         let deadline = Date().addingTimeInterval(reconnect)
+        var places = [client.endpoint, answered]
         var wait = 0.25
+        var pause = wait
         var last = CrispcastError.server(why)
-        while !closed, !Task.isCancelled, Date() < deadline {
+        while !closed, !Task.isCancelled, Date().addingTimeInterval(pause) < deadline {
+            try? await Task.sleep(nanoseconds: UInt64((pause + .random(in: 0...0.1)) * 1e9))
+            if closed || Task.isCancelled { return }
             do {
-                try await connect()
+                try await connect(to: places[0])
                 return
+            } catch CrispcastError.refused(let status, let retryAfter, let sentence) {
+                last = .refused(status: status, retryAfter: retryAfter, why: sentence)
+                if [400, 401, 403, 404].contains(status) { break }
+                pause = Double(retryAfter ?? 0)
             } catch {
                 last = error as? CrispcastError ?? .server(error.localizedDescription)
+                pause = 0
             }
-            try? await Task.sleep(nanoseconds: UInt64(wait * 1e9))
-            wait = min(2 * wait, 4)
+            places.reverse()
+            wait = min(2 * wait, 5)
+            pause = max(pause, wait)
         }
         over = true
         if !closed { outlet.tell(.failed(last)) }

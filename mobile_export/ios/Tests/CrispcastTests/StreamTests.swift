@@ -165,6 +165,49 @@ final class WhepTests: XCTestCase {
         let good = try XCTUnwrap(URL(string: "https://h/whep/x"))
         XCTAssertThrowsError(try WhepClient(endpoint: good, token: "a b"))
         XCTAssertNoThrow(try WhepClient(endpoint: good, token: "abc.def=="))
+        XCTAssertThrowsError(try WhepClient(endpoint: good, token: "abc", tokenOrigins: [file]))
+    }
+
+    func testOriginsThatTheAppNamesSeeTheTokenToo() throws {
+        let given = try XCTUnwrap(URL(string: "HTTPS://A.example/whep/x"))
+        let named = try XCTUnwrap(URL(string: "https://B.example:443"))
+        let client = try WhepClient(endpoint: given, token: "secret", tokenOrigins: [named])
+        for friend in ["https://a.example/whep/x", "https://b.example/whep/x"] {
+            XCTAssertEqual(client.token(for: try XCTUnwrap(URL(string: friend))), "secret")
+        }
+        XCTAssertNil(client.token(for: try XCTUnwrap(URL(string: "https://c.example/whep/x"))))
+    }
+
+    func testARefusalSaysWhenToComeAgain() throws {
+        let url = try XCTUnwrap(URL(string: "https://a.example/whep/x"))
+        let response = try XCTUnwrap(
+            HTTPURLResponse(
+                url: url, statusCode: 503, httpVersion: nil, headerFields: ["Retry-After": "7"]))
+        XCTAssertEqual(
+            WhepClient.refusal(url, response, Data("{\"detail\": \"full\"}".utf8)),
+            .refused(
+                status: 503, retryAfter: 7,
+                why: "https://a.example/whep/x: full (status 503); try again in 7 s"))
+    }
+
+    func testTheWayToAServerIsNotAskedForAgain() throws {
+        let url = try XCTUnwrap(URL(string: "https://b.example/whep/x?hops=1"))
+        XCTAssertEqual(
+            WhepClient.withoutQuery(url).absoluteString, "https://b.example/whep/x")
+    }
+
+    func testAssetsThatAreUnderWayFailWithTheConnection() throws {
+        let endpoint = try XCTUnwrap(URL(string: "http://127.0.0.1:1/whep/x"))
+        let fetcher = AssetFetcher(endpoint: endpoint, token: nil)
+        let failed = expectation(description: "failed")
+        failed.expectedFulfillmentCount = 2
+        let asset = AssetFetcher.Wanted(
+            sha256: String(repeating: "a", count: 64), offset: 0, total: 10,
+            piece: { _, _ in }, failed: { failed.fulfill() })
+        fetcher.fetch(asset)
+        fetcher.close()
+        fetcher.fetch(asset)
+        wait(for: [failed], timeout: 5)
     }
 
     func testARedirectToAnotherOriginDoesNotGetTheToken() throws {
