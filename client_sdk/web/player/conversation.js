@@ -1,7 +1,7 @@
 /**
  * What the server says in one play, over all its connections (docs/control.md).
  *
- *     manifest, its pieces ─► begin, or join where the play goes on
+ *     manifest, its pieces ─► begin, or join where the play goes on; unreadable
  *     anchor, sought ─► timed           pieces of assets ─► asset
  *     switch ─► switched                bye ─► ended, lost or fail
  *
@@ -18,6 +18,7 @@ import { whyUntrusted } from './signing.js';
  * @typedef {object} Play what follows from what is said
  * @property {(manifest: Manifest, rung: number, live: number | null, untrusted: string | null) => void}
  *   begin the manifest is here; `untrusted`: why nothing that it names may be used
+ * @property {(why: string) => void} unreadable the manifest is none that is understood here
  * @property {(rung: number, live: number | null) => void} join another connection has the same video
  * @property {(time: {type: string, time: number, rung: number, frame: number}) => void} timed
  *   which frame has that RTP time
@@ -90,7 +91,7 @@ export class Conversation {
     if (piece.sha256 === this.#head?.sha256) {
       const untrusted = this.#untrusted;
       const bytes = this.#manifest ? null : await this.#assembler.add(piece);
-      if (bytes) this.#begin(Manifest.parse(bytes), await untrusted);
+      if (bytes) this.#begin(bytes, await untrusted);
       return;
     }
     await this.#play.asset(piece);
@@ -113,10 +114,17 @@ export class Conversation {
     }
   }
 
-  #begin(manifest, untrusted) {
-    const rung = this.#rungOf(manifest);
+  #begin(bytes, untrusted) {
+    let manifest, rung;
+    try {
+      manifest = Manifest.parse(bytes);
+      rung = this.#rungOf(manifest);
+    } catch (error) {
+      if (!(error instanceof CrispcastError)) throw error;
+      return this.#play.unreadable(error.message);
+    }
     this.#manifest = manifest;
-    this.#play.begin(manifest, rung, this.#head.live ?? null, untrusted);
+    return this.#play.begin(manifest, rung, this.#head.live ?? null, untrusted);
   }
 
   #rungOf(manifest) {

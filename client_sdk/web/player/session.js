@@ -83,6 +83,7 @@ export class Session extends EventTarget {
     );
     this.#conversation = new Conversation({
       begin: (manifest, rung, live, untrusted) => this.#begin(manifest, rung, live, untrusted),
+      unreadable: (why) => this.#unreadable(why),
       join: (rung, live) => this.#join(rung, live),
       timed: (time) => this.#timed(time),
       switched: (rung, frame) => this.#switched(rung, frame),
@@ -261,6 +262,15 @@ export class Session extends EventTarget {
     if (untrusted) this.#fallBack(untrusted);
     this.#join(rung, live);
     this.#tell('manifest');
+  }
+
+  /** Of a video of which nothing is known, what comes is shown. */
+  #unreadable(why) {
+    this.figures.refused += 1;
+    this.#fallBack(why);
+    this.#tell('notice', why);
+    if (this.state === 'connecting') this.#enter('playing');
+    this.#send({ type: this.state === 'paused' ? 'pause' : 'resume' });
   }
 
   /** Goes on where the play was, or begins. */

@@ -2,7 +2,8 @@
 // or says what failed.
 //
 // A session that was destroyed is refused from any thread; of two threads in one session one is
-// refused; no bytes offered as a manifest, a message or a piece do harm.
+// refused; no bytes offered as a manifest, a message or a piece do harm; a manifest of another
+// version and a frame of another size are told in a sentence, and leave the app its LR frames.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +11,11 @@
 
 #include <atomic>
 #include <initializer_list>
+#include <string>
 
 #include "crispcast_session.h"
 #include "json.h"
+#include "sha256.h"
 
 static void require(bool holds, const char* what) {
     if (holds) return;
@@ -251,10 +254,92 @@ static void json_is_strict() {
     }
 }
 
+// 32x24 samples of an LR frame, and room for the HR one of 64x48.
+struct Frame {
+    explicit Frame(int height = 24) {
+        record.flags = CRISPCAST_FRAME_NUMBERED;
+        record.number = -1;
+        record.width = 32;
+        record.height = height;
+        for (int i = 0; i < 3; ++i) {
+            record.in[i] = {in, 32};
+            record.out[i] = {out, 64};
+        }
+        memset(out, 7, sizeof out);
+    }
+    bool written() const {
+        for (const uint8_t code : out)
+            if (code != 7) return true;
+        return false;
+    }
+    uint8_t in[32 * 32] = {}, out[64 * 48];
+    crispcast_session_frame record = {};
+};
+
+static std::string why_of(crispcast_session session) {
+    char why[CRISPCAST_WHY_BYTES];
+    require(crispcast_session_why(session, why, sizeof why) == CRISPCAST_OK, "it says why");
+    return why;
+}
+
+static void a_frame_of_another_size_is_left_to_the_app() {
+    const crispcast_session session = make_session();
+    require(give_manifest(session, kManifest, sizeof kManifest - 1) == CRISPCAST_OK, "it is good");
+    crispcast_session_result result;
+    Frame other(25), good;
+    require(
+        crispcast_session_upscale(session, &other.record, &result) == CRISPCAST_ERROR_FRAME_SIZE,
+        "another size is refused");
+    require(why_of(session).find("32x25") != std::string::npos && !other.written(), "it says so");
+    require(
+        crispcast_session_upscale(session, &good.record, &result) == CRISPCAST_OK && good.written(),
+        "and the next one is interpolated");
+    crispcast_session_destroy(session);
+}
+
+static void another_version_is_told_and_frames_are_left_to_the_app() {
+    const char body[] = "{\"format\":\"crispcast\",\"version\":\"9.0\"}";
+    const uint32_t size = sizeof body - 1;
+    uint8_t piece[41 + sizeof body] = {1};
+    crispcast::sha256(reinterpret_cast<const uint8_t*>(body), size, piece + 1);
+    char hex[65], head[300];
+    for (int i = 0; i < 32; ++i) snprintf(hex + 2 * i, 3, "%02x", piece[1 + i]);
+    memcpy(piece + 37, &size, 4);
+    memcpy(piece + 41, body, size);
+    snprintf(head, sizeof head,
+             "{\"type\":\"manifest\",\"version\":\"1.1\",\"package\":\"0011223344556677\","
+             "\"rung\":0,\"sha256\":\"%s\",\"bytes\":%u}",
+             hex, size);
+    const crispcast_session session = make_session();
+    require(crispcast_session_connected(session) == CRISPCAST_OK, "it is connected");
+    require(crispcast_session_message(session, head, strlen(head)) == CRISPCAST_OK, "announced");
+    require(crispcast_session_frame_bytes(session, piece, 41 + size) == CRISPCAST_ERROR_MANIFEST,
+            "another version is refused");
+    crispcast_task task;
+    bool told = false;
+    while (crispcast_session_next_task(session, 0, &task) == CRISPCAST_OK &&
+           task.kind != CRISPCAST_TASK_NONE)
+        told = told ||
+               (task.kind == CRISPCAST_TASK_FAILED && task.status == CRISPCAST_ERROR_MANIFEST &&
+                strstr(task.text, "version") != nullptr);
+    require(told, "a task tells it in a sentence");
+    crispcast_session_result result;
+    Frame frame;
+    require(
+        crispcast_session_upscale(session, &frame.record, &result) == CRISPCAST_ERROR_NO_MANIFEST &&
+            !frame.written(),
+        "frames are left as they came");
+    require(crispcast_session_message(session, head, strlen(head)) == CRISPCAST_ERROR_OVER,
+            "and nothing more is heard");
+    crispcast_session_destroy(session);
+}
+
 int main() {
     lives_end_once();
     there_are_so_many();
     one_thread_at_a_time();
+    a_frame_of_another_size_is_left_to_the_app();
+    another_version_is_told_and_frames_are_left_to_the_app();
     no_manifest_does_harm();
     no_message_does_harm();
     json_is_strict();

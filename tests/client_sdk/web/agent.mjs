@@ -1,7 +1,8 @@
 // Runs cases for test_web_runtime.py: in Node, in a window, or in a worker of one.
 //
 // A case is {threads, relaxed, calls}; a call {plans, scale, width, height, y, u, v, ...} with bytes in
-// base64. What it gives: {isa, threads, results}, a result {y, u, v} or {error: {status, message}}.
+// base64. What it gives: {isa, threads, results, after}, a result {y, u, v} or {error: {status, message}}; `after`
+// is that of the first call made again once the runtime is closed.
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
@@ -67,6 +68,8 @@ export async function runCases({ code, folder, cases }) {
         const answer = { isa: runtime.isa, threads: runtime.threads, results };
         answer.memory = runtime.memoryBytes;
         runtime.close();
+        runtime.close();
+        answer.after = await attempt(CrispcastError, () => upscale(runtime, calls[0]));
         return answer;
       }),
     );

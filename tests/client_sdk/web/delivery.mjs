@@ -134,15 +134,14 @@ async function verdict(trust, signature) {
   return said[0][4];
 }
 
-function heads() {
-  const data = readFile(file);
+function heads(data = readFile(file)) {
   const said = [];
   const note = (name) => (...what) => void said.push([name, ...what]);
-  const names = ['begin', 'join', 'timed', 'switched', 'refused', 'ended', 'lost', 'fail'];
+  const names = ['begin', 'unreadable', 'join', 'timed', 'switched', 'refused', 'ended', 'lost', 'fail'];
   const conversation = new Conversation(Object.fromEntries(names.map((name) => [name, note(name)])));
   const announce = async (more = {}) => {
     const bytes = await data;
-    const { id } = JSON.parse(bytes.toString());
+    const { id = '0'.repeat(16) } = JSON.parse(bytes.toString());
     const head = { type: 'manifest', version: '1.1', package: id, rung: 0, sha256: sha(bytes), bytes: bytes.length };
     await conversation.hear(JSON.stringify({ ...head, ...more }));
   };
@@ -237,6 +236,21 @@ const scenarios = {
     conversation.connected();
     await assert.rejects(announce({ rung: 7 }), CrispcastError);
     assert.equal(said.length, 2);
+  },
+
+  async another_version() {
+    const data = Buffer.from('{"format":"crispcast","version":"9.0"}');
+    const { announce, deliver, anchor, said, last } = heads(data);
+    await announce();
+    await deliver(); // nothing is thrown: the video is shown as it comes
+    assert.equal(last(), 'unreadable');
+    assert.match(said[0][1], /version/);
+    await anchor();
+    assert.equal(last(), 'timed');
+    const { announce: again, deliver: bring, last: then } = heads();
+    await again({ rung: 7 });
+    await bring();
+    assert.equal(then(), 'unreadable');
   },
 
   async seeking_ends_with_its_connection() {

@@ -33,6 +33,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("bases", id="bases come whole and true in time or not at all"),
         pytest.param("memory", id="what is announced takes no memory before it comes"),
         pytest.param("announced_twice", id="a manifest is announced once a connection"),
+        pytest.param("another_version", id="a manifest of another version costs itself"),
         pytest.param("seeking_ends_with_its_connection", id="a seek ends with its connection"),
         pytest.param("signed", id="a manifest is trusted if one of the trusted keys signed it"),
         pytest.param("the_last_word", id="the last word about a segment's rung holds"),

@@ -261,6 +261,15 @@ def test_wrong_calls_are_refused(host: Run) -> None:
     assert "error" not in answer["results"][-1]  # and the runtime goes on
 
 
+def test_a_closed_runtime_is_refused_in_a_sentence(host: Run) -> None:
+    plan = text(network(2))
+    calls = [call(planes(16, 8), 2), call(planes(16, 8), 2, plans=[plan])]
+    cases = [{"threads": 1, "relaxed": True, "calls": given} for given in (calls, calls[1:])]
+    answers = host(cases)
+    for answer in answers:
+        assert answer["after"]["error"]["message"] == "the runtime is closed; load another"
+
+
 def test_what_is_freed_is_used_again(host: Run) -> None:
     lr = planes(160, 90)
     plate = text(np.zeros((180, 320), "u1"))
