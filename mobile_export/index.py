@@ -95,7 +95,9 @@ _COMMON = """\
 The networks of one Crispcast package. `export.json` is the index: `experts` by the SHA-256 of their
 plans, with scale, inputs in order and the segments of each rung that use them; `models` with the
 shapes of each; `files` with the SHA-256 of each. The package's manifest and patch maps say which
-patch of which frame gets which expert; patches of expert 0, and chroma, are interpolated.
+patch of which frame gets which expert; patches of expert 0 are interpolated, and so is chroma, with
+what plates have of it (docs/chroma.md of Crispcast). The SDKs of the targets `ios` and `android` do
+all of that.
 
 Inputs are luma planes of codes 0 to 255: `luma` of the decoded frame; `previous`, of the frame
 before it in the same segment, else `luma` again; `plate`, the segment's plate, or 128 everywhere
