@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +19,15 @@ from typing import Any
 
 from kernels.errors import CrispcastError
 from server.encoding.graph import hash_file
-from server.encoding.store import MARKER, Artefact, Store, contents, default_store
+from server.encoding.store import (
+    MARKER,
+    Artefact,
+    Store,
+    contents,
+    default_store,
+    drop,
+    lock_partial,
+)
 
 log = logging.getLogger("crispcast.store")
 
@@ -116,27 +123,27 @@ class SharedStore(Store):
     def _fetch(self, key: str) -> bool:
         """Copy an artefact from the shared store; False where it has none that is whole."""
         there, folder = self._object(key), self.object(key)
-        partial = self.root / "partial" / f"come-{secrets.token_hex(8)}"
-        try:
-            with self._reaching():
-                if not self._files.exists(f"{there}/{MARKER}"):
+        coming = self.root / "partial" / f"come-{secrets.token_hex(8)}"
+        with lock_partial(coming):
+            try:
+                with self._reaching():
+                    if not self._files.exists(f"{there}/{MARKER}"):
+                        return False
+                    for name in self._files.find(there):
+                        inside = str(name).removeprefix(f"{there}/")
+                        if ".." in inside.split("/") or inside.startswith("/"):
+                            raise CrispcastError(f"{self.url}: {name} lies outside of its artefact")
+                        (coming / "out" / inside).parent.mkdir(parents=True, exist_ok=True)
+                        self._files.get_file(name, str(coming / "out" / inside))
+                if not _is_whole(coming / "out"):
+                    log.warning("%s: artefact %s is damaged; it is made again", self.url, key[:16])
                     return False
-                partial.mkdir(parents=True)
-                for name in self._files.find(there):
-                    inside = str(name).removeprefix(f"{there}/")
-                    if ".." in inside.split("/") or inside.startswith("/"):
-                        raise CrispcastError(f"{self.url}: {name} lies outside of its artefact")
-                    (partial / inside).parent.mkdir(parents=True, exist_ok=True)
-                    self._files.get_file(name, str(partial / inside))
-            if not _is_whole(partial):
-                log.warning("%s: artefact %s is damaged; it is made again", self.url, key[:16])
-                return False
-            folder.parent.mkdir(exist_ok=True)
-            with self.held(), suppress(OSError):  # another process may have been sooner
-                partial.rename(folder)
-            return True
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+                folder.parent.mkdir(exist_ok=True)
+                with self.held(), suppress(OSError):  # another process may have been sooner
+                    (coming / "out").rename(folder)
+                return True
+            finally:
+                drop(coming)
 
     def _object(self, key: str) -> str:
         return f"{self._folder}/objects/{key[:2]}/{key}"
