@@ -20,6 +20,8 @@ from kernels.errors import StreamError
 
 DEFAULT_LIMIT = 256 << 20  # bytes, of the memory and of the folder alike
 _NAME = re.compile(r"[0-9a-f]{64}")
+_HALF = ".asset-"
+"""How names of files begin that are being written, or were when their process was killed."""
 
 
 def user_folder() -> Path | None:
@@ -122,7 +124,7 @@ class AssetCache:
         assert self.folder is not None
         files = []
         for path in self.folder.iterdir():
-            if _NAME.fullmatch(path.name):
+            if _NAME.fullmatch(path.name) or path.name.startswith(_HALF):
                 with contextlib.suppress(OSError):
                     facts = path.stat()
                     files.append((facts.st_mtime_ns, facts.st_size, path))
@@ -135,7 +137,7 @@ class AssetCache:
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".asset-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_HALF)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -16,7 +16,7 @@ import av
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
-from client_sdk.contract import av1_codec
+from client_sdk.contract import av1_codec, steady_clock
 from client_sdk.contract.control import CHANNEL, Message, encode_message
 from client_sdk.contract.sctp_guard import Bounds, guard
 from client_sdk.lost_packets import ask_again
@@ -62,6 +62,7 @@ class Connection:
         self._token_origins = token_origins
         self._listener: Listener | None = listener
         av1_codec.register()
+        steady_clock.install()
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.channel = self._peer.createDataChannel(CHANNEL)
         assert self._peer.sctp is not None

@@ -39,6 +39,7 @@ from client_sdk.contract.patch_map import FILE_HEADER, PatchMap, encode_record
 from client_sdk.contract.plate import Region
 from client_sdk.contract.signing import SIGNATURE_FILE
 from kernels.errors import PackageError
+from overfit.exchange import exchange, put_back
 
 REPORT_FOLDER, SURVEY_FILE, SETTINGS_FILE = "report", "survey.json", "settings.json"
 
@@ -179,6 +180,7 @@ def check_target(target: Path, force: bool) -> None:
 
 
 def _check_target(target: Path, force: bool) -> None:
+    put_back(target)
     if target.exists() and not force:
         raise PackageError(
             f"{target} exists; choose another name with -o, or replace it with --force"
@@ -230,7 +232,8 @@ def write_package(
     """Write a package folder at `target` and return its manifest; with `sign`, signed.
 
     Raises PackageError where it exists already (unless `force`) or cannot be written; then nothing
-    is left behind, and a package that was there before is still there.
+    is left behind, and a package that was there before is still there. A kill too leaves either
+    that or the new one.
     """
     with _alone(target):
         _check_target(target, force)
@@ -243,12 +246,11 @@ def _write_and_rename(target: Path, parts: PackageParts, sign: Sign | None) -> M
         manifest = _write(partial, parts)
         if sign is not None:
             (partial / SIGNATURE_FILE).write_text(sign((partial / MANIFEST_FILE).read_bytes()))
-        replaced = target.with_name(f".{target.name}.replaced")
-        _remove(replaced)
         if target.exists():
-            target.rename(replaced)
-        partial.rename(target)
-        _remove(replaced)
+            exchange(partial, target)
+            _remove(partial)
+        else:
+            partial.rename(target)
     except OSError as error:
         _remove(partial)
         raise _cannot_write(target, error) from error

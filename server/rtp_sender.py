@@ -13,13 +13,14 @@ import asyncio
 import logging
 import secrets
 import struct
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcrtpsender import random_sequence_number
 from aiortc.rtp import RtcpRtpfbPacket, RtpPacket
+
+from client_sdk.contract.steady_clock import steady_time
 
 log = logging.getLogger("crispcast.server")
 
@@ -92,7 +93,7 @@ class PacketSender:
             payloads, ticks = await track.recv()
             if not sender._enabled:
                 continue
-            now = time.time() + _NTP_EPOCH
+            now = steady_time() + _NTP_EPOCH
             stamp = (origin + ticks) & 0xFFFF_FFFF
             first, extension = self._extension(now)
             last = len(payloads) - 1
@@ -134,7 +135,7 @@ class PacketSender:
             payload = struct.pack("!H", sequence) + payload
             sequence, ssrc = self._rtx_sequence, sender._rtx_ssrc
             self._rtx_sequence = (sequence + 1) & 0xFFFF
-            extension = self._extension(time.time() + _NTP_EPOCH)[1]
+            extension = self._extension(steady_time() + _NTP_EPOCH)[1]
         header = _HEADER.pack(self._template[0], marker | kind, sequence, stamp, ssrc)
         await sender.transport._send_rtp(header + extension + payload)
 

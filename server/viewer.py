@@ -10,6 +10,7 @@ from typing import Any
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.sdp import SessionDescription
 
+from client_sdk.contract import steady_clock
 from client_sdk.contract.control import MAX_CONTROL_BYTES, Bye
 from client_sdk.contract.sctp_guard import Bounds, guard
 from kernels.errors import PackageError, StreamError
@@ -58,6 +59,7 @@ class Viewer:
         self._begun = asyncio.get_running_loop().time()
         self.remote_ufrag = ""
         self._candidates, self._complete = 0, False
+        steady_clock.install()
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._mime_type = media.rungs[0].mime_type
         clock = asyncio.get_running_loop().time

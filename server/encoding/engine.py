@@ -4,16 +4,26 @@
 a process pool with one worker per GPU where there are several. `ray_engine` has the other.
 """
 
+import logging
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+from kernels.errors import CrispcastError
 from server.encoding.graph import Job, Json, SourceFile, Task, find_function, in_order
 from server.encoding.store import Artefact, Store
+
+RETRIES = 5
+"""Times that jobs are begun again one of whose workers was lost; each goes on where it was."""
+
+log = logging.getLogger("crispcast.encode")
 
 
 @dataclass(frozen=True)
@@ -122,17 +132,40 @@ def _gpus() -> int:
 def _run_pool(
     jobs: list[Job], store: Store, on_progress: OnProgress, workers: int
 ) -> dict[str, Artefact]:
-    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-    news: Any = context.SimpleQueue()
-    slots = context.SimpleQueue()
-    for slot in range(workers):
-        slots.put(slot)
-    listener = threading.Thread(target=_listen, args=(news, on_progress), daemon=True)
-    listener.start()
+    """Raises CrispcastError where workers are lost again and again, as by a lack of memory."""
     done: dict[str, Artefact] = {}
-    waiting = list(jobs)
+    for _ in range(RETRIES + 1):
+        try:
+            _fill(done, jobs, store, on_progress, workers)
+            return done
+        except BrokenProcessPool:
+            log.warning("a worker process was killed; its job is gone on with")
+    raise CrispcastError(
+        f"worker processes were killed {RETRIES + 1} times: where memory is short, "
+        f"--workers {workers - 1} needs less of it"
+    )
+
+
+def _fill(
+    done: dict[str, Artefact],
+    jobs: list[Job],
+    store: Store,
+    on_progress: OnProgress,
+    workers: int,
+) -> None:
+    """Add the artefacts of the jobs that are not among `done`.
+
+    Raises BrokenProcessPool where a worker is lost, and takes the others away.
+    """
+    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+    heard, news = context.Pipe(duplex=False)
+    taken, slots = context.Pipe(duplex=False)
+    os.write(slots.fileno(), bytes(range(workers)))
+    listener = threading.Thread(target=_listen, args=(heard, on_progress), daemon=True)
+    listener.start()
+    waiting = [job for job in jobs if job.name not in done]
     running: dict[Future[Artefact], Job] = {}
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (news, slots))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (news, taken))
     try:
         while waiting or running:
             ready = [job for job in waiting if inputs_done(job, done)]
@@ -149,9 +182,9 @@ def _run_pool(
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-        news.put(None)
+        for end in (slots, taken, news):
+            end.close()  # and the listener comes to the end of the news
         listener.join()
-    return done
 
 
 def inputs_done(job: Job, done: Mapping[str, Artefact]) -> bool:
@@ -159,21 +192,35 @@ def inputs_done(job: Job, done: Mapping[str, Artefact]) -> bool:
     return all(wanted.name in done for wanted in job.inputs.values() if isinstance(wanted, Job))
 
 
-def _listen(news: Any, on_progress: OnProgress) -> None:
-    while (progress := news.get()) is not None:
-        on_progress(progress)
+def _listen(heard: "Connection[Any, Any]", on_progress: OnProgress) -> None:
+    with closing(heard), suppress(EOFError):
+        while True:
+            on_progress(heard.recv())
 
 
 _news: Any = None
 
 
-def _start_worker(news: Any, slots: Any) -> None:
+def _start_worker(news: "Connection[Any, Any]", slots: "Connection[Any, Any]") -> None:
+    """`news` is written and `slots` read by all workers, by one system call a message.
+
+    So a worker that is killed leaves no half of one behind, and no lock that others wait for.
+    """
     global _news
     _news = news
-    slot = slots.get()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    slot = os.read(slots.fileno(), 1)[0]
     if "CUDA_VISIBLE_DEVICES" not in os.environ:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(slot)
 
 
+def _end_with_parent() -> None:
+    """Nobody waits for the work of a worker whose parent was killed, and it would never end."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
 def _perform_remote(order: Order, store: Store) -> Artefact:
-    return perform(order, store, _news.put)
+    return perform(order, store, _news.send)

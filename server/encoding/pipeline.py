@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -33,8 +34,8 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
     checkpoint: so a killed encode that is started again goes on where it was.
 
     Raises CrispcastError: the source is no video or too small, the output exists or cannot be
-    written, the disk is full, the key is none. Then no package is written, and one
-    that was there is untouched.
+    written, the disk is full or cannot be read, the key is none. Then no package is written, and
+    one that was there is untouched.
     """
     begun = time.monotonic()
     if not config.source.is_file():
@@ -55,10 +56,11 @@ def encode(config: EncodeConfig, on_progress: OnProgress | None = None) -> Encod
         with store.leased() as leased:
             return _encode(config, leased, on_progress, begun, sign)
     except OSError as error:
-        where = error.filename or store.root
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise CrispcastError(
-            f"{where}: {error.strerror}; free some space, or keep intermediate results elsewhere "
-            "with --store"
+            f"{error.filename or store.root}: {error.strerror or error}; "
+            f"{'free some space' if full else 'look after that disk'}, or keep intermediate "
+            "results elsewhere with --store"
         ) from error
 
 
@@ -87,7 +89,10 @@ def _encode(
         tracker = Tracker(in_order(targets), on_progress)
         return engine.run(targets, store, tracker), tracker
 
-    source = SourceFile(config.source, hash_file(config.source))
+    try:
+        source = SourceFile(config.source, hash_file(config.source))
+    except OSError as error:
+        raise VideoError(f"{config.source} cannot be read: {error.strerror}") from error
     plan = plan_rungs(config, source, run)
     info = probe(config.source)
     made = _make(plan, run, info.width * info.height)

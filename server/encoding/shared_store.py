@@ -12,17 +12,30 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kernels.errors import CrispcastError
 from server.encoding.graph import hash_file
-from server.encoding.store import MARKER, Artefact, Store, contents, default_store
+from server.encoding.store import (
+    MARKER,
+    Artefact,
+    Store,
+    contents,
+    default_store,
+    drop,
+    lock_partial,
+)
 
 log = logging.getLogger("crispcast.store")
+
+WAITS = (0.5, 2.0, 8.0)
+"""Seconds before each further try to reach the shared store."""
+
+_FINAL = (FileNotFoundError, NotADirectoryError, PermissionError, NotImplementedError, ValueError)
+"""What no other try will change."""
 
 
 def open_any_store(place: str | Path | None, cache: Path | None = None) -> Store:
@@ -53,26 +66,32 @@ class SharedStore(Store):
             raise CrispcastError(
                 f"{url}: a store at a URL needs fsspec; pip install 'crispcast[ray]'"
             ) from error
-        with self._reaching():
+        try:
             self._files, self._folder = fsspec.core.url_to_fs(self.url)
+        except Exception as error:
+            raise self._unreachable(error) from error
+        self._sent: set[str] = set()
+        """Keys that the shared store has, as far as is known here."""
+        self._wrong: set[str] = set()
+        """Keys of which it has something else, to be written over."""
 
     def find(self, key: str) -> Artefact | None:
-        """As `Store.find`; what is not at hand comes from the shared store."""
+        """As `Store.find`; what is not at hand comes from the shared store.
+
+        What that has not, since it could not be sent when it was made, is sent now.
+        """
         found = super().find(key)
-        if found is None and self._fetch(key):
+        if found is not None:
+            self._send(found)
+        elif self._fetch(key):
+            self._sent.add(key)
             found = super().find(key)
         return found
 
     def finish(self, key: str, name: str) -> Artefact:
         """As `Store.finish`; others find it too from then on."""
         made = super().finish(key, name)
-        there = self._object(key)
-        with self._reaching():
-            for path in sorted(made.folder.rglob("*"), key=lambda path: path.name == MARKER):
-                if path.is_file():
-                    name = f"{there}/{path.relative_to(made.folder).as_posix()}"
-                    self._files.makedirs(name.rpartition("/")[0], exist_ok=True)
-                    self._files.put_file(str(path), name)
+        self._send(made)
         return made
 
     def place(self, key: str) -> Path:
@@ -85,10 +104,9 @@ class SharedStore(Store):
     def add_source(self, path: Path, sha256: str) -> None:
         """Put a video where other machines find it."""
         there = f"{self._folder}/sources/{sha256}"
-        with self._reaching():
-            if not self._has(there, path.stat().st_size):
-                self._files.makedirs(f"{self._folder}/sources", exist_ok=True)
-                self._files.put_file(str(path), there)
+        if not self._has(there, path.stat().st_size):
+            self._ask("makedirs", f"{self._folder}/sources", exist_ok=True)
+            self._ask("put_file", str(path), there)
 
     def source(self, path: Path, sha256: str) -> Path:
         """The video itself where it is here, else a copy of what `add_source` put there.
@@ -102,8 +120,11 @@ class SharedStore(Store):
             with self.working(sha256) as (out, _):
                 found = super().find(sha256)
                 if found is None:
-                    with self._reaching():
-                        self._files.get_file(f"{self._folder}/sources/{sha256}", str(out / "video"))
+                    there = f"{self._folder}/sources/{sha256}"
+                    try:
+                        self._ask("get_file", there, str(out / "video"))
+                    except FileNotFoundError as error:
+                        raise self._unreachable(error) from error
                     if hash_file(out / "video") != sha256:
                         raise CrispcastError(f"{self.url}: video {sha256[:16]} is damaged there")
                     found = super().finish(sha256, "source")
@@ -113,46 +134,79 @@ class SharedStore(Store):
         """The same store as another machine has it: with copies in its own folder."""
         return SharedStore(self.url, default_store())
 
+    def _send(self, made: Artefact) -> None:
+        """Copy an artefact to the shared store, unless it is there; its marker comes last."""
+        if made.key in self._sent:
+            return
+        there = self._object(made.key)
+        if made.key in self._wrong or not self._ask("exists", f"{there}/{MARKER}"):
+            for path in sorted(made.folder.rglob("*"), key=lambda path: path.name == MARKER):
+                if path.is_file():
+                    name = f"{there}/{path.relative_to(made.folder).as_posix()}"
+                    self._ask("makedirs", name.rpartition("/")[0], exist_ok=True)
+                    self._ask("put_file", str(path), name)
+        self._sent.add(made.key)
+        self._wrong.discard(made.key)
+
     def _fetch(self, key: str) -> bool:
         """Copy an artefact from the shared store; False where it has none that is whole."""
-        there, folder = self._object(key), self.object(key)
-        partial = self.root / "partial" / f"come-{secrets.token_hex(8)}"
-        try:
-            with self._reaching():
-                if not self._files.exists(f"{there}/{MARKER}"):
+        folder = self.object(key)
+        coming = self.root / "partial" / f"come-{secrets.token_hex(8)}"
+        with lock_partial(coming):
+            try:
+                if not self._copy(key, coming / "out"):
                     return False
-                partial.mkdir(parents=True)
-                for name in self._files.find(there):
-                    inside = str(name).removeprefix(f"{there}/")
-                    if ".." in inside.split("/") or inside.startswith("/"):
-                        raise CrispcastError(f"{self.url}: {name} lies outside of its artefact")
-                    (partial / inside).parent.mkdir(parents=True, exist_ok=True)
-                    self._files.get_file(name, str(partial / inside))
-            if not _is_whole(partial):
-                log.warning("%s: artefact %s is damaged; it is made again", self.url, key[:16])
-                return False
-            folder.parent.mkdir(exist_ok=True)
-            with self.held(), suppress(OSError):  # another process may have been sooner
-                partial.rename(folder)
-            return True
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+                if not _is_whole(coming / "out"):
+                    log.warning("%s: artefact %s is damaged; it is made again", self.url, key[:16])
+                    self._wrong.add(key)
+                    return False
+                folder.parent.mkdir(exist_ok=True)
+                with self.held(), suppress(OSError):  # another process may have been sooner
+                    (coming / "out").rename(folder)
+                return True
+            finally:
+                drop(coming)
+
+    def _copy(self, key: str, here: Path) -> bool:
+        """Copy what there is of an artefact; False where there is none."""
+        there = self._object(key)
+        if not self._ask("exists", f"{there}/{MARKER}"):
+            return False
+        for name in self._ask("find", there):
+            inside = str(name).removeprefix(f"{there}/")
+            if ".." in inside.split("/") or inside.startswith("/"):
+                raise CrispcastError(f"{self.url}: {name} lies outside of its artefact")
+            (here / inside).parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # it went meanwhile: then the hash is another
+                self._ask("get_file", name, str(here / inside))
+        return True
 
     def _object(self, key: str) -> str:
         return f"{self._folder}/objects/{key[:2]}/{key}"
 
     def _has(self, there: str, size: int) -> bool:
-        return bool(self._files.exists(there)) and self._files.size(there) == size
+        return bool(self._ask("exists", there) and self._ask("size", there) == size)
 
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Whatever a file system raises becomes one sentence."""
-        try:
-            yield
-        except CrispcastError:
-            raise
-        except Exception as error:  # each has its own
-            raise CrispcastError(f"{self.url}: the store cannot be reached: {error}") from error
+    def _ask(self, what: str, *arguments: Any, **options: Any) -> Any:
+        """What the file system answers; what it raises again and again becomes one sentence.
+
+        Stores on a network are too busy at times (S3: 503 Slow Down), and a job that is done is
+        worth another try. Raises FileNotFoundError as it comes where something is to be copied.
+        """
+        for wait in (*WAITS, None):
+            try:
+                return getattr(self._files, what)(*arguments, **options)
+            except Exception as error:  # each file system has its own
+                if what == "get_file" and isinstance(error, FileNotFoundError):
+                    raise
+                if wait is None or isinstance(error, _FINAL):
+                    raise self._unreachable(error) from error
+                log.warning("%s: %s; another try in %g s", self.url, error, wait)
+                time.sleep(wait)
+        raise AssertionError
+
+    def _unreachable(self, error: Exception) -> CrispcastError:
+        return CrispcastError(f"{self.url}: the store cannot be reached: {error}")
 
 
 def _is_whole(folder: Path) -> bool:

@@ -49,8 +49,8 @@ def _gc(
         typer.echo(json.dumps(asdict(gone)))
         return
     typer.echo(
-        f"removed {gone.artefacts} artefacts, {gone.bytes} bytes, and {gone.partials} unfinished "
-        "jobs that were older than a week"
+        f"removed {gone.artefacts} artefacts and what {gone.partials} unfinished jobs had left, "
+        f"{gone.bytes} bytes"
     )
 
 

@@ -1,13 +1,13 @@
 """Upkeep of a store: what lies in it, what is damaged, what must go.
 
-Nothing that a running encode uses is removed: its lease names it.
+Nothing that a running encode uses is removed: its lease names it. Times of use order things, and
+nothing else depends on the clock, which may have been wrong.
 """
 
 import fcntl
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,8 +18,6 @@ from server.encoding.store import MARKER, Store, contents, drop, lock_partial
 
 DEFAULT_LIMIT = 20 << 30
 """Bytes the store may keep between encodes (CRISPCAST_STORE_LIMIT); the least used go first."""
-
-_STALE_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,17 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Unfinished:
+    """What a killed job left to go on from: its folder, bytes, and when it was last worked on."""
+
+    folder: Path
+    bytes: int
+    used: float
+
+
+@dataclass(frozen=True)
 class Removed:
-    """What was removed: artefacts, unfinished jobs, and bytes of artefacts."""
+    """What was removed: artefacts, what unfinished jobs left, and the bytes of both."""
 
     artefacts: int
     partials: int
@@ -77,7 +84,7 @@ def verify_store(store: Store) -> Iterator[tuple[Kept, bool]]:
 
 
 def tidy(store: Store, limit: int | None = None) -> Removed:
-    """Remove partials older than a week, and the least used artefacts above `limit` bytes.
+    """Remove what killed jobs left and nobody goes on from, and the least used above `limit` bytes.
 
     What running encodes use stays, whatever the limit. One tidies at a time; another returns at
     once. `limit` None: CRISPCAST_STORE_LIMIT or DEFAULT_LIMIT. Raises CrispcastError where that is
@@ -90,18 +97,24 @@ def tidy(store: Store, limit: int | None = None) -> Removed:
         except BlockingIOError:
             return Removed(0, 0, 0)
         _finish_removing(store)
-        partials = _drop_stale(store)
-        known = list_store(store)
-        total, count, freed = sum(kept.bytes for kept in known), 0, 0
-        for kept in known:
+        partials = _sweep(store)
+        known: list[Kept | Unfinished] = [*list_store(store), *_unfinished(store)]
+        total, artefacts, freed = sum(each.bytes for each in known), 0, 0
+        for each in sorted(known, key=lambda each: each.used):
             if total - freed <= limit:
                 break
-            with store.held(exclusive=True):
-                if kept.key in _in_use(store):
+            if isinstance(each, Unfinished):
+                if not _drop_unfinished(each):
                     continue
-                drop(store.object(kept.key))
-            count, freed = count + 1, freed + kept.bytes
-        return Removed(count, partials, freed)
+                partials += 1
+            else:
+                with store.held(exclusive=True):
+                    if each.key in _in_use(store):
+                        continue
+                    drop(store.object(each.key))
+                artefacts += 1
+            freed += each.bytes
+        return Removed(artefacts, partials, freed)
 
 
 def _finish_removing(store: Store) -> None:
@@ -111,16 +124,43 @@ def _finish_removing(store: Store) -> None:
             shutil.rmtree(gone, ignore_errors=True)
 
 
-def _drop_stale(store: Store) -> int:
-    """Partials that nobody works on and nobody did for a week."""
+def _sweep(store: Store) -> int:
+    """Halves of artefacts, and whatever of jobs that are done or have no checkpoint.
+
+    Of jobs that nobody works on now; how many were removed altogether.
+    """
     count = 0
     for partial in (store.root / "partial").iterdir():
-        with suppress(OSError):
-            if time.time() - partial.stat().st_mtime > _STALE_SECONDS:
-                with lock_partial(partial, wait=False):
-                    drop(partial)
+        with suppress(OSError), lock_partial(partial, wait=False):
+            if store.object(partial.name).exists() or not _checkpoints(partial):
+                drop(partial)
                 count += 1
+            else:
+                shutil.rmtree(partial / "out", ignore_errors=True)
     return count
+
+
+def _unfinished(store: Store) -> Iterator[Unfinished]:
+    for partial in (store.root / "partial").iterdir():
+        with suppress(OSError):  # it ends just now
+            files = [path.stat() for path in _checkpoints(partial)]
+            if files:
+                size = sum(file.st_size for file in files)
+                yield Unfinished(partial, size, max(file.st_mtime for file in files))
+
+
+def _checkpoints(partial: Path) -> list[Path]:
+    return [path for path in (partial / "checkpoint").rglob("*") if path.is_file()]
+
+
+def _drop_unfinished(unfinished: Unfinished) -> bool:
+    """False where somebody works on it."""
+    try:
+        with lock_partial(unfinished.folder, wait=False):
+            drop(unfinished.folder)
+    except OSError:
+        return False
+    return True
 
 
 def _in_use(store: Store) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from client_sdk.cache import AssetCache, user_folder
 from kernels.errors import StreamError
 from tests.client_sdk.tiny import sha
+from tests.faults import UNREADABLE, small_disk
 
 
 def test_an_asset_outlives_the_process_on_disk(tmp_path: Path) -> None:
@@ -43,6 +45,37 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     kept = [cache.get(sha(part)) is not None for part in parts]
     assert kept == [False, False, True, True]
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 250
+
+
+def test_what_killed_processes_left_half_written_counts_and_goes(tmp_path: Path) -> None:
+    half = tmp_path / ".asset-abc"
+    half.write_bytes(bytes(300))
+    os.utime(half, (1000, 1000))
+    cache = AssetCache(tmp_path, limit=400)
+    one, two = b"1" * 90, b"2" * 90
+    cache.put(sha(one), one)
+    assert half.exists()
+    cache.put(sha(two), two)
+    assert {path.name for path in tmp_path.iterdir()} == {sha(one), sha(two)}
+
+
+def test_on_a_full_disk_assets_are_kept_in_memory_and_nothing_by_half() -> None:
+    data = os.urandom(200_000)
+    with small_disk("100k") as disk:
+        cache = AssetCache(disk / "cache")
+        cache.put(sha(data), data)
+        assert cache.get(sha(data)) == data
+        assert list((disk / "cache").iterdir()) == []
+
+
+@pytest.mark.skipif(not UNREADABLE.exists(), reason="needs /proc/self/mem")
+def test_what_cannot_be_read_counts_as_absent(tmp_path: Path) -> None:
+    data = b"an asset"
+    (tmp_path / sha(data)).symlink_to(UNREADABLE)
+    cache = AssetCache(tmp_path)
+    assert cache.get(sha(data)) is None
+    cache.put(sha(data), data)
+    assert cache.get(sha(data)) == data
 
 
 def test_a_name_with_tricks_finds_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from client_sdk.sinks import check_output, open_sink
 from client_sdk.upscaler import Planes
 from kernels.errors import StreamError
 from tests.client_sdk.tiny import HEIGHT, WIDTH
+from tests.faults import small_disk
 
 
 def picture(value: int) -> Planes:
@@ -75,6 +77,24 @@ def test_a_full_disk_is_said(tiny: Package, tmp_path: Path) -> None:
     sink = open_sink(path, tiny.manifest)
     with pytest.raises(StreamError, match="No space left"):
         sink.video(0, picture(1))
+
+
+@pytest.mark.parametrize("name", ["out.y4m", "out.mp4"])
+def test_a_disk_that_fills_up_is_said_and_closing_is_no_crash(tiny: Package, name: str) -> None:
+    random = np.random.default_rng(1)
+
+    def fill(path: Path) -> None:
+        sink = open_sink(path, tiny.manifest)
+        try:
+            for position in range(600):
+                y, u, v = (random.integers(0, 256, p.shape, np.uint8) for p in picture(1))
+                sink.video(position, (y, u, v))
+        finally:
+            with suppress(StreamError):
+                sink.close()
+
+    with small_disk("200k") as disk, pytest.raises(StreamError, match="No space left"):
+        fill(disk / name)
 
 
 def test_a_folder_in_the_way_is_said(tiny: Package, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import shutil
 import threading
@@ -20,11 +21,13 @@ from overfit.package import (
     PlateParts,
     RungParts,
     SegmentParts,
+    check_target,
     ledger,
     read_settings,
     write_package,
 )
 from server.encoding.graph import hash_file
+from tests.faults import killed_before_change
 
 PLAN = b"a plan, as far as a package is concerned"
 PLATE = b"a plate, likewise"
@@ -132,6 +135,53 @@ def test_leftovers_of_a_kill_are_removed(parts: PackageParts, tmp_path: Path) ->
     write_package(target, parts)
     assert list(target.parent.iterdir()) == [target]
     shutil.rmtree(target)
+
+
+def files_of(package: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(package)): path.read_bytes()
+        for path in package.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_kill_at_any_moment_leaves_the_package_that_was_there_or_the_new_one(
+    parts: PackageParts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    """Where folders cannot change places at once, the next encode puts back what was there."""
+
+    def cannot(*_: object) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    if not at_once:
+        monkeypatch.setattr("overfit.exchange._exchange_at_once", cannot)
+    new = replace(parts, config={"scale": 2, "seed": 1})
+    for name, each in (("old", parts), ("new", new)):
+        write_package(tmp_path / name / "test.crisp", each)
+    old_files, new_files = (files_of(tmp_path / name / "test.crisp") for name in ("old", "new"))
+    assert old_files != new_files
+    seen = set[bool]()
+    for change in itertools.count(1):
+        folder = tmp_path / str(change)
+        target = folder / "test.crisp"
+        write_package(target, parts)
+
+        def run(target: Path = target) -> object:
+            return write_package(target, new, force=True)
+
+        if not killed_before_change(change, folder, run):
+            break
+        if not at_once:
+            with pytest.raises(PackageError, match="--force"):
+                check_target(target, force=False)
+        assert files_of(target) in (old_files, new_files)
+        seen.add(files_of(target) == new_files)
+        write_package(target, new, force=True)
+        assert files_of(target) == new_files
+        assert list(folder.iterdir()) == [target]
+    assert seen == {True, False}
+    assert change > 15
 
 
 def test_of_two_who_write_one_package_the_second_is_refused(

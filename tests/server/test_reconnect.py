@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aioice.ice import StunProtocol
 
 from client_sdk import session as client
 from client_sdk.contract import open_package
@@ -19,6 +23,7 @@ from client_sdk.play_stats import PlayStats
 from client_sdk.playback import PlayOptions
 from client_sdk.reconnecting import LONGEST, Backoff
 from client_sdk.session import Session
+from client_sdk.whep import NO_REDIRECT
 from kernels.errors import StreamError
 from server.delivery import Delivery
 from server.serving import listen
@@ -100,6 +105,101 @@ def test_a_killed_server_that_comes_back_is_played_on_at_the_same_frame(
     assert out.read_bytes() == offline(open_package(path), tmp_path / "offline.y4m")
     # Nothing that was there was fetched again.
     assert stats.plan_bytes == sum(open_package(path).manifest.size_of(0).values())
+
+
+def test_a_network_that_is_cut_for_a_while_costs_a_pause(
+    tmp_path: Path, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing comes through, by UDP or HTTP, and nobody is told: as when a cable is pulled."""
+    path, out = write_tiny(tmp_path, segments=(40, 40, 40)), tmp_path / "played.y4m"
+    network = Network(monkeypatch)
+
+    async def run() -> PlayStats:
+        async with serving(path) as served, asyncio.timeout(PATIENCE):
+            session = Session(f"{served.url}/whep/tiny", PlayOptions(out=out))
+            playing = asyncio.create_task(session.run())
+            await shown.frame(50)
+            network.cut()
+            await network.missed(3)
+            network.mend()
+            return await playing
+
+    stats = asyncio.run(run())
+    assert (stats.ended, stats.reconnects) == ("end", 1)
+    assert network.dropped > 0
+    assert shown.numbers() == list(range(120))
+    assert out.read_bytes() == offline(open_package(path), tmp_path / "offline.y4m")
+
+
+def test_a_name_that_is_not_found_for_a_while_costs_a_pause(
+    tmp_path: Path, shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_tiny(tmp_path, segments=(40, 40, 40))
+    look_up, failed = socket.getaddrinfo, asyncio.Event()
+    gone = threading.Event()
+
+    async def run() -> PlayStats:
+        loop = asyncio.get_running_loop()
+
+        def unknown(host: object, *arguments: Any, **options: Any) -> Any:
+            if gone.is_set() and host == "localhost":
+                loop.call_soon_threadsafe(failed.set)
+                raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+            return look_up(host, *arguments, **options)
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+        async with serving(path) as served, asyncio.timeout(PATIENCE):
+            url = served.url.replace("127.0.0.1", "localhost")
+            playing = asyncio.create_task(Session(f"{url}/whep/tiny", PlayOptions()).run())
+            await shown.frame(50)
+            gone.set()
+            await served.viewers.only().close("lost")
+            await failed.wait()
+            gone.clear()
+            return await playing
+
+    stats = asyncio.run(run())
+    assert (stats.ended, stats.reconnects) == ("end", 1)
+    assert shown.numbers() == list(range(120))
+
+
+class Network:
+    """All that comes to a socket of ICE, and every HTTP request of the client, while it is cut."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.dropped = 0
+        self._cut = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tries = asyncio.Semaphore(0)
+        receive, request = StunProtocol.datagram_received, NO_REDIRECT.open
+
+        def datagram_received(protocol: StunProtocol, *arguments: Any) -> None:
+            if self._cut.is_set():
+                self.dropped += 1
+            else:
+                receive(protocol, *arguments)
+
+        def open_url(*arguments: Any, **options: Any) -> Any:
+            if self._cut.is_set():
+                assert self._loop is not None
+                self._loop.call_soon_threadsafe(self._tries.release)
+                raise TimeoutError("timed out")
+            return request(*arguments, **options)
+
+        monkeypatch.setattr(StunProtocol, "datagram_received", datagram_received)
+        monkeypatch.setattr(NO_REDIRECT, "open", open_url)
+
+    def cut(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._cut.set()
+
+    def mend(self) -> None:
+        self._cut.clear()
+
+    async def missed(self, times: int) -> None:
+        """Wait until so many requests went nowhere."""
+        for _ in range(times):
+            await self._tries.acquire()
 
 
 def test_a_session_that_the_server_ends_is_begun_anew(

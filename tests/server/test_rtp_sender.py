@@ -136,7 +136,7 @@ def test_a_lost_packet_is_sent_again(rtx: bool, monkeypatch: pytest.MonkeyPatch)
         packets = parsed(wire, agreed)
         lost = packets[1]
         now = time.time()
-        monkeypatch.setattr("server.rtp_sender.time.time", lambda: now + 1)  # another send time
+        monkeypatch.setattr("server.rtp_sender.steady_time", lambda: now + 1)  # another send time
         for number in (lost.sequence_number, (lost.sequence_number + 1000) & 0xFFFF):
             await sender._retransmit(number)
         (again,) = parsed(wire, agreed)[len(packets) :]

@@ -95,6 +95,37 @@ def test_a_node_that_dies_at_its_work_is_made_up_for(cluster: Any, tmp_path: Pat
     assert (done["slow"].folder / "value").read_text() == "done"
 
 
+def test_a_whole_node_that_is_lost_is_made_up_for_by_another(cluster: Any, tmp_path: Path) -> None:
+    for pipe in ("begun", "go"):
+        os.mkfifo(tmp_path / pipe)
+    job = Job("slow", wait_for_word, {"folder": str(tmp_path)})
+    done: dict[str, Any] = {}
+
+    def run() -> None:
+        done.update(
+            RayEngine(cluster.address).run([job], Store(tmp_path / "store"), lambda _: None)
+        )
+
+    driver = threading.Thread(target=run, daemon=True)
+    driver.start()
+    first = node_of(cluster, int((tmp_path / "begun").read_text()))
+    cluster.remove_node(first, allow_graceful=False)
+    assert node_of(cluster, int((tmp_path / "begun").read_text())) is not first
+    (tmp_path / "go").write_text("done")
+    driver.join()
+    assert (done["slow"].folder / "value").read_text() == "done"
+    cluster.add_node(num_cpus=1)  # for the tests that follow
+
+
+def node_of(cluster: Any, worker: int) -> Any:
+    """The node whose raylet began that process."""
+    parent = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+    for node in cluster.list_all_nodes():
+        if parent in {each.process.pid for each in node.all_processes["raylet"]}:
+            return node
+    raise AssertionError("a worker of no node")
+
+
 def test_an_encode_gives_the_same_bytes(cluster: Any, small_video: Path, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"steps": 10, "threads": 1, "chunks": 2}
     near = EncodeConfig(small_video, tmp_path / "a" / "x.crisp", store=tmp_path / "s", **settings)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kernels.errors import CrispcastError
+from server.encoding import shared_store
 from server.encoding.engine import LocalEngine
 from server.encoding.graph import Job, SourceFile, hash_file
 from server.encoding.shared_store import SharedStore, open_any_store
@@ -130,3 +132,102 @@ def test_tidying_leaves_what_is_on_its_way(
 
     monkeypatch.setattr(two._files, "get_file", slowly)
     assert two.find(KEY) is not None
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_store, "WAITS", (0.0, 0.0, 0.0))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_store_that_is_too_busy_is_asked_again(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (SharedStore(url, tmp_path / name) for name in ("one", "two"))
+    asked: list[str] = []
+
+    def busy(name: str, times: int) -> None:
+        do = getattr(one._files, name)  # of one scheme there is one for all
+
+        def answer(*arguments: object, **options: object) -> object:
+            asked.append(name)
+            if asked.count(name) <= times:
+                raise OSError(f"503 Slow Down: {name}")
+            return do(*arguments, **options)
+
+        monkeypatch.setattr(one._files, name, answer)
+
+    for name in ("exists", "put_file", "get_file"):
+        busy(name, 3)
+    make(one)
+    found = two.find(KEY)
+    assert found is not None
+    assert (found.folder / "deep" / "result").read_bytes() == b"content"
+    assert {name for name in asked if asked.count(name) > 3} == {"exists", "put_file", "get_file"}
+    monkeypatch.undo()
+    monkeypatch.setattr(shared_store, "WAITS", (0.0,))
+    busy("exists", 1000)
+    with pytest.raises(CrispcastError, match="cannot be reached: 503 Slow Down: exists"):
+        SharedStore(url, tmp_path / "three").find(KEY)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_could_not_be_sent_is_sent_by_the_next_run(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = SharedStore(url, tmp_path / "one")
+
+    def down(*_: object) -> None:
+        raise OSError("503 Slow Down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one._files, "put_file", down)
+        with pytest.raises(CrispcastError, match="503"):
+            make(one)
+    assert SharedStore(url, tmp_path / "two").find(KEY) is None
+    assert SharedStore(url, tmp_path / "one").find(KEY) is not None
+    assert SharedStore(url, tmp_path / "two").find(KEY) is not None
+
+
+def cut_short(here: Path) -> None:
+    here.write_bytes(here.read_bytes()[:-1])
+
+
+def flip_a_bit(here: Path) -> None:
+    data = bytearray(here.read_bytes())
+    data[len(data) // 2] ^= 4
+    here.write_bytes(data)
+
+
+def vanish(here: Path) -> None:
+    here.unlink()
+    raise FileNotFoundError(here)
+
+
+@pytest.mark.parametrize("lie", [cut_short, flip_a_bit, vanish])
+@pytest.mark.parametrize("name", ["artefact.json", "result"])
+def test_what_comes_other_than_it_was_sent_is_made_again(
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    lie: Callable[[Path], None],
+) -> None:
+    one, two, three = (SharedStore(url, tmp_path / each) for each in ("one", "two", "three"))
+    make(one)
+    fetch = two._files.get_file
+
+    def lying(there: str, here: str) -> None:
+        fetch(there, here)
+        if Path(here).name == name:
+            lie(Path(here))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(two._files, "get_file", lying)
+        assert two.find(KEY) is None
+    assert list((tmp_path / "two" / "partial").iterdir()) == []
+    assert list((tmp_path / "two" / "objects").glob("*/*")) == []
+    make(two)
+    found = three.find(KEY)
+    assert found is not None
+    assert (found.folder / "deep" / "result").read_bytes() == b"content"

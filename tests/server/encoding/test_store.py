@@ -72,15 +72,51 @@ def test_the_least_used_go_first(tmp_path: Path) -> None:
     assert [store.find(key) is not None for key in keys] == [True, False, True]
 
 
-def test_old_partials_go(tmp_path: Path) -> None:
+def leave(store: Store, key: str, checkpoint: bytes | None) -> Path:
+    """What a killed job leaves: half a result, and a checkpoint where it had come to one."""
+    partial = store.root / "partial" / key
+    (partial / "out").mkdir(parents=True)
+    (partial / "out" / "half").write_bytes(bytes(1000))
+    (partial / "checkpoint").mkdir()
+    if checkpoint is not None:
+        (partial / "checkpoint" / "state.pt").write_bytes(checkpoint)
+    return partial
+
+
+def test_of_killed_jobs_only_checkpoints_stay_that_somebody_may_go_on_from(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    stale, fresh = tmp_path / "partial" / "stale", tmp_path / "partial" / "fresh"
-    stale.mkdir()
-    fresh.mkdir()
-    os.utime(stale, (1000, 1000))
+    begun, halfway, done = (f"{index:02x}" + "0" * 62 for index in range(3))
+    make(store, done, b"content")
+    leave(store, done, b"a checkpoint")
+    leave(store, begun, None)
+    left = leave(store, halfway, b"a checkpoint")
+    assert tidy(store).partials == 2
+    assert [path.name for path in (tmp_path / "partial").iterdir()] == [halfway]
+    assert not (left / "out").exists()
+    assert (left / "checkpoint" / "state.pt").read_bytes() == b"a checkpoint"
+
+
+def test_checkpoints_count_and_go_as_artefacts_do(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    keys = [f"{index:02x}" + "0" * 62 for index in range(4)]
+    for index in (0, 1):
+        left = leave(store, keys[index], bytes(100)) / "checkpoint" / "state.pt"
+        os.utime(left, (1000 + index, 1000 + index))
+    for index in (2, 3):
+        make(store, keys[index], bytes(100))
+    gone = tidy(store, limit=300)
+    assert (gone.artefacts, gone.partials, gone.bytes) == (0, 1, 100)
+    assert [path.name for path in (tmp_path / "partial").iterdir()] == [keys[1]]
+
+
+@pytest.mark.parametrize("then", [0, 4_000_000_000])
+def test_a_clock_that_was_wrong_costs_no_checkpoint(tmp_path: Path, then: float) -> None:
+    store = Store(tmp_path)
+    left = leave(store, KEY, b"a checkpoint") / "checkpoint" / "state.pt"
+    for path in (left, left.parent, left.parents[1]):
+        os.utime(path, (then, then))
     tidy(store)
-    assert not stale.exists()
-    assert fresh.exists()
+    assert left.read_bytes() == b"a checkpoint"
 
 
 def test_a_store_in_an_impossible_place_is_refused(tmp_path: Path) -> None:
