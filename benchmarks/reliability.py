@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast
 
 from rich.console import Console
 
-PARTS = ("kills", "scaling", "ray")
+PARTS = ("kills", "scaling", "ray", "fuzz", "tampering")
 """In the order in which they are run."""
 
 MEETS: dict[str, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}

@@ -19,6 +19,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from client_sdk.contract import av1_codec, steady_clock
 from client_sdk.contract.control import CHANNEL, Message, encode_message
 from client_sdk.contract.sctp_guard import Bounds, guard
+from client_sdk.flood import until_flooded
 from client_sdk.lost_packets import ask_again
 from client_sdk.whep import Answer, delete_session, post_offer
 from kernels.errors import StreamError
@@ -85,7 +86,9 @@ class Connection:
         video.setCodecPreferences([c for c in capabilities.codecs if c.mimeType in _CODECS])
         self._receiver = video.receiver
         self._spawn(ask_again(video.receiver))
-        peer.addTransceiver("audio", direction="recvonly")
+        audio = peer.addTransceiver("audio", direction="recvonly")
+        for transceiver in (video, audio):
+            self._spawn(self._watch(transceiver.receiver))
         await peer.setLocalDescription(await peer.createOffer())
         self.answer = await asyncio.to_thread(
             post_offer,
@@ -148,6 +151,9 @@ class Connection:
     def _on_breach(self, why: str) -> None:
         if self._listener is not None:
             self._listener.broke(why)
+
+    async def _watch(self, receiver: RTCRtpReceiver) -> None:
+        self._on_breach(await until_flooded(receiver))
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         self._spawn(self._receive(track))

@@ -47,7 +47,7 @@ def parse_avc_config(data: bytes) -> AvcConfig:
             nal = data[position + 2 : position + 2 + size]
             if not size or len(nal) != size:
                 raise ValueError("the avcC record ends too early")
-            sets.append(nal)
+            sets.append(_whole(nal))
             position += 2 + size
     return AvcConfig((data[4] & 3) + 1, tuple(sets))
 
@@ -60,8 +60,15 @@ def split_length_prefixed(data: bytes, length_size: int) -> Iterator[bytes]:
         start = position + length_size
         if not size or start + size > len(data):
             raise ValueError("a NAL unit is longer than its sample")
-        yield data[start : start + size]
+        yield _whole(data[start : start + size])
         position = start + size
+
+
+def _whole(nal: bytes) -> bytes:
+    """The NAL unit, where it is one: in Annex B a start code inside would make it several."""
+    if b"\x00\x00\x01" in nal:
+        raise ValueError("a NAL unit holds a start code")
+    return nal
 
 
 class H264Units:

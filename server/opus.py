@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -24,8 +25,10 @@ class OpusAudio:
         try:
             with av.open(str(path), format="ogg", options=LOCAL) as container:
                 stream = container.streams.audio[0]
-                if stream.codec_context.name not in ("opus", "libopus"):
-                    raise PackageError(f"{path} holds {stream.codec_context.name}, not Opus")
+                # PyAV gives none for what FFmpeg has no decoder for, whatever its stubs say.
+                context: Any = stream.codec_context
+                if context is None or context.name not in ("opus", "libopus"):
+                    raise PackageError(f"{path} holds something else than Opus")
                 found = [
                     (round(packet.pts * packet.time_base * 48_000), bytes(packet))
                     for packet in container.demux(stream)

@@ -143,6 +143,11 @@ async def ask(url: str, patience: float = _PATIENCE) -> Ready:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+    return read_answer(data)
+
+
+def read_answer(data: bytes) -> Ready:
+    """What a server said to that; raises ValueError where it is not ready, or tells no room."""
     head, _, body = data.partition(b"\r\n\r\n")
     if not _OK.match(head):
         said = head[:60].partition(b"\r")[0].decode("ascii", "replace")

@@ -6,7 +6,7 @@ mp4 sample --> H264Units | Av1Units --> unit --> RTP payloads, shared by all vie
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 
@@ -58,14 +58,16 @@ class RungVideo:
         self._rung = rung_index
         self._codec = package.manifest.rungs[rung_index].codec
         self._path = package.video_path(rung_index)
+        self._frames = package.manifest.source.frames
         self._index: list[tuple[int, int]] = []
         self._payloads: dict[tuple[int, bool], tuple[bytes, ...]] = {}
         self._held = 0
         self._keys = self._read_index()
-        frames = package.manifest.source.frames
-        if len(self._index) != frames:
+        if len(self._index) != self._frames:
+            few = len(self._index) < self._frames
             raise PackageError(
-                f"{self._path} has {len(self._index)} frames and the manifest says {frames}"
+                f"{self._path} has {'fewer' if few else 'more'} frames than the manifest's "
+                f"{self._frames}"
             )
         for segment in package.manifest.segments:
             if segment.start not in self._keys:
@@ -77,9 +79,11 @@ class RungVideo:
         try:
             with av.open(str(self._path), format="mp4", options=LOCAL) as container:
                 stream = container.streams.video[0]
-                if stream.codec_context.name not in _DECODERS[self._codec]:
+                # PyAV gives none for what FFmpeg has no decoder for, whatever its stubs say.
+                context: Any = stream.codec_context
+                if context is None or context.name not in _DECODERS[self._codec]:
                     raise PackageError(f"{self._path} is not {self._codec}, as the manifest says")
-                self._units = _UNITS[self._codec](bytes(stream.codec_context.extradata or b""))
+                self._units = _UNITS[self._codec](bytes(context.extradata or b""))
                 last = None
                 for packet in container.demux(stream):
                     if packet.size == 0:
@@ -93,6 +97,8 @@ class RungVideo:
                     if packet.is_keyframe:
                         keys.add(len(self._index))
                     self._index.append((packet.pos, packet.size))
+                    if len(self._index) > self._frames:
+                        break  # what is too long is refused, however long it is
         except (av.FFmpegError, OSError, IndexError, ValueError) as error:
             raise PackageError(f"{self._path} is not a rung's mp4: {error}") from None
         return keys

@@ -82,7 +82,7 @@ def decode_plate(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
                     raise PackageError("the plate is an animation, not a still picture")
                 image.load()
                 luma = np.asarray(image)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, RuntimeError) as error:
         raise PackageError(f"the plate is not an AVIF that this machine reads: {error}") from None
     except Image.DecompressionBombError as error:
         raise PackageError(f"the plate is too large: {error}") from None

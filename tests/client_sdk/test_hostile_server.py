@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import pytest
+from aiortc import RTCPeerConnection
 from aiortc.rtcrtpreceiver import TimestampMapper
 
 from client_sdk.cache import AssetCache
@@ -19,6 +20,7 @@ from client_sdk.contract.control import Anchor, ManifestHead, encode_message
 from client_sdk.contract.manifest import Manifest
 from client_sdk.contract.sei import FrameIdentity
 from client_sdk.conversation import Conversation
+from client_sdk.flood import excess
 from client_sdk.frame_clock import CLOCK_RATE, FrameClock, Identified
 from client_sdk.play_stats import PlayMeter
 from client_sdk.playback import Playback, PlayOptions
@@ -27,6 +29,39 @@ from client_sdk.upscaling_thread import UpscalingThread
 from tests.client_sdk.tiny import FPS, LR_HEIGHT, LR_WIDTH
 
 TICK = int(CLOCK_RATE / FPS)
+
+
+class Told:
+    """A connection's listener that keeps why it broke."""
+
+    def __init__(self) -> None:
+        self.why: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def broke(self, why: str) -> None:
+        self.why.set_result(why)
+
+
+@pytest.mark.parametrize(
+    ("sources", "waiting", "why"), [(65, 0, "64 sources"), (1, 513, "512 frames")]
+)
+def test_a_server_that_floods_the_receiver_is_heard_no_more(
+    sources: int, waiting: int, why: str
+) -> None:
+    async def run() -> None:
+        told = Told()
+        connection = Connection("http://127.0.0.1:1/whep/tiny", None, (), told)  # type: ignore[arg-type]
+        receiver: Any = RTCPeerConnection().addTransceiver("video", direction="recvonly").receiver
+        assert excess(receiver) is None
+        streams = receiver._RTCRtpReceiver__remote_streams
+        for ssrc in range(sources):
+            streams[ssrc] = None
+        for _ in range(waiting):
+            receiver._RTCRtpReceiver__decoder_queue.put(None)
+        await asyncio.wait_for(connection._watch(receiver), 10)
+        assert why in told.why.result()
+        await connection.close()
+
+    asyncio.run(run())
 
 
 class PretendPlay:

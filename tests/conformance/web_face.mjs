@@ -1,9 +1,11 @@
 // The browser player's modules, played by steps: node web_face.mjs CODE MODULES RECORDINGS OFF CASE...
+// With - for RECORDINGS, plays are read from stdin, a line each, and what each shows is told (tampering.py).
 //
 // Prints a JSON object: for each case the differences, as sentences. Pictures, which Node cannot
 // decode, are those of the recording; frames go to the modules as the player's worker gives them.
 
 import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
 
 const [, , code, modules, recordings, off, ...cases] = process.argv;
 const { CrispcastError } = await import(`${code}core.js`);
@@ -17,7 +19,7 @@ const { Landing } = await import(`${code}player/landing.js`);
 const { parseTrust } = await import(`${code}player/signing.js`);
 const { Upscaler } = await import(`${code}player/upscaler.js`);
 
-const blob = new Uint8Array(await readFile(`${recordings}/fixtures.bin`));
+const blob = recordings === '-' ? new Uint8Array() : new Uint8Array(await readFile(`${recordings}/fixtures.bin`));
 const runtime = await Runtime.load(modules, { threads: 1 });
 
 /** Pictures by the hash of their AVIF, in the place of the browser's decoder. */
@@ -72,6 +74,14 @@ class Face {
     } while (this.#given.size);
     if (this.#asked.length) facts.asked = this.#asked.map((sha256) => sha256.slice(0, 16));
     return facts;
+  }
+
+  /** Lets go of what is held in the runtime's memory. */
+  free() {
+    for (const upscaler of this.#upscalers.values()) {
+      upscaler.forgetBefore(this.#manifest.segments.length);
+      upscaler.input.free();
+    }
   }
 
   // -- steps
@@ -325,7 +335,26 @@ async function differences(name) {
   return found;
 }
 
-const all = {};
-for (const name of cases) all[name] = await differences(name);
+/** A play's shown frame as the start of its SHA-256; empty where none is shown. */
+async function shown(steps) {
+  const face = new Face();
+  let facts = {};
+  for (const step of steps) {
+    if (step.base64 !== undefined) step.bytes = Uint8Array.from(Buffer.from(step.base64, 'base64'));
+    if ('text' in step) step.bytes = new TextEncoder().encode(JSON.stringify(step.text));
+    facts = await face.play(step);
+  }
+  const picture = facts.shown ? (await sha256Of(Uint8Array.from(face.planes))).slice(0, 24) : '';
+  face.free();
+  return picture;
+}
+
+if (recordings === '-') {
+  for await (const line of createInterface({ input: process.stdin }))
+    process.stdout.write(`${await shown(JSON.parse(line))}\n`);
+} else {
+  const all = {};
+  for (const name of cases) all[name] = await differences(name);
+  process.stdout.write(JSON.stringify(all));
+}
 runtime.close();
-process.stdout.write(JSON.stringify(all));

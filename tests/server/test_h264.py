@@ -98,3 +98,11 @@ def test_the_sound_is_opus_in_steps_of_20_ms(tiny: Package) -> None:
 def test_a_video_is_not_sound(tiny: Package) -> None:
     with pytest.raises(PackageError):
         OpusAudio.open(tiny.video_path(0))
+
+
+def test_a_nal_unit_with_a_start_code_inside_is_refused() -> None:
+    """In Annex B it would be several, and aiortc's packetiser trips over an empty one."""
+    for nal in (b"\x65\x00\x00\x01", b"\x65\x01\x00\x00\x01\x00\x00\x01\x41"):
+        sample = len(nal).to_bytes(4, "big") + nal
+        with pytest.raises(ValueError, match="start code"):
+            list(split_length_prefixed(sample, 4))

@@ -354,3 +354,33 @@ def test_only_the_pages_of_the_origins_that_are_set_may_play(tiny_path: Path) ->
                 assert (reply.headers["Access-Control-Allow-Origin"] == origin) == allowed
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("more", [("sendonly",), ("sendrecv", "sendonly")])
+def test_nothing_that_a_client_would_send_is_received(
+    tiny_path: Path, more: tuple[str, ...]
+) -> None:
+    """It would be decoded, by a thread for each section, and kept for ever."""
+
+    async def run() -> None:
+        async with serving(tiny_path) as served:
+            peer = RTCPeerConnection()
+            for direction in ("recvonly", *more):
+                peer.addTransceiver("video", direction=direction)
+            await peer.setLocalDescription(await peer.createOffer())
+            sdp = peer.localDescription.sdp.encode()
+            reply = await served.ask("POST", "/whep/tiny", sdp, SDP_HEADERS)
+            assert reply.status == 201
+            answer = reply.body.decode()
+            assert answer.count("m=video") == 1 + len(more)
+            assert answer.count("a=inactive") == len(more)
+            assert "a=recvonly" not in answer
+            assert "a=sendrecv" not in answer
+            await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            assert peer.getTransceivers()[0].currentDirection == "recvonly"
+            viewer = served.viewers.only()
+            receivers = [t.receiver for t in viewer._peer.getTransceivers()]
+            assert not any(getattr(r, "_RTCRtpReceiver__started") for r in receivers)  # noqa: B009
+            await peer.close()
+
+    asyncio.run(run())

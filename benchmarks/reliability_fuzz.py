@@ -1,0 +1,233 @@
+"""Hostile inputs against every parser: `python -m benchmarks.reliability --only fuzz`.
+
+    python -m benchmarks.reliability_fuzz [--only PARSER …] [--minutes M] [--aim N]
+
+Parsers in Python (`tests/fuzz`, by Atheris) and in C++ (`make fuzz`'s) run under libFuzzer, those
+of the web player in Node (`tests/fuzz/player.mjs`). What was tried, and the corpus that grew of it,
+is kept in `build/fuzz`, so a run that was killed goes on: at most `_CHUNK` seconds of it are lost.
+Counts begin anew where a parser's code changes. A finding is an input that a parser does not refuse
+as it says, that ends its process, or takes more than a second or 256 MiB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.fuzz.parsers import PARSERS, seeds_of
+
+ROOT = Path(__file__).parents[1]
+WORK = ROOT / "build" / "fuzz"
+AIM = 10_000_000
+TARGETS: Mapping[str, tuple[str, float]] = {
+    "fuzz_inputs": (">=", AIM),
+    "fuzz_findings": ("<=", 0),
+}
+_CHUNK = 30  # seconds of a run of a fuzzer
+_QUICK = 300  # inputs of a quick run
+_TRIED = re.compile(rb"stat::number_of_executed_units:\s*(\d+)")
+_NATIVE = {
+    "plan": "kernels/runtime",
+    "difference": "kernels/runtime",
+    "patch_map": "kernels/runtime",
+    "session": "client_sdk/core",
+}
+"""Targets in C++, and the room that each is in."""
+_PLAYER = ("manifest", "server_message", "asset_frames", "patch_map", "motion", "sei", "obu")
+"""Those of `tests/fuzz/player.mjs`, which have the seeds of the same in Python."""
+
+
+@dataclass(frozen=True)
+class Fuzzer:
+    """A parser, the command that runs it (libFuzzer's flags follow), and what it is made of."""
+
+    name: str
+    command: tuple[str, ...]
+    seeds: Path
+    code: tuple[Path, ...]
+
+
+def fuzzers() -> list[Fuzzer]:
+    """Those that can be run here. Raises SystemExit where none can."""
+    found = []
+    if importlib.util.find_spec("atheris") is not None:
+        found += _in_python()
+    found += _in_cpp()
+    node = shutil.which("node")
+    if node is not None:
+        web = ROOT / "client_sdk" / "web"
+        code = (*sorted(web.glob("player/*.js")), web / "core.js")
+        script = str(ROOT / "tests" / "fuzz" / "player.mjs")
+        for name in _PLAYER:
+            found.append(Fuzzer(f"js {name}", (node, script, name), seeds_of(name), code))
+    if not found:
+        raise SystemExit("no fuzzer can run here: pip install atheris, or apt-get install nodejs")
+    return found
+
+
+def _in_python() -> list[Fuzzer]:
+    found = []
+    for name, parser in PARSERS.items():
+        files = []
+        for module in parser.code:
+            spec = importlib.util.find_spec(module)
+            assert spec is not None
+            assert spec.origin is not None
+            files.append(Path(spec.origin))
+        command = (sys.executable, "-m", "tests.fuzz.fuzzer", name)
+        found.append(Fuzzer(f"python {name}", command, seeds_of(name), tuple(files)))
+    return found
+
+
+def _in_cpp() -> list[Fuzzer]:
+    """Built where clang with libFuzzer is, if they are older than what they are made of."""
+    found = []
+    rooms = tuple(dict.fromkeys(_NATIVE.values()))
+    sources = [path for room in rooms for path in (ROOT / room).rglob("*")]
+    code = tuple(sorted(path for path in sources if path.suffix in (".cpp", ".h")))
+    newest = max(path.stat().st_mtime for path in code)
+    for name, room in _NATIVE.items():
+        built = WORK / f"fuzz_{name}"
+        if not built.exists() or built.stat().st_mtime < newest:
+            subprocess.run([ROOT / room / "fuzz" / "build", WORK], capture_output=True)
+        if built.exists():
+            command = (str(WORK / f"fuzz_{name}"), "-max_len=8000", "-timeout=10")
+            seeds = ROOT / room / "fuzz" / "corpus" / name
+            found.append(Fuzzer(f"c++ {name}", command, seeds, code))
+    return found
+
+
+class Tried:
+    """What was tried of each parser, as its code is now; kept in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept: dict[str, dict[str, Any]] = {}
+        if path.exists():
+            self._kept = json.loads(path.read_text())
+
+    def of(self, fuzzer: Fuzzer) -> dict[str, Any]:
+        """Inputs, findings and seconds."""
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in fuzzer.code)).hexdigest()
+        entry = self._kept.get(fuzzer.name)
+        if entry is None or entry["code"] != digest:
+            entry = {"code": digest, "inputs": 0, "findings": 0, "seconds": 0.0}
+            self._kept[fuzzer.name] = entry
+        return entry
+
+    def keep(self) -> None:
+        """Write it down, whole or not at all."""
+        new = self._path.with_suffix(".new")
+        new.write_text(json.dumps(self._kept, indent=1) + "\n")
+        new.replace(self._path)
+
+
+def run_once(fuzzer: Fuzzer, tried: Tried, limits: tuple[str, ...], work: Path = WORK) -> None:
+    """Run a fuzzer up to `limits`, libFuzzer's flags, and count what it tried and found."""
+    name = fuzzer.name.replace(" ", "-")
+    grown = work / name
+    grown.mkdir(parents=True, exist_ok=True)
+    before = set(work.glob(f"found-{name}-*"))
+    began = time.monotonic()
+    done = subprocess.run(
+        [
+            *fuzzer.command,
+            *limits,
+            "-print_final_stats=1",
+            f"-artifact_prefix={work}/found-{name}-",
+            str(grown),
+            str(fuzzer.seeds),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+    )
+    entry = tried.of(fuzzer)
+    said = done.stdout + done.stderr
+    counted = _TRIED.findall(said)
+    entry["inputs"] += int(counted[-1]) if counted else 0
+    entry["seconds"] += time.monotonic() - began
+    if done.returncode != 0 or not counted:
+        entry["findings"] += 1
+        new = set(work.glob(f"found-{name}-*")) - before
+        told = said.decode("utf-8", "replace").splitlines()[-25:]
+        print(f"{fuzzer.name}: a finding: {', '.join(map(str, new))}", *told, sep="\n")
+    tried.keep()
+
+
+def fuzz(chosen: list[Fuzzer], tried: Tried, until: float, aim: int, chunk: int = _CHUNK) -> None:
+    """Run those that have the fewest inputs, until all have `aim` or the clock says `until`."""
+    while time.monotonic() < until:
+        behind = [fuzzer for fuzzer in chosen if tried.of(fuzzer)["inputs"] < aim]
+        if not behind:
+            return
+        # By what is left of time and not by counts alone: slow parsers would take all of it.
+        fuzzer = min(behind, key=lambda one: tried.of(one)["seconds"])
+        run_once(fuzzer, tried, (f"-max_total_time={chunk}",))
+
+
+def figures(chosen: list[Fuzzer], tried: Tried) -> dict[str, Any]:
+    """The least that was tried of a parser, all findings, and both by parser."""
+    table = {fuzzer.name: tried.of(fuzzer) for fuzzer in chosen}
+    return {
+        "fuzz_inputs": min(entry["inputs"] for entry in table.values()),
+        "fuzz_findings": sum(entry["findings"] for entry in table.values()),
+        "fuzz_parsers": {
+            name: {key: round(entry[key]) for key in ("inputs", "findings", "seconds")}
+            for name, entry in table.items()
+        },
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    """The table by parser."""
+    table = Table("parser", "inputs", "findings", "seconds")
+    for name, entry in found["fuzz_parsers"].items():
+        table.add_row(name, *(f"{entry[key]:,}" for key in ("inputs", "findings", "seconds")))
+    Console(highlight=False).print(table)
+
+
+def measure(folder: Path, quick: bool) -> dict[str, Any]:
+    """All parsers up to `AIM` inputs each; quick: some hundred, kept in `folder`."""
+    chosen = fuzzers()
+    if quick:
+        tried = Tried(folder / "tried.json")
+        for fuzzer in chosen:
+            run_once(fuzzer, tried, (f"-runs={_QUICK}", "-seed=1"), folder)
+    else:
+        WORK.mkdir(parents=True, exist_ok=True)
+        tried = Tried(WORK / "tried.json")
+        fuzz(chosen, tried, float("inf"), AIM)
+    found = figures(chosen, tried)
+    show(found)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="+", metavar="PARSER", help="as `python manifest`")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after them")
+    parser.add_argument("--aim", type=int, default=AIM, help="inputs of each parser")
+    arguments = parser.parse_args()
+    WORK.mkdir(parents=True, exist_ok=True)
+    chosen = [f for f in fuzzers() if not arguments.only or f.name in arguments.only]
+    tried = Tried(WORK / "tried.json")
+    fuzz(chosen, tried, time.monotonic() + 60 * arguments.minutes, arguments.aim)
+    show(figures(chosen, tried))
+
+
+if __name__ == "__main__":
+    main()

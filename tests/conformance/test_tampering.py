@@ -1,0 +1,41 @@
+"""Nothing is shown that is not of the manifest, whatever becomes of it on its way; a short form.
+
+`python -m benchmarks.reliability --only tampering` plays ten thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from benchmarks.reliability_tampering import Shown, blind, in_python
+from tests.conformance.core_face import CoreFace
+from tests.conformance.python_face import PythonFace
+from tests.conformance.tampering import Tamperer
+
+PLAYS = 60
+
+
+@pytest.fixture(scope="module")
+def tamperer(tmp_path_factory: pytest.TempPathFactory) -> Tamperer:
+    return Tamperer(tmp_path_factory.mktemp("tampering"))
+
+
+@pytest.mark.parametrize("face", [PythonFace, CoreFace])
+def test_nothing_of_others_is_shown(tamperer: Tamperer, face: Callable[[], Any]) -> None:
+    shown = Shown(tamperer, in_python(face))
+    assert shown.own > 50
+    assert shown.wrong([tamperer.tampered(seed) for seed in range(PLAYS)]) == []
+
+
+def test_a_client_that_believed_anything_would_show_it(tamperer: Tamperer) -> None:
+    shown = Shown(tamperer, in_python(PythonFace))
+    plays = [tamperer.tampered(seed) for seed in range(PLAYS)]
+    assert shown.wrong(plays, blind)
+
+
+def test_a_seed_is_a_play(tamperer: Tamperer) -> None:
+    assert tamperer.tampered(7) == tamperer.tampered(7)
+    assert len({tamperer.tampered(seed).kind for seed in range(40)}) > 10

@@ -1,0 +1,82 @@
+"""Short forms of the fuzzers: the kept corpus, its beginnings, and some seeded mutations of it.
+
+`python -m benchmarks.reliability --only fuzz` tries ten million of each; what it finds is mended
+and kept in the corpus.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from kernels.errors import PackageError
+from tests.fuzz import harness
+from tests.fuzz.harness import Finding, try_one
+from tests.fuzz.mutators import MUTATORS
+from tests.fuzz.parsers import PARSERS, Parser, seeds_of
+
+BEGINNINGS, MUTATIONS = 20, 60
+SLOW = {"plan": 5, "difference": 5, "mp4": 20}
+"""Beginnings and mutations of these, whose inputs take milliseconds."""
+
+
+@pytest.mark.parametrize("name", list(PARSERS))
+def test_no_seed_nor_what_is_made_of_it_does_harm(name: str) -> None:
+    parser, rng = PARSERS[name], Random(name)
+    mutate = MUTATORS[parser.text]
+    taken = 0
+    for path in sorted(seeds_of(name).iterdir()):
+        data = path.read_bytes()
+        if name in SLOW and len(data) > 4096:
+            continue
+        taken += try_one(parser, data)
+        for _ in range(SLOW.get(name, BEGINNINGS)):
+            try_one(parser, data[: rng.randrange(len(data))])
+        for _ in range(SLOW.get(name, MUTATIONS)):
+            try_one(parser, mutate(data, rng)[: parser.most])
+    assert taken > 0, "no seed is good: python -m tests.fuzz.seeds"
+
+
+@pytest.mark.parametrize("name", ["manifest", "server_message", "asset_frames", "motion", "sei"])
+def test_the_players_parsers_take_the_same_and_no_harm(name: str, tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node: apt-get install nodejs")
+    script = Path(__file__).with_name("player.mjs")
+    flags = ["-runs=300", "-seed=1", f"-artifact_prefix={tmp_path}/", str(seeds_of(name))]
+    done = subprocess.run([node, script, name, *flags], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "stat::number_of_executed_units: 300" in done.stdout
+
+
+def test_a_parser_that_raises_something_else_is_found() -> None:
+    def read(data: bytes) -> None:
+        raise KeyError(data)
+
+    with pytest.raises(KeyError):
+        try_one(Parser(read, (PackageError,), (), 9, ""), b"x")
+
+
+def test_an_input_that_takes_too_long_or_too_much_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept: list[bytearray] = []
+    greedy = Parser(lambda data: kept.append(bytearray(64 << 20)), (), (), 9, "")
+    monkeypatch.setattr(harness, "MOST_MEMORY", -1)
+    with pytest.raises(Finding, match="MiB"):
+        try_one(greedy, b"x")
+    monkeypatch.setattr(harness, "MOST_SECONDS", -1.0)
+    with pytest.raises(Finding, match="took 0"):
+        try_one(greedy, b"x")
+
+
+def test_mutations_are_the_same_for_a_seed() -> None:
+    for text, mutate in MUTATORS.items():
+        data = b'{"a": [1, 2]}\n{"b": 3}\n'
+        made = [mutate(data, Random(seed)) for seed in range(50)]
+        assert made == [mutate(data, Random(seed)) for seed in range(50)], text
+        assert len(set(made)) > 25
