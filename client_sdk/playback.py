@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import av
 
@@ -32,6 +32,7 @@ from client_sdk.frame_clock import CLOCK_RATE, FrameClock
 from client_sdk.http_assets import HttpAssets
 from client_sdk.landing import Landing
 from client_sdk.play_stats import PlayMeter, PlayStats
+from client_sdk.receiving import identity_of
 from client_sdk.sinks import Sink, WindowClosed, open_sink
 from client_sdk.upscaling_thread import UpscalingThread
 from kernels.errors import StreamError
@@ -328,17 +329,3 @@ class Playback:
     def _in_loop(self, function: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop may be gone when the thread ends
             self._loop.call_soon_threadsafe(function)
-
-
-def identity_of(frame: av.VideoFrame) -> sei.FrameIdentity | None:
-    """Which frame this is, if it says so: of AV1 our decoder knows, SEI are side data."""
-    opaque: object = frame.opaque
-    if isinstance(opaque, sei.FrameIdentity):
-        return opaque
-    sides: Any = frame.side_data  # a sequence of SideData, whatever its stub says
-    for data in sides:
-        if data.type.name == "SEI_UNREGISTERED":
-            identity = sei.parse_payload(bytes(data))
-            if identity is not None:
-                return identity
-    return None

@@ -22,7 +22,7 @@ from aiortc import (
 )
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
-from client_sdk.contract import av1_codec
+from client_sdk.contract import av1_codec, sei
 from client_sdk.lost_packets import ask_again
 from client_sdk.whep import IceServer
 
@@ -88,6 +88,12 @@ class Receiving:
         ahead = (rtp_time - last + (1 << 31)) % (1 << 32) - (1 << 31)
         return last + ahead - origin
 
+    def rtp_time_of(self, pts: int) -> int:
+        """The RTP time, 32 bits, of a decoded frame with that time stamp."""
+        mapper = getattr(self._receiver, "_RTCRtpReceiver__timestamp_mapper", None)
+        origin = getattr(mapper, "_origin", None)
+        return (pts + (origin if isinstance(origin, int) else 0)) % (1 << 32)
+
     async def close(self) -> None:
         """Receive nothing more."""
         self._closed = True
@@ -120,3 +126,17 @@ class Receiving:
                 return
             if not self._closed and isinstance(frame, av.VideoFrame | av.AudioFrame):
                 self._frame(frame)
+
+
+def identity_of(frame: av.VideoFrame) -> sei.FrameIdentity | None:
+    """Which frame this is, if it says so: of AV1 our decoder knows, SEI are side data."""
+    opaque: object = frame.opaque
+    if isinstance(opaque, sei.FrameIdentity):
+        return opaque
+    sides: Any = frame.side_data  # a sequence of SideData, whatever its stub says
+    for data in sides:
+        if data.type.name == "SEI_UNREGISTERED":
+            identity = sei.parse_payload(bytes(data))
+            if identity is not None:
+                return identity
+    return None

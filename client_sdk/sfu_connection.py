@@ -3,8 +3,8 @@
     SFU     ── WHEP, RTP ──────────► frames, which name themselves (docs/frame-identity.md)
     origin  ── GET manifest, assets ─► what a server would say and bring over its data channel
 
-To its listener it looks as `client_sdk.connection` does: what cannot be had from an SFU is refused
-as a server refuses, and where frames cannot be told from each other a sentence says so.
+To its listener it looks as `client_sdk.connection` does to a channel of a server: joined where it
+is, without seeking. Where frames cannot be told from each other a sentence says so.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from client_sdk.contract.control import (
     Refused,
     Resume,
     Seek,
+    Sought,
     Want,
     encode_message,
 )
 from client_sdk.origin import Described, Origin, OriginAssets
-from client_sdk.playback import identity_of
-from client_sdk.receiving import Receiving
+from client_sdk.receiving import Receiving, identity_of
 from client_sdk.whep import (
     Answer,
     IceServer,
@@ -65,6 +65,7 @@ class SfuConnection:
         self._described: Described | None = None
         self._session: Answer | None = None
         self._announced = self._paused = self._told = False
+        self._joins = True  # a listener that waits to hear where the channel is
         self._unknown_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.answer: Answer | None = None
@@ -99,7 +100,7 @@ class SfuConnection:
         # Whoever asks for what is beside the endpoint that answered, means the origin.
         self.answer = replace(session, endpoint=self._origin.package)
         if self._listener is not None:
-            self._timer = asyncio.get_running_loop().call_later(NAMED, self._announce, 0)
+            self._timer = asyncio.get_running_loop().call_later(NAMED, self._announce)
             self._listener.opened()
 
     @property
@@ -118,6 +119,7 @@ class SfuConnection:
         elif isinstance(message, Pause):
             self._paused = True
         elif isinstance(message, Resume):
+            self._joins = self._joins or self._paused
             self._paused = False
         elif isinstance(message, Seek):
             self._refuse("seek", "the media comes from an SFU: all see the same moment of it")
@@ -144,11 +146,11 @@ class SfuConnection:
         if self._listener is None or self._paused:
             return
         if isinstance(frame, av.VideoFrame):
-            self._look_at(identity_of(frame))
+            self._look_at(identity_of(frame), frame.pts or 0)
         self._listener.frame(frame)
 
-    def _look_at(self, identity: sei.FrameIdentity | None) -> None:
-        """Which rung it is, once that is known; and a word where frames cannot be told."""
+    def _look_at(self, identity: sei.FrameIdentity | None, pts: int) -> None:
+        """Say where the channel is, once that is known; and a word where frames cannot be told."""
         described = self._described
         assert described is not None
         now = asyncio.get_running_loop().time()
@@ -167,17 +169,31 @@ class SfuConnection:
                 f"{described.manifest.id}: the video is interpolated"
             )
         elif identity.rung < len(described.manifest.rungs):
-            self._announce(identity.rung)
+            self._announce(identity)
+            self._join(identity, pts)
 
-    def _announce(self, rung: int) -> None:
-        """Say which manifest it is and bring it, once, as a server answers `hello`."""
+    def _join(self, identity: sei.FrameIdentity, pts: int) -> None:
+        """Say that this is the first frame to show, to a listener that waits for one."""
+        if not self._joins or self._receiving is None:
+            return
+        self._joins = False
+        time = self._receiving.rtp_time_of(pts)
+        sought = Sought(rtp_time=time, rung=identity.rung, frame=identity.frame)
+        self._say(encode_message(sought))
+
+    def _announce(self, identity: sei.FrameIdentity | None = None) -> None:
+        """Say which manifest it is and bring it, once, as a server answers `hello`.
+
+        Without `identity` it is a stream whose frames nobody knows: all of it is to be shown.
+        """
         described = self._described
         if self._announced or described is None:
             return
         self._announced = True
         head = ManifestHead(
             package=described.manifest.id,
-            rung=rung,
+            rung=0 if identity is None else identity.rung,
+            live=None if identity is None else identity.frame,
             sha256=described.sha256,
             bytes=len(described.data),
         )
@@ -189,7 +205,7 @@ class SfuConnection:
     def _tell_once(self, why: str) -> None:
         if not self._told:
             self._told = True
-            self._announce(0)
+            self._announce()
             self._refuse("super_resolution", why)
 
     def _refuse(self, what: str, why: str) -> None:

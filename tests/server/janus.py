@@ -16,7 +16,7 @@ import json
 import secrets
 import shutil
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,12 @@ class Bridge:
     url: str = ""
     sessions: dict[str, tuple[int, int]] = field(default_factory=dict)
     feeds: dict[str, tuple[str, int]] = field(default_factory=dict)  # by name: session, publisher
-    said: list[str] = field(default_factory=list)
+    news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a session's end makes it true."""
+        async with asyncio.timeout(PATIENCE), self.news:
+            await self.news.wait_for(condition)
 
     def restarted(self, janus: Janus) -> None:
         """Another process has taken over, and knows nothing of what was."""
@@ -194,6 +199,8 @@ class Bridge:
             if publisher == ours:
                 del self.feeds[name]
         await self.janus.ask("destroy", session)
+        async with self.news:
+            self.news.notify_all()
 
     def _find(self, ours: str) -> tuple[int, int]:
         if ours not in self.sessions:
@@ -206,7 +213,6 @@ class Bridge:
 
         @app.middleware("http")
         async def open_to_all(request: Request, call: Any) -> Response:
-            self.said.append(f"{request.method} {request.url.path}")
             if request.method == "OPTIONS":
                 allowed = {"Access-Control-Allow-Methods": "*", "Access-Control-Allow-Headers": "*"}
                 return Response(status_code=204, headers=cors | allowed)

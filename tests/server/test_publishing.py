@@ -18,7 +18,7 @@ from aiortc.sdp import SessionDescription
 from fastapi import Response
 
 from client_sdk.contract import open_package
-from client_sdk.playback import identity_of
+from client_sdk.receiving import identity_of
 from client_sdk.whep import IceServer
 from kernels.errors import PackageError, StreamError
 from server import publishing
