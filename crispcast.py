@@ -251,6 +251,18 @@ def _publish(
     _print(published.to_json(), as_json, line(published))
 
 
+@app.command("origin")
+def _origin(
+    path: Annotated[Path, typer.Argument(help="A package, or a folder of packages.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder that a web server serves.")],
+) -> None:
+    """Write what viewers fetch by HTTP as plain files: for a bucket, a CDN, any web server."""
+    from server.origin_files import write_origin
+
+    for name in write_origin(path, out).packages:
+        typer.echo(f"packages/{name}")
+
+
 @app.command("export", cls=_ExportCommand)
 def _export() -> None:
     """Export a package's networks for phones: Core ML, ONNX for NNAPI, or an SDK to embed."""

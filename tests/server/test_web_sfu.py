@@ -34,13 +34,16 @@ pytestmark = [
 @contextlib.asynccontextmanager
 async def watching(path: Path, folder: Path, origin: str, name: str) -> AsyncIterator[Page]:
     """A page whose player takes the media of the package at `path` from the SFU, and plays."""
-    async with sfu(folder) as bridge, published(path, f"{bridge.url}/tiny/whip"):
-        async with browsing() as browser:
-            page = await browser.new_page()
-            await opened(page, origin, attributes(origin, bridge, name))
-            yield page
-            await ask(page, "void player.remove()")
-            await bridge.until(lambda: len(bridge.sessions) == 1)  # the publisher's
+    async with (
+        sfu(folder) as bridge,
+        published(path, f"{bridge.url}/tiny/whip"),
+        browsing() as browser,
+    ):
+        page = await browser.new_page()
+        await opened(page, origin, attributes(origin, bridge, name))
+        yield page
+        await ask(page, "void player.remove()")
+        await bridge.until(lambda: len(bridge.sessions) == 1)  # the publisher's
 
 
 def attributes(origin: str, bridge: Bridge, name: str = "tiny") -> str:
