@@ -55,9 +55,9 @@ class PlayOptions:
     seconds for which a lost server is looked for; 0: not at all. `token`: the bearer token that the
     server wants, where it wants one; `token_origins`: who else may see it when the server sends
     the play there, as https://b.example.org. `trust`: public keys, one of which must have signed
-    the manifest, or all is interpolated; none: signatures are not asked for. `media`: the WHEP endpoint of an SFU that the media
-    comes from, with `media_token` where it wants one; the URL that is played is then a package's at
-    its origin (`client_sdk.sfu_connection`).
+    the manifest, or all is interpolated; none: signatures are not asked for. `media`: the WHEP
+    endpoint of an SFU that the media comes from, with `media_token` where it wants one; the URL
+    that is played is then a package's at its origin (`client_sdk.sfu_connection`).
     """
 
     out: str | os.PathLike[str] | None = None

@@ -56,7 +56,7 @@ class Session:
         self._answered = url  # by whom, the last time
         self._origin: Origin | None = None  # where the media comes from elsewhere
         if options.media is not None:
-            self._origin = Origin(url, options.token)
+            self._origin = Origin(url, options.token, signed=bool(options.trust))
             options = replace(options, loop=True, delivery="http")
         self._options = options
         self._trusted = origins_of(url, *options.token_origins)

@@ -196,6 +196,7 @@ class SfuConnection:
             live=None if identity is None else identity.frame,
             sha256=described.sha256,
             bytes=len(described.data),
+            signature=described.signature,
         )
         self._say(encode_message(head))
         for piece in frames_of(described.sha256, described.data):

@@ -2,7 +2,8 @@
 
     FOLDER/packages/NAME/manifest.json    FOLDER/assets/SHA256    FOLDER/bases/ID
 
-The paths are those of `crispcast serve`. Assets lie there before the manifest that names them.
+The paths are those of `crispcast serve`; a signature lies beside its manifest, in `manifest.sig`.
+Assets lie there before the manifest that names them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from client_sdk.contract.signing import SIGNATURE_FILE
 from kernels import bases
 from kernels.compiler import base_id
 from kernels.errors import CrispcastError, PackageError
@@ -35,6 +37,10 @@ def write_origin(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> C
                 if not target.exists():
                     _keep(target, package.asset(sha256))
             manifest = folder / "packages" / package.name / "manifest.json"
+            if package.signature is None:
+                manifest.with_name(SIGNATURE_FILE).unlink(missing_ok=True)
+            else:
+                _keep(manifest.with_name(SIGNATURE_FILE), package.signature.encode())
             _keep(manifest, package.manifest_bytes)
     except OSError as error:
         raise CrispcastError(f"{folder} cannot be written: {error.strerror}") from None

@@ -20,14 +20,21 @@ from typer.testing import CliRunner
 
 import crispcast
 from client_sdk import sfu_connection
-from client_sdk.contract import MANIFEST_FILE, Package
-from client_sdk.origin import fetch_manifest, package_url
+from client_sdk.contract import MANIFEST_FILE, Package, open_package
+from client_sdk.contract.signing import (
+    SIGNATURE_FILE,
+    SIGNATURE_HEADER,
+    parse_trust,
+    why_untrusted,
+)
+from client_sdk.origin import Described, fetch_manifest, package_url
 from client_sdk.play_stats import PlayStats
 from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
 from kernels import bases
 from kernels.compiler import base_id
 from kernels.errors import CrispcastError, StreamError
+from server.encoding.signing import SigningKey, sign_package
 from server.origin_files import write_origin
 from server.serving import listen
 from server.settings import Settings
@@ -62,6 +69,11 @@ class Files:
         @app.get("/packages/tiny/manifest.json")
         async def manifest(request: Request) -> Response:
             return self._note(request) or Response((self.package.path / MANIFEST_FILE).read_bytes())
+
+        @app.get("/packages/tiny/manifest.sig")
+        async def signature(request: Request) -> Response:
+            told = self.package.signature
+            return self._note(request) or Response(told, 404 if told is None else 200)
 
         @app.get("/assets/{sha256}")
         async def asset(sha256: str, request: Request) -> Response:
@@ -169,6 +181,32 @@ def test_a_plain_web_server_of_written_files_is_an_origin(
             thread.join()
     assert stats.http_bytes == sum(assets.values())
     assert stats.frames_sr > FRAMES
+
+
+@pytest.mark.parametrize("by_header", [True, False], ids=["by a header", "beside it"])
+def test_a_signature_comes_with_the_manifest(
+    tiny_copy: Path, tmp_path: Path, by_header: bool
+) -> None:
+    key = SigningKey.new(tmp_path / "my.key")
+    sign_package(tiny_copy, key)
+    package = open_package(tiny_copy)
+
+    async def run() -> Described:
+        async with asyncio.timeout(PATIENCE), files(package) as origin:
+            if by_header:
+                told = {SIGNATURE_HEADER: package.signature or ""}
+                origin.answers["/packages/"] = [Response(package.manifest_bytes, headers=told)]
+            url = f"{origin.url}/packages/tiny"
+            found = await asyncio.to_thread(fetch_manifest, url, signed=True)
+            assert len(origin.asked) == (1 if by_header else 2)
+            return found
+
+    found = asyncio.run(run())
+    assert found.signature == package.signature
+    assert why_untrusted(parse_trust([key.public]), found.sha256, found.signature) is None
+    write_origin(tiny_copy, tmp_path / "files")
+    beside = tmp_path / "files" / "packages" / "tiny" / SIGNATURE_FILE
+    assert beside.read_text() == package.signature
 
 
 def test_an_origin_that_cannot_be_written_is_refused(tiny_path: Path, tmp_path: Path) -> None:

@@ -44,12 +44,13 @@ export class Lifeline {
 
   /**
    * @param {{url: string, token?: string, tokenOrigins?: string[], reconnect?: number,
-   *   media?: string, mediaToken?: string}} options `media`: an SFU's WHEP endpoint; `url` is then a package's
+   *   media?: string, mediaToken?: string, trust?: string | null}} options
+   *   `media`: an SFU's WHEP endpoint; `url` is then a package's
    * @param {Play} play
    */
   constructor(options, play) {
     this.#options = options;
-    if (options.media) this.#origin = new Origin(options.url, options.token);
+    if (options.media) this.#origin = new Origin(options.url, options.token, Boolean(options.trust));
     this.#answered = options.url;
     this.#play = play;
   }

@@ -13,6 +13,7 @@ import { download } from './download.js';
 const MOST = 32 << 20; // bytes of a manifest, or of an asset
 const AGAIN = 2000; // milliseconds before an asset is asked for again
 const LONGEST = 30000;
+const SIGNATURE = /^ed25519:[0-9a-f]{128}$/;
 
 /** The URL of a package without what may follow it. @param {string} url */
 export function packageUrl(url) {
@@ -25,12 +26,18 @@ export function packageUrl(url) {
 export class Origin {
   #package;
   #headers;
-  /** What was found there last. @type {{bytes: Uint8Array, sha256: string, tree: any} | null} */
+  #signed;
+  /**
+   * What was found there last.
+   * @type {{bytes: Uint8Array, sha256: string, tree: any, signature: string | null} | null}
+   */
   #described = null;
-  #stop = new AbortController();
-
-  /** @param {string} url of a package @param {string} [token] that its origin wants */
-  constructor(url, token) {
+  /**
+   * @param {string} url of a package @param {string} [token] that its origin wants
+   * @param {boolean} [signed] its signature is asked for, too
+   */
+  constructor(url, token, signed = false) {
+    this.#signed = signed;
     this.#package = packageUrl(url);
     this.#headers = /** @type {Record<string, string>} */ (token ? { Authorization: `Bearer ${token}` } : {});
   }
@@ -50,11 +57,28 @@ export class Origin {
   }
 
   async #read(url) {
+    const { bytes, reply } = await this.#get(url, MOST);
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+    const sha256 = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+    let signature = reply.headers.get('Crispcast-Signature');
+    // A server of plain files has no headers of ours.
+    const beside = () => this.#get(new URL('manifest.sig', url).href, 1024);
+    if (this.#signed && !signature)
+      signature = await beside().then(({ bytes: text }) => new TextDecoder().decode(text).trim(), () => null);
+    if (!SIGNATURE.test(signature ?? '')) signature = null;
+    try {
+      return { bytes, sha256, signature, tree: JSON.parse(new TextDecoder().decode(bytes)) };
+    } catch {
+      throw new CrispcastError(`${url} is no manifest`);
+    }
+  }
+
+  async #get(url, most) {
     const parts = [];
     const take = (bytes) => void parts.push(bytes.slice());
     let reply;
     try {
-      reply = await download(url, { most: MOST, take, headers: this.#headers, signal: this.#stop.signal });
+      reply = await download(url, { most, take, headers: this.#headers });
     } catch {
       throw new CrispcastError(`${url} does not answer: is the server there, and may this page ask it?`);
     }
@@ -62,14 +86,7 @@ export class Origin {
       const refusal = new CrispcastError(`${url}: the server says ${reply.status}`);
       throw Object.assign(refusal, { status: reply.status });
     }
-    const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
-    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-    const sha256 = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
-    try {
-      return { bytes, sha256, tree: JSON.parse(new TextDecoder().decode(bytes)) };
-    } catch {
-      throw new CrispcastError(`${url} is no manifest`);
-    }
+    return { bytes: new Uint8Array(await new Blob(parts).arrayBuffer()), reply };
   }
 
   /**
@@ -104,16 +121,13 @@ export class Origin {
       if (offset < total) await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }
-
-  close() {
-    this.#stop.abort();
-  }
 }
 
 /** Bytes of an asset or a record, as the manifest has them; 0 where it does not name it. */
 function sizeOf(tree, sha256) {
   const asset = tree?.assets?.[sha256];
-  const records = (tree?.rungs ?? []).flatMap(({ segments }) => segments ?? []).flatMap(({ map, motion }) => [map, motion]);
+  const segments = (tree?.rungs ?? []).flatMap((rung) => rung?.segments ?? []);
+  const records = segments.flatMap((segment) => [segment?.map, segment?.motion]);
   const bytes = asset?.bytes ?? records.find((record) => record?.sha256 === sha256)?.bytes;
   return Number.isInteger(bytes) && bytes > 0 && bytes <= MOST ? bytes : 0;
 }

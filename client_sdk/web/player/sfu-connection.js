@@ -13,7 +13,7 @@
 import { CrispcastError } from '../core.js';
 import { answerOffer, connect, leave } from './whep.js';
 
-const VERSION = '1.1'; // of docs/control.md
+const VERSION = '1.2'; // of docs/control.md
 const PIECE = 16384 - 41; // bytes of an asset in a message
 const NAMED = 2500; // milliseconds in which a stream names a frame, as each segment does, and so its rung
 const UNNAMED = 10; // times that frames came, and none of them named, before a sentence says so
@@ -150,7 +150,8 @@ export class SfuConnection {
     const peer = new RTCPeerConnection();
     peer.onconnectionstatechange = () => {
       const gone = ['failed', 'closed'].includes(peer.connectionState);
-      if (gone && peer === this.peer && !this.#closed && !this.#resting) this.#options.lost('The connection to the SFU is lost.');
+      if (gone && peer === this.peer && !this.#closed && !this.#resting)
+        this.#options.lost('The connection to the SFU is lost.');
     };
     return peer;
   }
@@ -185,9 +186,10 @@ export class SfuConnection {
   #announce(at = null) {
     if (this.#announced || this.#closed || !this.#session) return;
     this.#announced = true;
-    const { bytes, sha256, tree } = this.#described;
+    const { bytes, sha256, tree, signature } = this.#described;
     const place = at ? { rung: at.rung, live: at.frame } : { rung: 0 };
-    this.#say({ type: 'manifest', version: VERSION, package: tree?.id, sha256, bytes: bytes.length, ...place });
+    const head = { type: 'manifest', version: VERSION, package: tree?.id, sha256, bytes: bytes.length };
+    this.#say({ ...head, signature, ...place });
     this.#pieces(sha256, 0, bytes.length, bytes);
     if (at) this.#timer = setTimeout(() => this.#join(), START);
   }
