@@ -144,8 +144,8 @@ def test_assets_come_from_plain_files_and_media_from_elsewhere(
 
     numbers, stats, origin = asyncio.run(run())
     made = [f == right[n or 0] for n, f in zip(numbers, frames_of(out.read_bytes()), strict=False)]
-    assert all(made[made.index(True) :])
-    assert sum(made) > FRAMES
+    assert all(made[FRAMES:])  # in the second round all assets are here
+    assert len(made) >= 2 * FRAMES
     assert stats.http_bytes == sum(tiny.manifest.size_of(0).values())
     assert {token for _, token in origin.asked} == {"Bearer origins"}
 
