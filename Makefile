@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard $(NATIVE))
 	@touch $@
 
 test: setup ## the tests, with the reasons of the skipped ones
-	@for package in qemu-user llvm-19 nodejs npm openjdk-17-jdk-headless clang-19 chromium nginx-light; do .ci/debian $$package || true; done
+	@for package in qemu-user llvm-19 nodejs npm openjdk-17-jdk-headless clang-19 chromium nginx-light janus; do .ci/debian $$package || true; done
 	$(BIN)/python -m pytest -rs -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy --strict, clang-format

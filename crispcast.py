@@ -199,6 +199,70 @@ def _serve(
     serve(path, load_settings(settings, os.environ, context.meta), on_ready=ready)
 
 
+@app.command("publish")
+def _publish(
+    package: Annotated[Path, typer.Argument(help="A package, NAME.crisp.")],
+    to: Annotated[str, typer.Option(help="The WHIP endpoint: https://sfu.example.org/NAME/whip")],
+    rung: Annotated[int, typer.Option(min=0, help="Index of the rung.")] = 0,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CRISPCAST_PUBLISH_TOKEN",
+            help="Bearer token, where the endpoint wants one.",
+        ),
+    ] = None,
+    token_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who else may see the token when the endpoint sends us there, as "
+            "https://b.example.org; may be given again."
+        ),
+    ] = None,
+    reconnect: Annotated[
+        float, typer.Option(min=0, help="Seconds to look for an SFU that is lost; 0: none.")
+    ] = float("inf"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
+) -> None:
+    """Publish a package to an SFU (WHIP) as a channel, a loop without an end, until interrupted."""
+    from server.logs import set_up_logs
+    from server.publishing import PublishOptions, PublishStats, publish
+    from server.settings import Settings
+
+    live = sys.stderr.isatty()
+
+    def line(stats: PublishStats) -> str:
+        way = "" if stats.round_trip is None else f", {stats.round_trip * 1000:.0f} ms to and fro"
+        return (
+            f"{'on' if stats.connected else 'off'}, {stats.frames} frames, {stats.bytes} bytes, "
+            f"{stats.reconnects} times again, {stats.lost:.1%} lost{way}"
+        )
+
+    def show(so_far: PublishStats) -> None:
+        if live:
+            print(f"\r{line(so_far)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    set_up_logs(Settings())
+    options = PublishOptions(to, rung, token, tuple(token_origin or ()), reconnect)
+    try:
+        published = publish(package, options, on_status=show)
+    finally:
+        if live:
+            print(file=sys.stderr)
+    _print(published.to_json(), as_json, line(published))
+
+
+@app.command("origin")
+def _origin(
+    path: Annotated[Path, typer.Argument(help="A package, or a folder of packages.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder that a web server serves.")],
+) -> None:
+    """Write what viewers fetch by HTTP as plain files: for a bucket, a CDN, any web server."""
+    from server.origin_files import write_origin
+
+    for name in write_origin(path, out).packages:
+        typer.echo(f"packages/{name}")
+
+
 @app.command("export", cls=_ExportCommand)
 def _export() -> None:
     """Export a package's networks for phones: Core ML, ONNX for NNAPI, or an SDK to embed."""
@@ -302,6 +366,16 @@ def _play(
             help="Super-resolve only what this public key has signed; may be given again.",
         ),
     ] = None,
+    media: Annotated[
+        str | None,
+        typer.Option(
+            help="Take the media from an SFU's WHEP endpoint; URL is then http://HOST/packages/NAME."
+        ),
+    ] = None,
+    media_token: Annotated[
+        str | None,
+        typer.Option(envvar="CRISPCAST_MEDIA_TOKEN", help="Bearer token that the SFU wants."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
     """Play a stream with super-resolution in compiled sparse kernels."""
@@ -334,6 +408,8 @@ def _play(
             token=token,
             token_origins=token_origin or (),
             trust=trust or (),
+            media=media,
+            media_token=media_token,
         )
     finally:
         if live:

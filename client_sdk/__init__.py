@@ -31,6 +31,8 @@ def play(
     token: str | None = None,
     token_origins: Sequence[str] = (),
     trust: Sequence[str] = (),
+    media: str | None = None,
+    media_token: str | None = None,
 ) -> PlayStats:
     """Play a stream to its end and say how it went. Blocks.
 
@@ -44,6 +46,9 @@ def play(
     else may see it, when the server sends the play there, as https://b.example.org.
     `trust`: public keys, as ed25519:…; where there are any, all is interpolated unless one of them
     signed the manifest, and `untrusted` of the figures says why.
+    `media`: the WHEP endpoint of an SFU that the package is published to, as a loop without an end;
+    `url` is then http://HOST/packages/NAME, where everything else is, `media_token` what the SFU
+    wants.
     Raises StreamError, in one sentence, where the play cannot start or breaks off.
     """
     import asyncio
@@ -67,6 +72,8 @@ def play(
         token=token,
         token_origins=tuple(token_origins),
         trust=parse_trust(trust),
+        media=media,
+        media_token=media_token,
     )
     if stats is not None:
         check_stats_file(stats)

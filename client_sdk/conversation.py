@@ -34,6 +34,7 @@ from client_sdk.contract.manifest import Manifest, parse_manifest
 from client_sdk.contract.signing import Trust, why_untrusted
 from client_sdk.play_stats import PlayMeter, PlayStats
 from client_sdk.playback import Playback
+from client_sdk.sfu_connection import SfuConnection
 from kernels.errors import StreamError
 
 log = logging.getLogger("crispcast.client")
@@ -45,7 +46,7 @@ class Play(Protocol):
     """Whose conversation it is: what is talked over, and what follows from it."""
 
     @property
-    def connection(self) -> Connection | None:
+    def connection(self) -> Connection | SfuConnection | None:
         """The one there is now."""
 
     @property

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import av
 
@@ -32,6 +32,7 @@ from client_sdk.frame_clock import CLOCK_RATE, FrameClock
 from client_sdk.http_assets import HttpAssets
 from client_sdk.landing import Landing
 from client_sdk.play_stats import PlayMeter, PlayStats
+from client_sdk.receiving import identity_of
 from client_sdk.sinks import Sink, WindowClosed, open_sink
 from client_sdk.upscaling_thread import UpscalingThread
 from kernels.errors import StreamError
@@ -54,7 +55,9 @@ class PlayOptions:
     seconds for which a lost server is looked for; 0: not at all. `token`: the bearer token that the
     server wants, where it wants one; `token_origins`: who else may see it when the server sends
     the play there, as https://b.example.org. `trust`: public keys, one of which must have signed
-    the manifest, or all is interpolated; none: signatures are not asked for.
+    the manifest, or all is interpolated; none: signatures are not asked for. `media`: the WHEP
+    endpoint of an SFU that the media comes from, with `media_token` where it wants one; the URL
+    that is played is then a package's at its origin (`client_sdk.sfu_connection`).
     """
 
     out: str | os.PathLike[str] | None = None
@@ -71,6 +74,8 @@ class PlayOptions:
     token: str | None = field(default=None, repr=False)
     token_origins: tuple[str, ...] = ()
     trust: Trust = ()
+    media: str | None = None
+    media_token: str | None = field(default=None, repr=False)
 
 
 class Playback:
@@ -324,17 +329,3 @@ class Playback:
     def _in_loop(self, function: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop may be gone when the thread ends
             self._loop.call_soon_threadsafe(function)
-
-
-def identity_of(frame: av.VideoFrame) -> sei.FrameIdentity | None:
-    """Which frame this is, if it says so: of AV1 our decoder knows, SEI are side data."""
-    opaque: object = frame.opaque
-    if isinstance(opaque, sei.FrameIdentity):
-        return opaque
-    sides: Any = frame.side_data  # a sequence of SideData, whatever its stub says
-    for data in sides:
-        if data.type.name == "SEI_UNREGISTERED":
-            identity = sei.parse_payload(bytes(data))
-            if identity is not None:
-                return identity
-    return None

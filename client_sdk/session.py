@@ -25,9 +25,11 @@ from client_sdk.connection import Connection
 from client_sdk.contract.control import Bye, Loop, Pause, Resume
 from client_sdk.contract.manifest import Manifest
 from client_sdk.conversation import Conversation
+from client_sdk.origin import Origin
 from client_sdk.play_stats import PlayMeter, PlayStats
 from client_sdk.playback import Playback, PlayOptions
 from client_sdk.reconnecting import come_back
+from client_sdk.sfu_connection import SfuConnection
 from client_sdk.sinks import WindowClosed, check_output
 from client_sdk.whep import checked_url, origin_of, origins_of, without_query
 from kernels.errors import StreamError
@@ -52,6 +54,10 @@ class Session:
     def __init__(self, url: str, options: PlayOptions) -> None:
         self._url = url
         self._answered = url  # by whom, the last time
+        self._origin: Origin | None = None  # where the media comes from elsewhere
+        if options.media is not None:
+            self._origin = Origin(url, options.token, signed=bool(options.trust))
+            options = replace(options, loop=True, delivery="http")
         self._options = options
         self._trusted = origins_of(url, *options.token_origins)
         if options.out is not None:
@@ -66,7 +72,7 @@ class Session:
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.manifest: asyncio.Future[Manifest] = asyncio.get_running_loop().create_future()
         self.live: int | None = None
-        self.connection: Connection | None = None
+        self.connection: Connection | SfuConnection | None = None
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._joined = asyncio.Event()  # this connection's manifest is here
         self.playback: Playback | None = None
@@ -108,7 +114,7 @@ class Session:
         self._conversation.renew()
         self._held.clear()
         token = self._options.token if origin_of(url) in self._trusted else None
-        self.connection = Connection(url, token, self._options.token_origins, self)
+        self.connection = self._connection_to(url, token)
         await self.connection.open()
         assert self.connection.answer is not None
         endpoint = self.connection.answer.endpoint
@@ -126,6 +132,12 @@ class Session:
                 f"{self._url}: no manifest within {timeout:.0f} s: is it a Crispcast "
                 "server, and does UDP get through?"
             )
+
+    def _connection_to(self, url: str, token: str | None) -> Connection | SfuConnection:
+        options = self._options
+        if self._origin is None or options.media is None:
+            return Connection(url, token, options.token_origins, self)
+        return SfuConnection(options.media, options.media_token, self._origin, self)
 
     async def _until_lost(self) -> str | None:
         """Why the connection is lost; None where the play is over."""
@@ -185,7 +197,7 @@ class Session:
 
     def seek(self, frame: int) -> None:
         """Go on at `frame`. Raises PackageError outside the video, StreamError in a channel."""
-        if self.live is not None:
+        if self.live is not None or self._origin is not None:
             raise StreamError(f"{self._url} is a channel: there is no seeking in it")
         if self.playback is not None:
             self.playback.seek(frame)
@@ -210,9 +222,9 @@ class Session:
 
     @property
     def channel(self) -> RTCDataChannel:
-        """The data channel of the connection there is. Raises StreamError before there is one."""
-        if self.connection is None:
-            raise StreamError(f"{self._url}: there is no connection yet")
+        """The data channel of the connection there is. Raises StreamError where there is none."""
+        if not isinstance(self.connection, Connection):
+            raise StreamError(f"{self._url}: there is no data channel")
         return self.connection.channel
 
     def _hang_up(self) -> None:

@@ -1,4 +1,7 @@
-"""The HTTP half of WHEP, from the player's side (draft-ietf-wish-whep-03, sections 4.2 to 4.5)."""
+"""The HTTP half of WHEP, from the player's side (draft-ietf-wish-whep-03, sections 4.2 to 4.5).
+
+WHIP (RFC 9725) is the same with the media going the other way, and is spoken from here too.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ import urllib.parse
 import urllib.request
 from collections.abc import Collection
 from dataclasses import dataclass
-from http.client import HTTPException
+from email.message import Message
+from http.client import HTTPException, HTTPResponse
+from typing import Literal
 
 from kernels.errors import StreamError
 
@@ -17,17 +22,39 @@ SDP = "application/sdp"
 MAX_ANSWER_BYTES = 256 << 10
 TIMEOUT = 15.0  # seconds
 _REDIRECTS = 3
+_MOVED = (307, 308)
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 _URL_SAFE = "/:@!$&'()*+,;=%?~"
+# RFC 8288, section 3: <target>; name="value"; name=value, and links with commas between them.
+_LINK = re.compile(r'<([^<>"\s]*)>\s*((?:;\s*[\w*-]+\s*(?:=\s*(?:"[^"]*"|[^\s",;]+)\s*)?)*)')
+_PARAMETER = re.compile(r';\s*([\w*-]+)\s*=\s*(?:"([^"]*)"|([^\s",;]+))')
+_ICE_SERVER = re.compile(r"(?:stuns?|turns?):[A-Za-z0-9.:\[\]-]+(?:\?transport=(?:udp|tcp))?")
+_LONGEST_LINKS = 8192  # characters
+_MOST_ICE_SERVERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """A STUN or TURN server that an endpoint names by `Link` (RFC 9725, section 4.6)."""
+
+    url: str
+    username: str | None = None
+    credential: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The 201: the answer's SDP, the session's own URL for DELETE, and who answered."""
+    """The 201: the answer's SDP, the session's own URL for DELETE, and who answered.
+
+    `counter`: it was a 406, and the SDP is the server's own offer, which it wants answered by PATCH
+    of the session (draft-ietf-wish-whep-04, "Server Sends Counter-Offer").
+    """
 
     sdp: str
     session: str
     endpoint: str
+    counter: bool = False
+    ice_servers: tuple[IceServer, ...] = ()
 
 
 class Refusal(StreamError):  # noqa: N818 - the server's word, not a fault of ours
@@ -56,10 +83,14 @@ def post_offer(
     timeout: float = TIMEOUT,
     token: str | None = None,
     token_origins: Collection[str] = (),
+    *,
+    protocol: Literal["WHEP", "WHIP"] = "WHEP",
+    counter_offers: bool = False,
 ) -> Answer:
     """POST the offer and take the answer. Blocks. Raises StreamError in one sentence.
 
-    A redirect to another origin does not get the token, but for `token_origins`.
+    A redirect to another origin does not get the token, but for `token_origins`. Without
+    `counter_offers` a 406 is a refusal like any other.
     """
     trusted = origins_of(url, *token_origins)
     if token is not None and not _TOKEN.fullmatch(token):
@@ -73,28 +104,84 @@ def post_offer(
         )
         try:
             with NO_REDIRECT.open(request, timeout=timeout) as response:
-                body = response.read(MAX_ANSWER_BYTES + 1)
-                location = response.headers.get("Location")
-                kind = response.headers.get_content_type()
-                status = response.status
+                status, told, body = _read(response)
         except urllib.error.HTTPError as error:
-            location = error.headers.get("Location")
-            if error.code == 307 and location:
-                url = checked_url(location, url)
+            moved = error.headers.get("Location")
+            if error.code in _MOVED and moved:
+                url = checked_url(moved, url)
                 continue
-            raise Refusal(f"{url}: {_refusal(error)}", error.code, _wait(error)) from None
+            if error.code != 406 or not counter_offers or error.headers.get_content_type() != SDP:
+                raise Refusal(f"{url}: {_refusal(error)}", error.code, _wait(error)) from None
+            status, told, body = _read(error)
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise StreamError(f"{url} does not answer: {reason}; is the server there?") from None
-        if status != 201 or kind != SDP or not location or len(body) > MAX_ANSWER_BYTES:
-            raise StreamError(f"{url} does not speak WHEP (status {status}, {kind})")
-        return Answer(body.decode("utf-8", "replace"), checked_url(location, url), url)
+        location, kind = told.get("Location"), told.get_content_type()
+        if status not in (201, 406) or kind != SDP or not location or len(body) > MAX_ANSWER_BYTES:
+            raise StreamError(f"{url} does not speak {protocol} (status {status}, {kind})")
+        sdp, session = body.decode("utf-8", "replace"), checked_url(location, url)
+        return Answer(sdp, session, url, status == 406, ice_servers_in(told))
     raise StreamError(f"{url}: more than {_REDIRECTS} redirects")
 
 
-def delete_session(session: str, timeout: float = 5.0) -> None:
+def _read(response: HTTPResponse | urllib.error.HTTPError) -> tuple[int, Message, bytes]:
+    status = response.status
+    assert status is not None
+    return status, response.headers, response.read(MAX_ANSWER_BYTES + 1)
+
+
+def send_answer(session: str, sdp: str, token: str | None = None, timeout: float = TIMEOUT) -> None:
+    """Answer a counter-offer. Blocks. Raises StreamError in one sentence."""
+    headers = {"Content-Type": SDP, **bearer(token)}
+    url = checked_url(session)
+    request = urllib.request.Request(url, data=sdp.encode(), method="PATCH", headers=headers)
+    try:
+        NO_REDIRECT.open(request, timeout=timeout).close()
+    except urllib.error.HTTPError as error:
+        raise Refusal(f"{url}: {_refusal(error)}", error.code, _wait(error)) from None
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise StreamError(f"{url} does not take our answer: {reason}") from None
+
+
+def ask_ice_servers(url: str, token: str | None = None, timeout: float = 3.0) -> list[IceServer]:
+    """The STUN and TURN servers that an endpoint tells before it is asked for anything. Blocks.
+
+    By OPTIONS (RFC 9725, section 4.6), for those who cannot take them later; none where it fails.
+    """
+    request = urllib.request.Request(checked_url(url), method="OPTIONS", headers=bearer(token))
+    try:
+        with NO_REDIRECT.open(request, timeout=timeout) as response:
+            return list(ice_servers_in(response.headers))
+    except (OSError, HTTPException):
+        return []
+
+
+def ice_servers_in(headers: Message) -> tuple[IceServer, ...]:
+    """The STUN and TURN servers that an answer's `Link` headers name; what is none is left out."""
+    found = []
+    for header in headers.get_all("Link") or ():
+        for url, rest in _LINK.findall(header[:_LONGEST_LINKS]):
+            told = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(rest)}
+            if "ice-server" in told.get("rel", "").split() and _ICE_SERVER.fullmatch(url):
+                found.append(IceServer(url, told.get("username"), told.get("credential")))
+    return tuple(found[:_MOST_ICE_SERVERS])
+
+
+def bearer(token: str | None) -> dict[str, str]:
+    """The header that shows a token (RFC 6750, section 2.1); none without one."""
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+def bearer_for(session: str, endpoint: str, token: str | None) -> str | None:
+    """The token, where a session's URL is of the endpoint's own origin; else none."""
+    return token if origin_of(session) == origin_of(checked_url(endpoint)) else None
+
+
+def delete_session(session: str, token: str | None = None, timeout: float = 5.0) -> None:
     """End the session. A server that is gone already is no error."""
-    request = urllib.request.Request(checked_url(session), method="DELETE")
+    url = checked_url(session)
+    request = urllib.request.Request(url, method="DELETE", headers=bearer(token))
     try:
         NO_REDIRECT.open(request, timeout=timeout).close()
     except (OSError, HTTPException):

@@ -14,7 +14,7 @@ from client_sdk.contract import open_package
 from client_sdk.contract.av1_codec import Av1Decoder, keep_apart, register, split_apart
 from client_sdk.contract.av1_rtp import packetize
 from client_sdk.contract.sei import FrameIdentity
-from client_sdk.playback import identity_of
+from client_sdk.receiving import identity_of
 from server.rung_video import RungVideo
 from tests.client_sdk.tiny import SEGMENTS
 

@@ -57,7 +57,7 @@ def test_a_server_that_floods_the_receiver_is_heard_no_more(
             streams[ssrc] = None
         for _ in range(waiting):
             receiver._RTCRtpReceiver__decoder_queue.put(None)
-        await asyncio.wait_for(connection._watch(receiver), 10)
+        await asyncio.wait_for(connection._receiving._watch(receiver), 10)
         assert why in told.why.result()
         await connection.close()
 
@@ -201,7 +201,7 @@ def test_anchors_hold_beyond_thirteen_hours(tiny: Package) -> None:
     async def run() -> None:
         connection = Connection("http://127.0.0.1:1/whep/tiny", None, (), object())  # type: ignore[arg-type]
         mapper = TimestampMapper()
-        connection._receiver = SimpleNamespace(_RTCRtpReceiver__timestamp_mapper=mapper)  # type: ignore[assignment]
+        connection._receiving._receiver = SimpleNamespace(_RTCRtpReceiver__timestamp_mapper=mapper)  # type: ignore[assignment]
         assert connection.pts_of(5) is None
         clock, origin = FrameClock(tiny.manifest), (1 << 32) - 50 * TICK
         # Three times around, in steps that never leap half of the way.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.contract import Package, sei
-from client_sdk.playback import identity_of
+from client_sdk.receiving import identity_of
 from server.rung_video import RungVideo
 
 identities = st.builds(

@@ -25,7 +25,8 @@ from client_sdk.contract.asset_frames import AssetFrame, encode_frame
 from client_sdk.contract.control import ChooseRung, encode_message
 from client_sdk.picture import planes_of
 from client_sdk.play_stats import PlayStats
-from client_sdk.playback import PlayOptions, identity_of
+from client_sdk.playback import PlayOptions
+from client_sdk.receiving import identity_of
 from client_sdk.session import Session, play_async
 from client_sdk.sinks import WindowClosed, open_sink
 from client_sdk.upscaler import Planes, Upscaler

@@ -68,7 +68,7 @@ export class Connection {
 
   #readBy(reader) {
     const { port1, port2 } = new MessageChannel();
-    this.picture.transform = new RTCRtpScriptTransform(reader, { port: port1 }, [port1]);
+    this.picture.transform = new RTCRtpScriptTransform(reader, { ports: [port1] }, [port1]);
     this.identities = port2;
   }
 }

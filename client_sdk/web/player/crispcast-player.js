@@ -4,8 +4,8 @@
  *     <script type="module" src="https://SERVER/sdk/player/crispcast-player.js"></script>
  *     <crispcast-player src="https://SERVER/whep/NAME"></crispcast-player>
  *
- * Attributes: src, autoplay, muted, poster, loop, threads, plain, token, token-origins, trust,
- * delivery, cache-limit, reconnect.
+ * Attributes: src, media, autoplay, muted, poster, loop, threads, plain, token, token-origins,
+ * media-token, trust, delivery, cache-limit, reconnect.
  * Events: play, pause, ended, timeupdate, error.
  *
  * @module
@@ -131,7 +131,7 @@ export class CrispcastPlayer extends HTMLElement {
 
   /** Whether this is a channel, in which all viewers are at the same place. */
   get live() {
-    return this.#session ? this.#session.live !== null : false;
+    return this.#session ? this.#session.live !== null || this.hasAttribute('media') : false;
   }
 
   get muted() {
@@ -229,7 +229,10 @@ export class CrispcastPlayer extends HTMLElement {
     const threads = number('threads');
     const [cacheLimit, reconnect] = [number('cache-limit'), number('reconnect')];
     const delivery = /** @type {any} */ (this.getAttribute('delivery') ?? undefined);
-    const { loop } = this;
+    const at = this.getAttribute('media');
+    const media = at ? new URL(at, this.baseURI).href : undefined;
+    const loop = this.loop || Boolean(media); // what is published begins again at its end
+    const mediaToken = this.getAttribute('media-token') ?? undefined;
     const token = this.getAttribute('token') ?? undefined;
     const tokenOrigins = this.getAttribute('token-origins')?.split(/\s+/).filter(Boolean);
     const plain = this.hasAttribute('plain');
@@ -247,6 +250,8 @@ export class CrispcastPlayer extends HTMLElement {
       delivery,
       cacheLimit,
       reconnect,
+      media,
+      mediaToken,
     });
     this.#session = session;
     this.#controls.notice(session.plain ?? '');

@@ -1,6 +1,6 @@
 /**
  * Reads frame numbers out of coded frames before they are decoded (WebRTC Encoded Transform). The
- * frames go on untouched; what they say goes to the upscaling worker.
+ * frames go on untouched; what they say goes to all `ports`, one of them the upscaling worker's.
  *
  * @module
  */
@@ -14,7 +14,8 @@ addEventListener('rtctransform', (event) => {
       const { rtpTimestamp, mimeType } = frame.getMetadata();
       const codec = mimeType?.toLowerCase() === 'video/av1' ? 'av1' : 'h264';
       const identity = identityIn(new Uint8Array(frame.data), codec);
-      if (identity) options.port.postMessage({ time: rtpTimestamp ?? frame.timestamp, ...identity });
+      const named = identity && { time: rtpTimestamp ?? frame.timestamp, ...identity };
+      if (named) for (const port of options.ports) port.postMessage(named);
       controller.enqueue(frame);
     },
   });

@@ -10,6 +10,8 @@ import { CrispcastError } from '../core.js';
 import { moduleWorker } from '../platform.js';
 import { comeBack } from './backoff.js';
 import { Connection } from './connection.js';
+import { Origin } from './origin.js';
+import { SfuConnection } from './sfu-connection.js';
 
 const SILENCE = 4; // times asked without a packet, while it plays: the server is gone
 const CONNECTING = 10000; // milliseconds until another connection must have brought its manifest
@@ -27,11 +29,13 @@ const RECONNECT = 30; // seconds for which a lost server is looked for
  */
 
 export class Lifeline {
-  /** The connection there is now. @type {Connection | null} */
+  /** The connection there is now. @type {Connection | SfuConnection | null} */
   connection = null;
   /** Whether a lost server is looked for. */
   looking = false;
   #options;
+  /** Where all but the media is, if that comes from an SFU. @type {Origin | null} */
+  #origin = null;
   #answered; // by whom, the last time
   #play;
   /** Of frame numbers, for all connections: a server that is lost hands out no file. @type {Worker | null} */
@@ -39,11 +43,14 @@ export class Lifeline {
   #silent = { packets: 0, reports: 0 };
 
   /**
-   * @param {{url: string, token?: string, tokenOrigins?: string[], reconnect?: number}} options
+   * @param {{url: string, token?: string, tokenOrigins?: string[], reconnect?: number,
+   *   media?: string, mediaToken?: string, trust?: string | null}} options
+   *   `media`: an SFU's WHEP endpoint; `url` is then a package's
    * @param {Play} play
    */
   constructor(options, play) {
     this.#options = options;
+    if (options.media) this.#origin = new Origin(options.url, options.token, Boolean(options.trust));
     this.#answered = options.url;
     this.#play = play;
   }
@@ -57,9 +64,12 @@ export class Lifeline {
   async connect(url = this.#options.url) {
     const token = this.#sees(url) ? this.#options.token : undefined;
     const { tokenOrigins } = this.#options;
-    const { reads, opened, message, lost } = this.#play;
+    const { reads, made, opened, message, lost } = this.#play;
     const reader = reads() ? this.#readerOnce() : null;
-    const connection = new Connection({ token, tokenOrigins, reader, opened, message, lost });
+    const { media, mediaToken } = this.#options;
+    const connection = this.#origin
+      ? new SfuConnection({ media, mediaToken, origin: this.#origin, reader, made, opened, message, lost })
+      : new Connection({ token, tokenOrigins, reader, opened, message, lost });
     this.close();
     this.connection = connection;
     this.#silent = { packets: 0, reports: 0 };

@@ -25,7 +25,7 @@ const REPORT = 1000; // milliseconds between `stats`
 const DRAIN = 800; // milliseconds for the last frames once the server said that it is over
 
 /** @typedef {import('./manifest.js').Manifest} Manifest */
-/** @typedef {import('./connection.js').Connection} Connection */
+/** @typedef {import('./connection.js').Connection | import('./sfu-connection.js').SfuConnection} Connection */
 /** @typedef {'connecting' | 'playing' | 'paused' | 'ended' | 'failed' | 'closed'} State */
 
 export class Session extends EventTarget {
@@ -64,7 +64,8 @@ export class Session extends EventTarget {
   /** @param {{url: string, screen: HTMLVideoElement | HTMLCanvasElement, video: HTMLVideoElement, threads?: number,
    *   token?: string, tokenOrigins?: string[], plain?: boolean, loop?: boolean,
    *   delivery?: import('./routes.js').Preference, cacheLimit?: number, reconnect?: number,
-   *   trust?: string | null}} options `trust`: public keys with blanks between */
+   *   trust?: string | null, media?: string, mediaToken?: string}} options
+   *   `trust`: public keys with blanks between; `media`: see lifeline.js */
   constructor(options) {
     super();
     this.#options = options;
@@ -139,7 +140,8 @@ export class Session extends EventTarget {
   /** Goes on at exactly this frame, or the nearest there is. @param {number} frame */
   seek(frame) {
     if (!this.manifest) return;
-    if (this.live !== null) return this.#tell('notice', 'This is a channel: all see the same moment.');
+    if (this.live !== null || this.#options.media)
+      return this.#tell('notice', 'This is a channel: all see the same moment.');
     const to = Math.min(Math.max(frame, 0), this.manifest.frames - 1);
     this.frame = to;
     this.#soughtAt = performance.now();

@@ -13,7 +13,8 @@ const GATHERING = 1000; // milliseconds: the server takes no trickle, so candida
  * Offers what the peer holds and sets the answer.
  * @param {RTCPeerConnection} peer @param {string} url of the WHEP endpoint
  * @param {string} [token] a bearer token @param {string[]} [origins] who may see it, besides the URL's
- * @returns {Promise<{session: string, endpoint: string}>} the session's own URL, and who answered
+ * @returns {Promise<{session: string, endpoint: string, offer?: string}>} the session's own URL, and who
+ *   answered; `offer`: it would rather make one (406), which another peer is to answer by `answerOffer`
  */
 export async function connect(peer, url, token, origins = []) {
   await peer.setLocalDescription(await peer.createOffer());
@@ -23,19 +24,36 @@ export async function connect(peer, url, token, origins = []) {
   // Where a redirect leads to another origin, browsers take the token off.
   const withheld = reply.redirected && reply.status === 401 && token;
   if (withheld && origins.includes(new URL(reply.url).origin)) reply = await post(reply.url, body, token);
-  if (reply.status !== 201) {
+  const counters = reply.status === 406 && reply.headers.get('Content-Type')?.startsWith(SDP);
+  if (reply.status !== 201 && !counters) {
     const said = await reply.json().catch(() => ({}));
     const refusal = new CrispcastError(said.detail ? `${said.detail}` : `the server says ${reply.status}`);
     const wait = Number(reply.headers.get('Retry-After') ?? 0) * 1000 || 0;
     throw Object.assign(refusal, { status: reply.status, wait });
   }
   const session = new URL(reply.headers.get('Location') ?? '', reply.url).href;
+  if (counters) return { session, endpoint: reply.url, offer: await reply.text() };
   await peer.setRemoteDescription({ type: 'answer', sdp: await reply.text() });
   return { session, endpoint: reply.url };
 }
 
+/**
+ * Answers the offer that the peer has from a server.
+ * @param {RTCPeerConnection} peer @param {string} session its URL @param {string} [token]
+ */
+export async function answerOffer(peer, session, token) {
+  await peer.setLocalDescription(await peer.createAnswer());
+  await gathered(peer);
+  const headers = { 'Content-Type': SDP, ...bearer(token) };
+  const reply = await fetch(session, { method: 'PATCH', headers, body: peer.localDescription?.sdp }).catch(() => null);
+  if (!reply?.ok) throw new CrispcastError(`${session} does not take our answer`);
+}
+
+/** @returns {Record<string, string>} */
+const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
+
 async function post(url, body, token) {
-  const headers = { 'Content-Type': SDP, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  const headers = { 'Content-Type': SDP, ...bearer(token) };
   try {
     return await fetch(url, { method: 'POST', headers, body });
   } catch {
@@ -44,11 +62,13 @@ async function post(url, body, token) {
 }
 
 /**
- * Ends the session, even while the page goes away. Its URL is all that takes; a token would be told to
- * whatever origin the answer named. @param {string} session
+ * Ends the session, even while the page goes away. For ours its URL is all that takes; others may want
+ * their token, which is told to nobody but the endpoint's origin.
+ * @param {string} session @param {string} [token] @param {string} [endpoint]
  */
-export function leave(session) {
-  fetch(session, { method: 'DELETE', keepalive: true }).catch(() => {});
+export function leave(session, token, endpoint = session) {
+  const shown = new URL(session).origin === new URL(endpoint).origin ? token : undefined;
+  fetch(session, { method: 'DELETE', keepalive: true, headers: bearer(shown) }).catch(() => {});
 }
 
 function gathered(peer) {
