@@ -202,7 +202,8 @@ def predict(path: Path, plan: PlanIR, count: int = SAMPLES) -> Prediction:
     both = total(executed(path, wire, 2, 0, 1 << 62))
     frame = both - first
     text = instructions_at(path)
-    lines = executed(path, wire, 2, first, frame // count)
+    period = frame // count
+    lines = executed(path, wire, 2, first + period // 2, period)
     blocks = list(samples(lines, text))[:count]
     rates = [c / len(block) for c, block in zip(cycles(blocks), blocks, strict=True)]
     error = statistics.stdev(rates) / len(rates) ** 0.5

@@ -5,9 +5,9 @@
 The model of a core (LLVM's, from Arm's optimisation guides) says how many cycles an iteration takes
 where every load hits the first cache. `neon_fmla_fraction` is the FMLAs a cycle over the FMLAs that
 the core can issue in one, the lowest of the full-width tiles of 4 and 8 output channels.
-`neon_dot_fraction` is the same of the dot products of coded plans, in the tile of most channels;
-weaving the bytes takes a quarter of the issue away. A loop that touches the stack has spilled a
-register; that is an error.
+`neon_dot_fraction` is the same of what multiplies bytes in coded plans, dot products or matrices,
+in the tile of most channels; weaving the bytes takes a quarter of the issue away, or three
+sevenths. A loop that touches the stack has spilled a register; that is an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kernels.errors import CrispcastError
 SOURCES = Path(__file__).parents[1] / "kernels" / "runtime"
 FLAGS = ("-std=c++17", "-O3", "-g0", "-fno-exceptions", "-fno-rtti", "-ffp-contract=off")
 ISSUE = {"neoverse-n1": 2, "neoverse-v1": 4}
-"""FMLAs (128 bits, fp32) that a core can issue a cycle, and as many dot products."""
+"""FMLAs (128 bits, fp32) that a core can issue a cycle, and as many products of bytes."""
 DOTS = {"neoverse-n1": "neondot", "neoverse-v1": "neoni8mm"}
 """The kernels of codes that a core runs."""
 FEATURES = {
@@ -41,10 +41,11 @@ ITERATIONS = 200
 _FUNCTION = re.compile(r"^(_ZN?\w+):(.*?)^\.?\s*\.cfi_endproc", re.M | re.S)
 _TILE = re.compile(r"4tileILi(\d+)ELi(\d+)ELi(\d+)E")
 _CODE_TILE = re.compile(r"5codes4tileILi(\d+)E")
+_MATRIX_TILE = re.compile(r"6matrix5tilesILi(\d+)ELi(\d+)E")
 _LABEL = re.compile(r"^(\.L\w+):")
 _BRANCH = re.compile(r"\b(?:b\.\w+|cbn?z|tbn?z|b)\s.*?(\.L\w+)")
 _FMLA = re.compile(r"\bfml[as]\b.*\.4s")
-_DOT = re.compile(r"\b(?:sdot|usdot)\b.*\.4s")
+_DOT = re.compile(r"\b(?:sdot|usmmla)\b.*\.4s")
 _WORK = re.compile(f"{_FMLA.pattern}|{_DOT.pattern}")
 _STACK = re.compile(r"\[sp\b")
 
@@ -70,7 +71,7 @@ class Loop:
 
     @property
     def work(self) -> int:
-        """Multiply-adds of four floats, or dot products, in one iteration."""
+        """Multiply-adds of four floats, dot products, or products of matrices, in one iteration."""
         return sum(1 for line in self.lines if _WORK.search(line))
 
     @property
@@ -157,11 +158,17 @@ def tile_loops(source: str) -> list[Loop]:
 
 
 def code_loops(isa: str) -> list[Loop]:
-    """The same of the kernel of codes, most channels first: as many of any block, by 16 columns."""
+    """The same of the kernel of codes, most channels first: as many of any block.
+
+    A tile is 16 columns wide, four vectors; one of more than two pairs of channels 8, two vectors.
+    """
     loops: list[Loop] = []
     for found in _FUNCTION.finditer(assembly(isa)):
         if (tile := _CODE_TILE.search(found[1])) and (lines := inner_loop(found[2])):
             loops.append(Loop(int(tile[1]), int(tile[1]), 4, lines, isa))
+        if (tile := _MATRIX_TILE.search(found[1])) and (lines := inner_loop(found[2])):
+            channels, vectors = 2 * int(tile[1]), int(tile[2])
+            loops.append(Loop(channels, channels, vectors, lines, isa))
     if not loops:
         raise CrispcastError(f"no inner loop in the codes of {isa}; this command must learn them")
     return sorted(loops, key=lambda loop: -loop.channels)
@@ -227,7 +234,7 @@ def main() -> None:
     dot = lowest(most)
     for core in ISSUE:
         print(f"{core}: {fmla[core]:.1%} of FMLA issue in the full-width tiles")
-        print(f"{core}: {dot[core]:.1%} of dot-product issue in the widest tile of codes")
+        print(f"{core}: {dot[core]:.1%} of what multiplies bytes in the widest tile of codes")
     spilled = sorted({result.loop.name for result in results if result.loop.spills})
     figures = {
         "neon_fmla_fraction": min(fmla.values()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -174,3 +176,37 @@ def same(left: PlanIR, right: PlanIR) -> bool:
         for a, b in zip(left.numbers, right.numbers, strict=True)
         for name in names
     )
+
+
+def codes_in_every_shape(beyond: bool = False) -> PlanIR:
+    """Coded layers that differ in how many channels share their taps, and what follows their sums.
+
+    beyond: weights so large that sums do not fit 2^22, nor steps 2^15, which some runtimes need for
+    their fastest way.
+    """
+    signed, rectified = Codes(152, True), Codes(144, False)
+    relu = Activation.RELU
+    table = PlanTable(
+        scale=4,
+        inputs=("luma", "previous"),
+        bicubic=False,
+        layers=(
+            spec(8, 0, 1, dense=True, codes=signed),
+            spec(16, 2, activation=relu, codes=rectified),
+            spec(8, 3, residual=2, codes=signed),
+            spec(12, 4, block=8, kernel=5, activation=relu, dense=True, codes=Codes(152, False)),
+            spec(7, 5, block=1, activation=relu, codes=rectified),
+            spec(2, 6, block=1, kernel=1, dense=True, codes=rectified),
+            spec(5, 7, 6, block=8, activation=relu, codes=rectified),
+            spec(8, 8, residual=4, codes=signed),
+            spec(16, 9, dense=True),
+        ),
+    )
+    plan = plan_for(table, 3, density=0.25)
+    if not beyond:
+        return plan
+    large = tuple(
+        replace(numbers, weights=(127 * np.sign(numbers.weights)).astype(np.int8))
+        for numbers in plan.numbers
+    )
+    return PlanIR(table, large)

@@ -17,11 +17,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kernels.compiler import encode_plan
 from kernels.plan import PlanIR
-from tests.kernels.plans import codes_everywhere
+from tests.kernels.plans import codes_everywhere, codes_in_every_shape
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "kernels" / "runtime"
@@ -155,10 +156,30 @@ def test_neon_under_qemu(cpu: str) -> None:
         assert [floats, codes] == sanitized("address,undefined")[-2:]
 
 
-def test_codes_give_the_same_bits_on_every_arm_instruction_set(tmp_path: Path) -> None:
-    # Without a base to interpolate, whose multiply-adds may be fused, nothing may differ at all.
+def largest_sums(plan: PlanIR) -> list[int]:
+    """Of each layer, the largest sum that codes of 8 bits can make of its weights."""
+    weights = [np.abs(numbers.weights.astype(np.int64)) for numbers in plan.numbers]
+    return [255 * int(layer.reshape(len(layer), -1).sum(axis=1).max()) for layer in weights]
+
+
+def coded_plans() -> dict[str, PlanIR]:
     coded = codes_everywhere()
+    return {
+        # Without a base to interpolate, whose multiply-adds may be fused, nothing may differ.
+        "every branch": PlanIR(replace(coded.table, bicubic=False), coded.numbers),
+        "every shape": codes_in_every_shape(),
+        "beyond": codes_in_every_shape(beyond=True),
+    }
+
+
+def test_plans_are_on_both_sides_of_what_fits() -> None:
+    assert max(largest_sums(coded_plans()["every shape"])) < 1 << 22
+    assert max(largest_sums(coded_plans()["beyond"])) > 1 << 22
+
+
+@pytest.mark.parametrize("name", coded_plans())
+def test_codes_give_the_same_bits_on_every_arm_instruction_set(name: str, tmp_path: Path) -> None:
     plan = tmp_path / "codes.plan"
-    plan.write_bytes(encode_plan(PlanIR(replace(coded.table, bicubic=False), coded.numbers)))
+    plan.write_bytes(encode_plan(coded_plans()[name]))
     words = run_plan(emulated("max"), plan, "bits")
     assert words[:-2] == ARM["max"]

@@ -134,8 +134,8 @@ def test_arm_objects_are_of_arm_and_switch_on_what_they_name() -> None:
     if tool is None:
         pytest.skip("llvm-objdump is missing: apt-get install llvm-19")
     for name, wanted, unwanted in (
-        ("apple-neondot", "sdot", "usdot"),
-        ("apple-neoni8mm", "usdot", "fmlal"),
+        ("apple-neondot", "sdot", "usmmla"),
+        ("apple-neoni8mm", "usmmla", "sdot"),
         ("apple-neon", "fmla", "sdot"),
     ):
         listing = subprocess.run(

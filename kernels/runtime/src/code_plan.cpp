@@ -1,4 +1,6 @@
 // A coded plan for dot products: taps in quads, weights as bytes, rings of codes.
+#include <math.h>
+
 #include "plan.h"
 
 namespace crispcast {
@@ -55,6 +57,30 @@ bool pack_quads(Layer& layer, int stride) {
     return layer.quad_weights.resize(layer.quad_weights.size() + kPaddingWeights);
 }
 
+// How large a layer's values may become.
+void find_range(Plan& plan, int index) {
+    constexpr double kCodes = 255, kSums = 1 << 22, kSteps = (1 << 15) - 256;
+    Layer& layer = plan.layers[index];
+    Value& value = plan.values[plan.input_count + index];
+    const double residual = layer.has_residual ? plan.values[layer.residual].most : 0;
+    value.most = 0;
+    bool narrow = true;
+    for (int c = 0; c < layer.cout; ++c) {
+        const double sum = kCodes * (layer.weight_sums[c] - 2 * layer.negative_sums[c]);
+        double most = sum * fabs(layer.units[c]) + fabs(layer.bias[c]) + residual;
+        if (layer.activation == Activation::prelu)
+            most *= fabs(layer.low[c]) > 1 ? fabs(layer.low[c]) : 1;
+        if (layer.activation == Activation::clip)
+            most += fabs(layer.low[c]) + fabs(layer.high[c]) + residual;
+        most *= 1.0001;                           // what rounding adds
+        if (!(most < HUGE_VAL)) most = HUGE_VAL;  // what is no number, too
+        narrow = narrow && sum < kSums;
+        narrow = narrow && (!layer.has_codes || most < kSteps * layer.codes.unit);
+        value.most = value.most > most ? value.most : most;
+    }
+    layer.narrow = narrow;
+}
+
 }  // namespace
 
 crispcast_status lay_out_codes(Plan& plan, int least_columns) {
@@ -101,6 +127,7 @@ crispcast_status lay_out_codes(Plan& plan, int least_columns) {
         sum_weights(layer);
         const float unit = plan.values[layer.sources[0]].codes.unit;
         for (size_t c = 0; c < padded; ++c) layer.units[c] = layer.scales[c] * unit;
+        find_range(plan, l);
         quads = quads > layer.quad_taps.size() / 4 ? quads : layer.quad_taps.size() / 4;
         weights = weights > layer.quad_weights.size() ? weights : layer.quad_weights.size();
     }

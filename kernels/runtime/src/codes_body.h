@@ -3,6 +3,10 @@
 // four. Everything is in an anonymous namespace: see row_kernels.h.
 #pragma once
 
+#include <string.h>
+
+#include <type_traits>
+
 #include "row_kernels.h"
 #include "unroll.h"
 
@@ -13,11 +17,15 @@ namespace codes {
 using Bytes = Dots::Bytes;
 using Whole = Dots::Whole;
 using Float = Dots::Float;
-// A vector of bytes becomes that many of sums, in an order of columns that only Dots knows.
-constexpr int kParts = Dots::kParts;
+// What finishes a layer that is `narrow`: Dots itself where nothing is gained.
+using Narrow = Dots::Narrow;
+template <class Some>
+constexpr bool kIsNarrow = !std::is_same<Some, Dots>::value;
 
 #define CRISPCAST_PARTS CRISPCAST_UNROLL for (int j = 0; j < kParts; ++j)
 
+// A vector of bytes becomes kParts of sums, in an order of columns that only Dots knows.
+template <int kParts>
 inline __attribute__((always_inline)) void add_residual(const CodeRow& row, int channel, int x,
                                                         Float (&value)[kParts]) {
     if (row.residual != nullptr) {
@@ -40,6 +48,7 @@ inline bool rectified(const CodeRow& row) {
     return row.steps.zero == 0 && !row.steps.last && row.exact == nullptr && !row.residual_after;
 }
 
+template <int kParts>
 inline __attribute__((always_inline)) void activate(const CodeRow& row, int channel,
                                                     Float (&value)[kParts]) {
     const Float zero = Dots::splat(0.0f);
@@ -60,12 +69,19 @@ inline __attribute__((always_inline)) void activate(const CodeRow& row, int chan
 }
 
 // The nearest codes of values. Where packing saturates by itself, most clamping is left to it.
-template <class Some>
+template <class Some, int kParts>
 inline __attribute__((always_inline)) void store_codes(const CodeRow& row, uint8_t* out,
                                                        const Float (&value)[kParts]) {
     const Float inverse = Dots::splat(row.steps.inverse);
     Whole steps[kParts];
-    if constexpr (Some::kSaturates) {
+    if constexpr (kIsNarrow<Some>) {
+        const Float zero = Some::zero(row.steps.zero);
+        CRISPCAST_PARTS {
+            const Float scaled = value[j] * inverse;
+            steps[j] = Some::nearest(scaled, zero);
+        }
+        Some::store_steps(out, steps);
+    } else if constexpr (Some::kSaturates) {
         CRISPCAST_PARTS {
             const Float scaled = value[j] * inverse;
             steps[j] = Dots::nearest(Some::bounded(scaled, 255 - row.steps.zero));
@@ -84,13 +100,14 @@ inline __attribute__((always_inline)) void store_codes(const CodeRow& row, uint8
 }
 
 // What `Steps` says, for one channel; `sum` is exact.
+template <class Some, int kParts>
 inline __attribute__((always_inline)) void store_channel(const CodeRow& row, int channel, int x,
                                                          const Whole (&sum)[kParts]) {
     const Float unit = Dots::splat(row.steps.units[channel]);
     const Float bias = Dots::splat(row.bias[channel]);
     Float value[kParts];
     CRISPCAST_PARTS {
-        value[j] = Dots::to_float(sum[j]) * unit;
+        value[j] = Some::to_float(sum[j]) * unit;
         value[j] += bias;
     }
     if (!row.residual_after) add_residual(row, channel, x, value);
@@ -104,13 +121,52 @@ inline __attribute__((always_inline)) void store_channel(const CodeRow& row, int
         float* exact = row.exact + channel * row.float_stride + x;
         CRISPCAST_PARTS Dots::store_floats(exact, j, value[j]);
     }
-    store_codes<Dots>(row, row.out + channel * row.stride + x, value);
+    store_codes<Some>(row, row.out + channel * row.stride + x, value);
+}
+
+// Whether a narrow layer's values become codes or, in the last layer, floats with no more than a
+// residual added, which is what nearly all layers do.
+inline bool is_simple(const CodeRow& row) {
+    const bool activates = row.activation != Activation::none;
+    const bool rectifies = row.activation == Activation::relu && rectified(row);
+    return row.narrow && (!activates || rectifies) && row.residual_input == nullptr &&
+           (!row.residual_after || row.residual == nullptr);
+}
+
+// All channels of a tile, from memory: out of the way of those that are simple.
+template <class Some, int kParts>
+__attribute__((noinline)) void store_any(const CodeRow& row, int channel, int channels, int x,
+                                         Whole (*sums)[kParts]) {
+    for (int i = 0; i < channels; ++i) {
+        CRISPCAST_PARTS sums[i][j] -= Dots::splat(Some::offset(row));
+        store_channel<Dots>(row, channel + i, x, sums[i]);
+    }
+}
+
+template <int kChannels, int kParts>
+inline __attribute__((always_inline)) void store_tile(const CodeRow& row, bool simple, int channel,
+                                                      int channels, int x,
+                                                      const Whole (&sum)[kChannels][kParts]) {
+    if (simple) {
+        CodeRow fixed = row;  // which no store can change
+        fixed.activation = Activation::none;
+        fixed.residual_after = false;
+        fixed.residual_input = nullptr;
+        CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
+            if (i < channels) store_channel<Narrow>(fixed, channel + i, x, sum[i]);
+        }
+    } else {
+        Whole sums[kChannels][kParts];
+        memcpy(sums, sum, sizeof sums);
+        store_any<Narrow>(row, channel, channels, x, sums);
+    }
 }
 
 // kChannels output channels (from `part` on within the block) x one vector of columns.
 template <int kChannels>
 __attribute__((noinline)) void tile(const CodeRow& row, const Dots::Packed* packed,
                                     const QuadBlock& block, int part, int x) {
+    constexpr int kParts = Dots::kParts;
     const int channel = block.channel + part;
     Whole sum[kChannels][kParts];
     CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) {
@@ -132,7 +188,12 @@ __attribute__((noinline)) void tile(const CodeRow& row, const Dots::Packed* pack
             CRISPCAST_PARTS sum[i][j] = Dots::dot(sum[i][j], woven[j], four);
         }
     }
-    CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i) store_channel(row, channel + i, x, sum[i]);
+    if constexpr (kIsNarrow<Narrow>) {
+        store_tile(row, is_simple(row), channel, kChannels, x, sum);
+    } else {
+        CRISPCAST_UNROLL for (int i = 0; i < kChannels; ++i)
+            store_channel<Dots>(row, channel + i, x, sum[i]);
+    }
 }
 
 template <int kChannels>

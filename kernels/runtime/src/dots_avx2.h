@@ -17,6 +17,7 @@ struct Dots {
     static constexpr int kMostChannels = 6;
     static constexpr bool kSaturates = true;
     static constexpr uint8_t kFlip = 0;
+    typedef Dots Narrow;
     typedef __m256i Bytes;
     typedef __m256i Woven;
     typedef int8_t Packed;

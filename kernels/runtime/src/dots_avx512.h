@@ -15,6 +15,7 @@ struct Dots {
     static constexpr int kMostChannels = 6;
     static constexpr bool kSaturates = true;
     static constexpr uint8_t kFlip = 0;
+    typedef Dots Narrow;
     typedef __m512i Bytes;
     typedef __m512i Woven;
     typedef int8_t Packed;

@@ -76,6 +76,7 @@ struct WasmDots {
 
 struct Dots : WasmDots {
     static constexpr uint8_t kFlip = 0;
+    typedef Dots Narrow;
 
     static Bytes load(const uint8_t* p) { return wasm_u16x8_load8x8(p); }
     static const Packed* pack(const CodeRow& row) {
@@ -104,6 +105,7 @@ struct Dots : WasmDots {
 // magnitudes are multiplied with the codes' complements, -1 - code.
 struct Dots : WasmDots {
     static constexpr uint8_t kFlip = 0x80;
+    typedef Dots Narrow;
 
     static Bytes load(const uint8_t* p) { return wasm_v128_load64_zero(p); }
     // Of each four, the bytes above 0, then those below.

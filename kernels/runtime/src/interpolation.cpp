@@ -40,26 +40,24 @@ void finish_row(const RowKernels& kernels, const PlanePair& plane, int scale, co
                 BaseScratch& scratch) {
     if (bicubic)
         for (int i = 0; i < 5; ++i) copy_row(plane, y - 2 + i, x0, x1, scratch.rows[i]);
-    const int out_x = x0 * scale;
+    const int out_x = x0 * scale, out_y = y * scale;
     const int wanted = (x1 - x0) * scale, there = plane.out_width - out_x;
-    BaseRow row = {};
-    row.bicubic = bicubic;
-    row.horizontal = taps.weights[0];
-    row.start = taps.start;
-    row.scale = scale;
-    row.count = x1 - x0;
-    row.stride = stride;
-    row.column = scratch.column;
-    row.out_count = wanted < there ? wanted : there;
-    for (int dy = 0; dy < scale; ++dy) {
-        const int out_y = y * scale + dy;
-        if (out_y >= plane.out_height) break;
-        for (int i = 0; i < 4; ++i) row.rows[i] = scratch.rows[taps.start[dy] + i];
-        row.vertical = taps.weights[dy];
-        row.network = network == nullptr ? nullptr : network + dy * scale * stride;
-        row.out = plane.out.data + out_y * plane.out.stride + out_x;
-        kernels.finish(row);
-    }
+    const int below = plane.out_height - out_y;
+    BaseRows rows = {};
+    for (int i = 0; i < 5; ++i) rows.rows[i] = scratch.rows[i];
+    rows.bicubic = bicubic;
+    rows.weights = taps.weights;
+    rows.start = taps.start;
+    rows.scale = scale;
+    rows.count = x1 - x0;
+    rows.network = network;
+    rows.stride = stride;
+    rows.columns = scratch.columns;
+    rows.out = plane.out.data + out_y * plane.out.stride + out_x;
+    rows.out_stride = plane.out.stride;
+    rows.out_rows = below < scale ? below : scale;
+    rows.out_count = wanted < there ? wanted : there;
+    kernels.finish(rows);
 }
 
 void interpolate(const RowKernels& kernels, const PlanePair& plane, int scale,

@@ -15,13 +15,10 @@ struct CubicTaps {
     explicit CubicTaps(int scale);
 };
 
-// Most LR columns of one piece of a row.
-constexpr int kMaxPiece = 1024;
-
 // What one thread needs to finish rows.
 struct BaseScratch {
-    uint8_t rows[5][kMaxPiece + 4 + 2 * kMaxVector];  // LR rows y - 2 ... y + 2 from column x0 - 2
-    float column[kMaxPiece + 4 + 2 * kMaxVector];
+    uint8_t rows[5][kMaxBaseColumns];  // LR rows y - 2 ... y + 2 from column x0 - 2
+    float columns[4 * kMaxBaseColumns];
 };
 
 // One plane of LR and HR samples.

@@ -304,60 +304,69 @@ inline void weave(const Integers (&phase)[4], uint8_t* out) {
 }
 
 template <int kScale>
-void finish_scale(const BaseRow& row) {
+void finish_row(const BaseRows& rows, int dy) {
     const V zero = Simd::splat(0.0f), top = Simd::splat(255.0f);
     const V half = Simd::splat(0.5f), size = Simd::splat(128.0f);
-    if (row.bicubic) {
-        // column[x + 2] is LR column x after the vertical taps.
-        const V v0 = Simd::splat(row.vertical[0]), v1 = Simd::splat(row.vertical[1]);
-        const V v2 = Simd::splat(row.vertical[2]), v3 = Simd::splat(row.vertical[3]);
-        for (int x = 0; x < row.count + 4; x += kWidth) {
-            V sum = Simd::load_u8(row.rows[0] + x) * v0;
-            sum = Simd::fma(Simd::load_u8(row.rows[1] + x), v1, sum);
-            sum = Simd::fma(Simd::load_u8(row.rows[2] + x), v2, sum);
-            sum = Simd::fma(Simd::load_u8(row.rows[3] + x), v3, sum);
-            Simd::store(row.column + x, sum);
+    float* const columns = rows.columns;
+    if (rows.bicubic) {
+        // columns[x + 2] is LR column x after the vertical taps.
+        const float* taps = rows.weights[dy];
+        const uint8_t* const* in = rows.rows + rows.start[dy];
+        const V v0 = Simd::splat(taps[0]), v1 = Simd::splat(taps[1]);
+        const V v2 = Simd::splat(taps[2]), v3 = Simd::splat(taps[3]);
+        for (int x = 0; x < rows.count + 4; x += kWidth) {
+            V sum = Simd::load_u8(in[0] + x) * v0;
+            sum = Simd::fma(Simd::load_u8(in[1] + x), v1, sum);
+            sum = Simd::fma(Simd::load_u8(in[2] + x), v2, sum);
+            sum = Simd::fma(Simd::load_u8(in[3] + x), v3, sum);
+            Simd::store(columns + x, sum);
         }
     }
-    for (int x = 0; x < row.count; x += kWidth) {
+    const float* network =
+        rows.network == nullptr ? nullptr : rows.network + dy * kScale * rows.stride;
+    uint8_t* out = rows.out + dy * rows.out_stride;
+    for (int x = 0; x < rows.count; x += kWidth) {
         Integers phase[4];
         CRISPCAST_UNROLL for (int dx = 0; dx < kScale; ++dx) {
             V value = size;
-            if (row.bicubic) {
-                const float* taps = row.horizontal + dx * 4;
-                const float* column = row.column + x + row.start[dx];
+            if (rows.bicubic) {
+                const float* taps = rows.weights[dx];
+                const float* column = columns + x + rows.start[dx];
                 value = Simd::load(column) * Simd::splat(taps[0]);
                 value = Simd::fma(Simd::load(column + 1), Simd::splat(taps[1]), value);
                 value = Simd::fma(Simd::load(column + 2), Simd::splat(taps[2]), value);
                 value = Simd::fma(Simd::load(column + 3), Simd::splat(taps[3]), value);
             }
-            if (row.network != nullptr)
-                value = Simd::fma(Simd::load(row.network + dx * row.stride + x), size, value);
+            if (network != nullptr)
+                value = Simd::fma(Simd::load(network + dx * rows.stride + x), size, value);
             // The sum first: where it is no number, `greater` gives zero.
             value = Simd::smaller(Simd::greater(value, zero), top) + half;
             phase[dx] = __builtin_convertvector(value, Integers);
         }
-        const int left = row.out_count - x * kScale;
+        const int left = rows.out_count - x * kScale;
         if (left >= kWidth * kScale) {
-            weave<kScale>(phase, row.out + x * kScale);
+            weave<kScale>(phase, out + x * kScale);
         } else if (left > 0) {
             uint8_t rest[4 * kMaxVector];
             weave<kScale>(phase, rest);
-            memcpy(row.out + x * kScale, rest, size_t(left));
+            memcpy(out + x * kScale, rest, size_t(left));
         }
     }
 }
 
-void finish(const BaseRow& row) {
-    if (row.scale == 1) return finish_scale<1>(row);
-    if (row.scale == 2) return finish_scale<2>(row);
-    if (row.scale == 3) return finish_scale<3>(row);
-    finish_scale<4>(row);
+void finish(const BaseRows& rows) {
+    for (int dy = 0; dy < rows.out_rows; ++dy) {
+        if (rows.scale == 1) finish_row<1>(rows, dy);
+        if (rows.scale == 2) finish_row<2>(rows, dy);
+        if (rows.scale == 3) finish_row<3>(rows, dy);
+        if (rows.scale == 4) finish_row<4>(rows, dy);
+    }
 }
 
 constexpr RowKernels kernels_called(const char* isa, void (*convolution)(const ConvRow&) = convolve,
-                                    const CodeKernels* codes = nullptr) {
-    return {isa, kWidth, convolution, load, straighten, close_row, finish, codes};
+                                    const CodeKernels* codes = nullptr,
+                                    void (*finishing)(const BaseRows&) = finish) {
+    return {isa, kWidth, convolution, load, straighten, close_row, finishing, codes};
 }
 
 }  // namespace

@@ -1,11 +1,9 @@
-// clang-format off: the vocabularies come before the kernels written in them
-#include "simd_neon.h"
-#include "kernels_body.h"
+// clang-format off: the vocabulary comes before the kernel written in it
 #include "dots_neon.h"
-#include "codes_body.h"
+#include "codes_matrix.h"
 // clang-format on
 
 namespace crispcast {
-extern const RowKernels kNeonI8mmKernels;
-const RowKernels kNeonI8mmKernels = kernels_called("neoni8mm", convolve, &codes::kKernels);
+extern const CodeKernels kNeonI8mmCodes;
+const CodeKernels kNeonI8mmCodes = matrix::kKernels;
 }  // namespace crispcast

@@ -56,6 +56,9 @@ struct Layer {
     Array<int8_t> quad_weights;    // of each quad block [quads][channels][4], then padding
     Array<int32_t> weight_sums;    // [cout rounded up to block]
     Array<int32_t> negative_sums;  // of the weights below 0
+    // No sum reaches 2^22 and no value 2^15 steps, whatever the codes: whole numbers then turn into
+    // floats and back by the addition of a constant.
+    bool narrow = false;
 
     bool same_taps(const Block& a, const Block& b) const {
         if (a.taps != b.taps) return false;
@@ -71,6 +74,7 @@ struct Value {
     int rows = 0;   // of its ring
     Codes codes;
     bool exact = false;  // of a coded plan: a layer adds it as it was before rounding
+    double most = 1;     // of a coded plan: no value is larger, with either sign
 };
 
 // Where the rings lie, in samples.

@@ -94,6 +94,7 @@ struct CodeRow {
     const uint8_t* const* taps;    // [quads][4]: the byte of column 0
     const int8_t* weights;         // fours, and kPaddingWeights bytes that may be read, not used
     size_t weight_count;           // without those
+    bool narrow;                   // Layer::narrow
     const int32_t* weight_sums;    // of a channel's weights
     const int32_t* negative_sums;  // of those below 0
     uint8_t* scratch;              // kPackedWeight bytes a weight
@@ -124,27 +125,33 @@ struct CodeKernels {
 
 // Columns of the widest vector of codes.
 constexpr int kMaxCodeVector = 64;
-// Bytes of a weight in the form that a kernel makes of a row's for itself.
-constexpr int kPackedWeight = 2;
+// Bytes of a weight in the form that a kernel makes of a row's for itself, at most: a lone channel
+// of a lone quad takes the room of two channels of two.
+constexpr int kPackedWeight = 4;
 // Bytes behind the last weight that may be read, for whole vectors of them to be.
 constexpr int kPaddingWeights = 16;
 
-// One HR row over `count` LR columns: out = u8(base + 128 * network).
-struct BaseRow {
-    const uint8_t* rows[4];   // LR rows of the vertical taps, at LR column -2 (edges repeated);
-                              // readable up to column count + 2 + kMaxVector
-    bool bicubic;             // false: the base is code 128 and rows are not read
-    const float* vertical;    // [4]
-    const float* horizontal;  // [scale][4]
-    const int* start;         // [scale] 0: taps begin at column x - 2, 1: at x - 1
+// The HR rows of one LR row over `count` LR columns: out = u8(base + 128 * network).
+struct BaseRows {
+    const uint8_t* rows[5];  // LR rows y - 2 ... y + 2, at LR column -2 (edges repeated); readable
+                             // up to column count + 2 + kMaxVector
+    bool bicubic;            // false: the base is code 128 and rows are not read
+    const float (*weights)[4];  // [scale] of the taps of a phase, down and across
+    const int* start;           // [scale] 0: taps begin at sample -2, 1: at -1
     int scale;
     int count;
-    const float* network;  // channel dx of this row at column 0, or null
+    const float* network;  // channel 0 at column 0, or null
     ptrdiff_t stride;      // floats from a network channel to the next
-    float* column;         // scratch, count + 4 + 2 * kMaxVector floats
+    float* columns;        // scratch, 4 * kMaxBaseColumns floats
     uint8_t* out;
-    int out_count;  // samples to write, at most scale * count
+    ptrdiff_t out_stride;
+    int out_rows;   // to write, at most scale
+    int out_count;  // samples of each to write, at most scale * count
 };
+
+// Most LR columns of one piece of a row, and floats of it with what its ends need.
+constexpr int kMaxPiece = 1024;
+constexpr int kMaxBaseColumns = kMaxPiece + 4 + 2 * kMaxVector;
 
 struct RowKernels {
     const char* isa;
@@ -157,7 +164,7 @@ struct RowKernels {
     void (*straighten)(float* row, int vectors, float* scratch);
     // Zeros right of column `end` - 1, then the vectors on both sides.
     void (*close)(float* row, int channels, ptrdiff_t stride, int vectors, int sides, int end);
-    void (*finish)(const BaseRow& row);
+    void (*finish)(const BaseRows& rows);
     const CodeKernels* codes;  // null: coded plans run in single precision, to the same bits
 };
 
@@ -171,6 +178,8 @@ extern const RowKernels kAvx512VnniKernels;
 extern const RowKernels kNeonKernels;
 extern const RowKernels kNeonDotKernels;
 extern const RowKernels kNeonI8mmKernels;
+extern const CodeKernels kNeonDotCodes;
+extern const CodeKernels kNeonI8mmCodes;
 #elif defined(__wasm_simd128__)
 extern const RowKernels kWasmKernels;
 extern const RowKernels kWasmDotKernels;  // relaxed SIMD

@@ -38,7 +38,7 @@ class FloatStrip : public StripWalk<FloatStrip> {
         float* network = row_of(plan_.value_count - 1, 0);
         for (int c = 0; c < plan_.output().channels; ++c)
             kernels_.straighten(network + c * ptrdiff_t(layout_.stride), vectors_,
-                                arena_.base.column);
+                                arena_.base.columns);
         finish_row(kernels_, frame_.planes[0], plan_.scale, frame_.taps, plan_.bicubic_base, y,
                    strip_.x0, strip_.x1, network + (strip_.x0 - origin_), layout_.stride,
                    arena_.base);
@@ -51,7 +51,7 @@ class FloatStrip : public StripWalk<FloatStrip> {
             const uint8_t* in = input_row(input, c, y, arena_.seen);
             if (in != nullptr) {
                 kernels_.load(in, end_, vectors_, plan_.coded ? 1.0f : 1.0f / 128, row,
-                              arena_.base.column);
+                              arena_.base.columns);
             } else {
                 memset(row, 0, size_t(vectors_) * kernels_.width * sizeof(float));
             }
@@ -185,6 +185,7 @@ class CodeStrip : public StripWalk<CodeStrip> {
         row.weight_count = layer.quad_weights.size() - kPaddingWeights;
         row.weight_sums = layer.weight_sums.data();
         row.negative_sums = layer.negative_sums.data();
+        row.narrow = layer.narrow;
         row.scratch = rows_ + layout_.scratch;
         row.zero = plan_.values[layer.sources[0]].codes.zero;
         describe(row, layer, v);

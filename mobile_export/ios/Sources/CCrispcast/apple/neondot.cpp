@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
 #pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
 #if !defined(__ARM_FEATURE_MATMUL_INT8)
