@@ -28,6 +28,7 @@ def told(report: dict[str, Any]) -> tuple[list[str], int]:
 
 
 def main() -> int:
+    """Ask, and tell."""
     tool, constraints = sys.argv[1:]
     command = [tool, "-r", constraints, "--no-deps", "--disable-pip", "-f", "json"]
     done = subprocess.run(
