@@ -89,7 +89,7 @@ def in_node(node: str, modules: Path) -> Player:
     code, script = ROOT / "client_sdk" / "web", ROOT / "tests" / "conformance" / "web_face.mjs"
 
     def play(plays: Iterable[Play]) -> Iterator[str]:
-        command = [node, script, f"{code.as_uri()}/", f"{modules.as_uri()}/", "-", "0"]
+        command = [node, str(script), f"{code.as_uri()}/", f"{modules.as_uri()}/", "-", "0"]
         running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert running.stdin is not None
         assert running.stdout is not None

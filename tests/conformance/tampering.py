@@ -77,8 +77,8 @@ def on_disk(drawn: Drawn, folder: Path) -> Package:
 
 async def _delivered(package: Package, names: list[str]) -> list[bytes]:
     wire = Wire()
-    bounds = {"high_water": 1 << 28, "low_water": 1 << 14}
-    delivery = Delivery(wire, package, AssetStore(1 << 24), lambda: (0, 0), **bounds)
+    store = AssetStore(1 << 24)
+    delivery = Delivery(wire, package, store, lambda: (0, 0), high_water=1 << 28, low_water=1 << 14)
     for start in range(0, len(names), MAX_WANTED):
         wanted = tuple(Wanted(sha256=name) for name in names[start : start + MAX_WANTED])
         delivery.want(Want(assets=wanted))
