@@ -12,7 +12,7 @@ VIDEO ?=
 NATIVE := CMakeLists.txt $(shell find kernels/runtime client_sdk/core \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cmake' \) 2>/dev/null)
 FORMATTED := $(shell git ls-files '*.cpp' '*.h' '*.hpp' 2>/dev/null)
 
-.PHONY: help setup test lint format demo bench fuzz wasm clean
+.PHONY: help setup test lint format demo bench fuzz wasm sbom audit clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,20 @@ wasm: setup ## the runtime for browsers, into client_sdk/web
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake -S kernels/runtime/wasm -B build/wasm -G Ninja \
 		-DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" -DCRISPCAST_WASM_OUTPUT="$(CURDIR)/client_sdk/web" >/dev/null
 	@$(BIN)/cmake --build build/wasm
+
+AUDIT := build/audit
+$(AUDIT)/.ready: .ci/audit.txt
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/pip --disable-pip-version-check install --quiet -r .ci/audit.txt
+	@touch $@
+
+sbom: setup $(AUDIT)/.ready ## what is installed, as CycloneDX: build/sbom.json
+	@$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		-o build/sbom.json $(BIN)/python
+	@$(BIN)/python -c "import json; print('build/sbom.json:', len(json.load(open('build/sbom.json'))['components']), 'components')"
+
+audit: $(AUDIT)/.ready ## known vulnerabilities of what is pinned; skips where no service tells
+	@$(AUDIT)/bin/python .ci/audit.py $(AUDIT)/bin/pip-audit constraints.txt
 
 fuzz: ## the loaders against libFuzzer, SECONDS each (600); findings go to build/fuzz
 	@.ci/debian clang-19 libclang-rt-19-dev || true

@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,16 @@ _PLAYER = ("manifest", "server_message", "asset_frames", "patch_map", "motion", 
 
 @dataclass(frozen=True)
 class Fuzzer:
-    """A parser, the command that runs it (libFuzzer's flags follow), and what it is made of."""
+    """A parser, and the command that runs it (libFuzzer's flags follow); `code` is its hash."""
 
     name: str
     command: tuple[str, ...]
     seeds: Path
-    code: tuple[Path, ...]
+    code: str
+
+
+def _hashed(files: Iterable[Path]) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def fuzzers() -> list[Fuzzer]:
@@ -70,7 +74,7 @@ def fuzzers() -> list[Fuzzer]:
     node = shutil.which("node")
     if node is not None:
         web = ROOT / "client_sdk" / "web"
-        code = (*sorted(web.glob("player/*.js")), web / "core.js")
+        code = _hashed((*sorted(web.glob("player/*.js")), web / "core.js"))
         script = str(ROOT / "tests" / "fuzz" / "player.mjs")
         for name in _PLAYER:
             found.append(Fuzzer(f"js {name}", (node, script, name), seeds_of(name), code))
@@ -89,7 +93,7 @@ def _in_python() -> list[Fuzzer]:
             assert spec.origin is not None
             files.append(Path(spec.origin))
         command = (sys.executable, "-m", "tests.fuzz.fuzzer", name)
-        found.append(Fuzzer(f"python {name}", command, seeds_of(name), tuple(files)))
+        found.append(Fuzzer(f"python {name}", command, seeds_of(name), _hashed(files)))
     return found
 
 
@@ -107,7 +111,7 @@ def _in_cpp() -> list[Fuzzer]:
         if built.exists():
             command = (str(WORK / f"fuzz_{name}"), "-max_len=8000", "-timeout=10")
             seeds = ROOT / room / "fuzz" / "corpus" / name
-            found.append(Fuzzer(f"c++ {name}", command, seeds, code))
+            found.append(Fuzzer(f"c++ {name}", command, seeds, _hashed(code)))
     return found
 
 
@@ -122,10 +126,9 @@ class Tried:
 
     def of(self, fuzzer: Fuzzer) -> dict[str, Any]:
         """Inputs, findings and seconds."""
-        digest = hashlib.sha256(b"".join(path.read_bytes() for path in fuzzer.code)).hexdigest()
         entry = self._kept.get(fuzzer.name)
-        if entry is None or entry["code"] != digest:
-            entry = {"code": digest, "inputs": 0, "findings": 0, "seconds": 0.0}
+        if entry is None or entry["code"] != fuzzer.code:
+            entry = {"code": fuzzer.code, "inputs": 0, "findings": 0, "seconds": 0.0}
             self._kept[fuzzer.name] = entry
         return entry
 

@@ -6,8 +6,9 @@ is changed on its way, over the data channel or by HTTP (`tests/conformance/tamp
 frame is shown. It must be one that comes of the package's own assets, or of some of them, to the
 last bit.
 
-As a control, the same plays go to the reference client with its hashes made blind: there tampered
-pictures do show, so that they would be seen.
+Every tenth play is of a client that trusts a key, and has a manifest that was changed with its
+assets, signed by another, or not at all. As a control, the same plays go to the reference client
+with its hashes made blind: there tampered pictures do show, so that they would be seen.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ TARGETS: Mapping[str, tuple[str, float]] = {"tampered_shown": ("<=", 0)}
 PLAYS = 10_000
 _QUICK = 60
 _CONTROL = 300  # plays at most
+_FORGED = 10  # of so many plays, one has a forged manifest, for a client that trusts a key
 Player = Callable[[Iterable[Play]], Iterator[str]]
 """Plays, and the picture that each of them shows, by its digest."""
 
@@ -87,7 +89,7 @@ def in_node(node: str, modules: Path) -> Player:
     code, script = ROOT / "client_sdk" / "web", ROOT / "tests" / "conformance" / "web_face.mjs"
 
     def play(plays: Iterable[Play]) -> Iterator[str]:
-        command = [node, script, f"{code.as_uri()}/", f"{modules.as_uri()}/", "-", "0"]
+        command = [node, str(script), f"{code.as_uri()}/", f"{modules.as_uri()}/", "-", "0"]
         running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert running.stdin is not None
         assert running.stdout is not None
@@ -164,7 +166,10 @@ def measure(folder: Path, quick: bool) -> dict[str, Any]:
     wrong: dict[str, list[str]] = {}
     seen: dict[str, int] = {}
     for turn, (name, player) in enumerate(chosen.items()):
-        mine = [tamperer.tampered(seed) for seed in range(turn, plays, len(chosen))]
+        mine = [
+            tamperer.forged(seed) if seed % _FORGED == turn else tamperer.tampered(seed)
+            for seed in range(turn, plays, len(chosen))
+        ]
         shown = Shown(tamperer, player)
         wrong[name] = shown.wrong(mine)
         seen[name] = len(mine)

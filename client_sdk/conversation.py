@@ -39,6 +39,7 @@ from kernels.errors import StreamError
 
 log = logging.getLogger("crispcast.client")
 _UNTIMED = 64  # anchors that may wait for the first picture
+_MOST_LOGGED = 100  # bad messages of a play
 _Said = TypeVar("_Said", str, bytes)
 
 
@@ -80,6 +81,7 @@ class Conversation:
         self._head: ManifestHead | None = None
         self._head_assembler = Assembler()
         self._chosen: int | None = None  # the rung that a person chose
+        self._logged = 0
         self._announced = False  # the manifest, on this connection
         self._untimed: deque[Anchor | Sought] = deque(maxlen=_UNTIMED)
 
@@ -162,7 +164,9 @@ class Conversation:
         except StreamError as error:
             # A bad message costs itself; frames go on, interpolated where it was needed.
             self._meter.wrong_assets += 1
-            log.warning("%s: %s", self._url, error)
+            self._logged += 1
+            if self._logged <= _MOST_LOGGED:  # a server may send them without end
+                log.warning("%s: %s", self._url, error)
         except Exception as error:
             self._play.fail(error)
 

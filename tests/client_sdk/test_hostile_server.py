@@ -112,6 +112,15 @@ def test_a_manifest_is_announced_once_on_a_connection(tiny: Package) -> None:
     assert play.joined == 3
 
 
+def test_bad_messages_without_end_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    meter = PlayMeter()
+    talk = Conversation("a server", meter, PretendPlay())
+    for _ in range(1000):
+        talk.said("{}")
+    assert meter.wrong_assets == 1000
+    assert len(caplog.records) == 100
+
+
 def frame_at(pts: int) -> av.VideoFrame:
     frame = av.VideoFrame(LR_WIDTH, LR_HEIGHT, "yuv420p")
     frame.pts = pts

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
+import json
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
 from client_sdk.contract import Package, Place, decode_record, encode_record
@@ -28,6 +30,7 @@ from client_sdk.contract.control import MAX_WANTED, Want, Wanted
 from client_sdk.contract.patch_map import PatchMap
 from client_sdk.contract.plate import decode_plate
 from client_sdk.contract.sei import FrameIdentity, build_payload
+from client_sdk.contract.signing import key_text, signature_text, signed_message
 from client_sdk.http_assets import HttpAssets
 from kernels.compiler import decode_plan, encode_plan
 from kernels.compiler.wire import MAGIC
@@ -42,6 +45,7 @@ Step = dict[str, Any]
 _DIFFERENCE = (1, 1)
 """Segment and place of the expert that is a difference."""
 _ATTEMPTS = 40
+_OWNER = Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)
 
 
 class Wire:
@@ -73,8 +77,8 @@ def on_disk(drawn: Drawn, folder: Path) -> Package:
 
 async def _delivered(package: Package, names: list[str]) -> list[bytes]:
     wire = Wire()
-    bounds = {"high_water": 1 << 28, "low_water": 1 << 14}
-    delivery = Delivery(wire, package, AssetStore(1 << 24), lambda: (0, 0), **bounds)
+    store = AssetStore(1 << 24)
+    delivery = Delivery(wire, package, store, lambda: (0, 0), high_water=1 << 28, low_water=1 << 14)
     for start in range(0, len(names), MAX_WANTED):
         wanted = tuple(Wanted(sha256=name) for name in names[start : start + MAX_WANTED])
         delivery.want(Want(assets=wanted))
@@ -164,6 +168,38 @@ class Tamperer:
             rng.shuffle(pieces)
         return self._play(segment, pieces, f"{kind}, {way}", self._pictures(segment, name, body))
 
+    def forged(self, seed: int) -> Play:
+        """A play for who trusts a key: the manifest and its assets are another's, and agree."""
+        rng = Random(seed)
+        old = self.drawn.manifest.rungs[0].segments[0].experts[1]
+        plan = encode_plan(moved(decode_plan(self.drawn.assets[old])))
+        tree = json.loads(self.drawn.manifest_bytes.replace(old.encode(), sha(plan).encode()))
+        tree["assets"][sha(plan)]["bytes"] = len(plan)
+        tree["name"] = f"forged {seed}"
+        body = json.dumps(tree).encode()
+        true = self.drawn.manifest_bytes
+        theirs = Ed25519PrivateKey.from_private_bytes(rng.randbytes(32))
+        signatures = {
+            "absent": None,
+            "of the true one": _signed(_OWNER, sha(true)),
+            "by another key": _signed(theirs, sha(body)),
+            "noise": signature_text(rng.randbytes(64)),
+        }
+        how = rng.choice(list(signatures))
+        sent = [m for messages in self._messages[0].values() for m in messages]
+        pieces = [*sent, *frames_of(sha(plan), plan)]
+        told = sha(true) if how == "of the true one" and rng.random() < 0.5 else sha(body)
+        trust = key_text(_OWNER.public_key().public_bytes_raw())
+        return self._play(0, pieces, f"forged, {how}", None, (body, told, signatures[how], trust))
+
+    def signed(self) -> Play:
+        """A play for who trusts a key, with the package as it is and its owner's signature."""
+        body = self.drawn.manifest_bytes
+        pieces = [m for messages in self._messages[0].values() for m in messages]
+        trust = key_text(_OWNER.public_key().public_bytes_raw())
+        signed = (body, sha(body), _signed(_OWNER, sha(body)), trust)
+        return self._play(0, pieces, "signed", None, signed)
+
     def _sent(
         self, way: str, name: str, size: int, body: bytes, true: list[bytes], rng: Random
     ) -> list[bytes]:
@@ -186,16 +222,26 @@ class Tamperer:
         return [encode_frame(AssetFrame(name, 0, size, fitted[:cut])), *true]
 
     def _play(
-        self, segment: int, pieces: list[bytes], kind: str = "none", more: list[Step] | None = None
+        self,
+        segment: int,
+        pieces: list[bytes],
+        kind: str = "none",
+        more: list[Step] | None = None,
+        signed: tuple[bytes, str, str | None, str] | None = None,
     ) -> Play:
-        body = self.drawn.manifest_bytes
+        """`signed`: a manifest, the hash that is told of it, its signature, and who is trusted."""
+        true = self.drawn.manifest_bytes
+        body, told, signature, trust = signed or (true, sha(true), None, "")
         head = {
-            "type": "manifest", "version": "1.1", "package": PACKAGE_ID, "rung": 0,
-            "sha256": sha(body), "bytes": len(body),
+            "type": "manifest", "version": "1.2", "package": PACKAGE_ID, "rung": 0,
+            "sha256": told, "bytes": len(body),
         }  # fmt: skip
-        steps: list[Step] = [{"do": "open"}, *self._known, *(more or ()), {"do": "connected"}]
-        steps.append({"do": "message", "text": head})
-        steps += [{"do": "piece", "bytes": message} for message in frames_of(sha(body), body)]
+        if signature is not None:
+            head["signature"] = signature
+        opened = {"trust": trust} if trust else {}
+        steps: list[Step] = [{"do": "open", **opened}, *self._known, *(more or ())]
+        steps += [{"do": "connected"}, {"do": "message", "text": head}]
+        steps += [{"do": "piece", "bytes": message} for message in frames_of(told, body)]
         start, rung = STARTS[segment], self.drawn.manifest.rungs[0]
         if segment:
             steps.append({"do": "seek", "frame": start})
@@ -311,6 +357,10 @@ _KINDS: dict[str, Callable[[Tamperer, int, str, bytes, Random], bytes]] = {
     "made anew": Tamperer.made_anew,
     "resealed": Tamperer.resealed,
 }
+
+
+def _signed(key: Ed25519PrivateKey, manifest_sha256: str) -> str:
+    return signature_text(key.sign(signed_message(manifest_sha256)))
 
 
 def _picture(name: str, luma: Any) -> Step:

@@ -30,6 +30,20 @@ def test_nothing_of_others_is_shown(tamperer: Tamperer, face: Callable[[], Any])
     assert shown.wrong([tamperer.tampered(seed) for seed in range(PLAYS)]) == []
 
 
+@pytest.mark.parametrize("face", [PythonFace, CoreFace])
+def test_a_forged_manifest_is_not_played_by_who_trusts_a_key(
+    tamperer: Tamperer, face: Callable[[], Any]
+) -> None:
+    player = in_python(face)
+    shown = Shown(tamperer, player)
+    forged = [tamperer.forged(seed) for seed in range(20)]
+    assert shown.wrong(forged) == []
+    # Plays like these are interpolated; signed by the owner, they are not.
+    pictures = {*player(forged)} - {""}
+    assert len(pictures) == 1
+    assert pictures.isdisjoint(player([tamperer.signed()]))
+
+
 def test_a_client_that_believed_anything_would_show_it(tamperer: Tamperer) -> None:
     shown = Shown(tamperer, in_python(PythonFace))
     plays = [tamperer.tampered(seed) for seed in range(PLAYS)]

@@ -71,8 +71,8 @@ def messages() -> Iterator[tuple[str, str, bytes]]:
     ]
     for message in client:
         yield "client_message", message.type, control.encode_message(message).encode()
-    for message in server:
-        yield "server_message", message.type, control.encode_message(message).encode()
+    for said in server:
+        yield "server_message", said.type, control.encode_message(said).encode()
 
 
 async def _offers() -> dict[str, bytes]:
