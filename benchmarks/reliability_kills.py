@@ -42,6 +42,7 @@ TARGETS = {
 
 SIZE = 224, 192
 PATIENCE = 1800.0  # seconds that an encode may take on a machine that does much else
+LINGER = 60.0  # seconds that processes may take to end once their parent has
 SEED = 7
 
 
@@ -220,7 +221,12 @@ def _wrong(encode: Encode, wanted: Undisturbed, groups: list[int]) -> str:
     if files != wanted.files:
         differ = sorted(n for n in files | wanted.files if files.get(n) != wanted.files.get(n))
         return f"the package differs in {', '.join(differ)}"
-    if left := [process for group in groups for process in _members(group)]:
+    until = time.monotonic() + LINGER
+    while (left := [each for group in groups for each in _members(group)]) and (
+        time.monotonic() < until
+    ):
+        time.sleep(0.2)
+    if left:
         for process in left:
             os.kill(process, signal.SIGKILL)
         return "processes of a killed encode were still there"

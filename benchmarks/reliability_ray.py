@@ -36,6 +36,4 @@ def measure(folder: Path, quick: bool) -> dict[str, Any]:
         "ray_overhead": ray.seconds / local.seconds - 1,
         "ray_seconds": ray.seconds,
         "ray_local_seconds": local.seconds,
-        "ray_processor_seconds": ray.processor_seconds,
-        "ray_local_processor_seconds": local.processor_seconds,
     }

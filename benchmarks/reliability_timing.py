@@ -41,11 +41,11 @@ def in_turn(folder: Path, ways: Mapping[str, Sequence[str]], quick: bool) -> dic
     taken: dict[str, list[Took]] = {way: [] for way in ways}
     for turn in range(QUICK_ROUNDS if quick else ROUNDS):
         for way, flags in ways.items():
-            target = folder / f"{turn}-{way}.crisp"
-            store = ("--store", str(folder / f"{turn}-{way}-store"))
-            taken[way].append(_timed(clip, target, (*flags, *store), quick))
+            own = folder / f"{turn}-{way}"
+            store = ("--store", str(own / "store"))
+            taken[way].append(_timed(clip, own / "a.crisp", (*flags, *store), quick))
             Console(stderr=True, highlight=False).print(f"{way}: {taken[way][-1]}")
-    packages = [_files(path) for path in folder.glob("*.crisp")]
+    packages = [_files(path) for path in folder.glob("*/a.crisp")]
     assert all(package == packages[0] for package in packages), "the packages differ"
     return {
         way: Took(

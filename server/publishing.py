@@ -29,7 +29,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from client_sdk.contract import av1_codec, open_package
+from client_sdk.contract import av1_codec, open_package, steady_clock
 from client_sdk.reconnecting import come_back
 from client_sdk.whep import (
     Answer,
@@ -136,6 +136,7 @@ class Publication:
         """Publish from the segment of `frame` on. Raises StreamError."""
         options = self._options
         ice = [RTCIceServer(s.url, s.username, s.credential) for s in servers]
+        steady_clock.install()
         self._peer = RTCPeerConnection(
             RTCConfiguration(iceServers=ice, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )

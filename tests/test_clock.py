@@ -27,6 +27,18 @@ def asking(path: Path) -> Iterator[str]:
             yield from (f"time.{alias.name}" for alias in node.names if alias.name == "time")
 
 
+def test_no_connection_is_made_without_the_steady_clock() -> None:
+    making = {
+        str(path.relative_to(ROOT))
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*.py")
+        if "RTCPeerConnection(" in path.read_text(encoding="utf-8")
+    }
+    assert making >= {"server/viewer.py", "client_sdk/receiving.py"}
+    for name in making:
+        assert "steady_clock.install()" in (ROOT / name).read_text(encoding="utf-8"), name
+
+
 def test_nothing_else_depends_on_the_time_of_day() -> None:
     found = {
         str(path.relative_to(ROOT))

@@ -141,7 +141,7 @@ def test_a_name_that_is_not_found_for_a_while_costs_a_pause(
     async def run() -> PlayStats:
         loop = asyncio.get_running_loop()
 
-        def unknown(host: object, *arguments: Any, **options: Any) -> Any:
+        def unknown(host: Any, *arguments: Any, **options: Any) -> Any:
             if gone.is_set() and host == "localhost":
                 loop.call_soon_threadsafe(failed.set)
                 raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
