@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from client_sdk.contract import open_package
 from client_sdk.upscaler import Upscaler
+from kernels.runtime import Engine
 from overfit.measurement import check_source, paired_frames
 from overfit.metrics import Planes, RgbConversion, psnr_y
 
@@ -48,7 +49,7 @@ def main() -> None:
         network = upscaler.upscale(truth.number, low.planes).planes
         if truth.number == options.frame:
             break
-    y, u, v = upscaler.engine.upscale(low.planes, upscaler.rung.scale)
+    y, u, v = Engine().upscale(low.planes, upscaler.rung.scale)
     height, width = truth.y.shape
     plain = (
         y[:height, :width],

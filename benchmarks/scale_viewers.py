@@ -12,14 +12,16 @@ import asyncio
 import itertools
 import json
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import av
 
-from client_sdk.frame_clock import Identified
+from client_sdk.core import Result
 from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
+from client_sdk.upscaler import Planes
 from client_sdk.upscaling_thread import UpscalingThread
 from kernels.errors import CrispcastError
 
@@ -52,21 +54,16 @@ class Audience:
 
     def __init__(self) -> None:
         self._shown: dict[int, list[Shown]] = {}
-        put_out = UpscalingThread.frame
+        put_out = UpscalingThread._put_out
 
-        def frame(
-            thread: UpscalingThread,
-            position: int,
-            identified: Identified | None,
-            frame: av.VideoFrame,
-            landed: bool = False,
+        def watched(
+            thread: UpscalingThread, lr: av.VideoFrame, made: Result, hr: Planes, spent_ms: float
         ) -> None:
-            number = None if identified is None else identified.frame
-            shown = self._shown.setdefault(id(thread), [])
-            shown.append((asyncio.get_running_loop().time(), number))
-            put_out(thread, position, identified, frame, landed)
+            put_out(thread, lr, made, hr, spent_ms)
+            number = None if made.frame < 0 else made.frame
+            self._shown.setdefault(id(thread), []).append((time.monotonic(), number))
 
-        UpscalingThread.frame = frame  # type: ignore[method-assign,assignment]
+        UpscalingThread._put_out = watched  # type: ignore[method-assign,assignment]
 
     async def watch(self, url: str) -> Viewer:
         """A play that shows something by now. Raises StreamError."""

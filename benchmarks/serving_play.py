@@ -18,15 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from aioice.ice import StunProtocol
 
-from client_sdk import upscaling_thread
 from client_sdk.contract import Package, open_package
+from client_sdk.core import Result
 from client_sdk.picture import planes_of
 from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
-from client_sdk.upscaler import Planes, Upscaled, Upscaler
+from client_sdk.upscaler import Planes, Upscaler
+from client_sdk.upscaling_thread import UpscalingThread
 
 ON_TIME = 0.2
 """Seconds after its schedule at which a frame is still on time: a small playout buffer."""
@@ -50,28 +52,21 @@ class Watch:
         self.shown: list[Shown] = []
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
-        put_out = upscaling_thread.UpscalingThread._put_out
-        upscale = Upscaler.upscale
-        last: list[Upscaled] = []
+        put_out = UpscalingThread._put_out
 
-        def upscaled(
-            upscaler: Upscaler, number: int | None, lr: Planes, *, networks: bool = True
-        ) -> Upscaled:
-            last[:] = [upscale(upscaler, number, lr, networks=networks)]
-            return last[0]
-
-        def watched(thread: Any, job: Any) -> None:
-            put_out(thread, job)
-            number = None if job.identified is None else job.identified.frame
+        def watched(
+            thread: UpscalingThread, lr: av.VideoFrame, made: Result, hr: Planes, spent_ms: float
+        ) -> None:
+            put_out(thread, lr, made, hr, spent_ms)
+            number = None if made.frame < 0 else made.frame
             pictures: Any = ((), None)
             if keep:
-                lr = tuple(plane.copy() for plane in planes_of(job.frame))
-                pictures = (lr, last[0].planes[0].copy())
-            self.shown.append(Shown(time.monotonic(), job.position, number, *pictures))
+                pictures = (tuple(plane.copy() for plane in planes_of(lr)), hr[0].copy())
+            position = thread._next_position - 1
+            self.shown.append(Shown(time.monotonic(), position, number, *pictures))
             self._loop.call_soon_threadsafe(self._news.set)
 
-        Upscaler.upscale = upscaled  # type: ignore[method-assign,assignment]
-        upscaling_thread.UpscalingThread._put_out = watched  # type: ignore[method-assign,assignment]
+        UpscalingThread._put_out = watched  # type: ignore[method-assign,assignment]
 
     async def until_in(self, start: int, end: int, seen: int) -> float:
         """Wait for a frame of [start, end) among those after the first `seen`; when it came."""

@@ -53,9 +53,8 @@ def play(
     """
     import asyncio
 
-    from client_sdk.asset_routes import check_preference
     from client_sdk.contract.signing import parse_trust
-    from client_sdk.playback import PlayOptions
+    from client_sdk.playback import PlayOptions, check_preference
     from client_sdk.session import play_async
 
     options = PlayOptions(

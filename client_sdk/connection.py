@@ -14,7 +14,7 @@ from typing import Protocol
 
 import av
 
-from client_sdk.contract.control import CHANNEL, Message, encode_message
+from client_sdk.contract.control import CHANNEL
 from client_sdk.contract.sctp_guard import Bounds, guard
 from client_sdk.receiving import Receiving
 from client_sdk.whep import Answer, delete_session, post_offer
@@ -81,18 +81,22 @@ class Connection:
         except Exception as error:  # aiortc raises whatever its parser trips over
             raise StreamError(f"{self._url} gave an answer that is no SDP: {error}") from None
 
-    def send(self, message: Message) -> None:
+    def send(self, text: str) -> None:
         """Say something, where the channel is open."""
         if self.channel.readyState == "open":
-            self.channel.send(encode_message(message))
+            self.channel.send(text)
 
-    def pts_of(self, rtp_time: int) -> int | None:
-        """The time stamp that decoded frames of that RTP time have; None before the first."""
-        return self._receiving.pts_of(rtp_time)
+    def rtp_time_of(self, pts: int) -> int:
+        """The RTP time, 32 bits, of a decoded frame with that time stamp."""
+        return self._receiving.rtp_time_of(pts)
+
+    def ignore(self) -> None:
+        """Hear nothing of it any more."""
+        self._listener = None
 
     async def close(self) -> None:
         """End the session; a server that is gone already is no error."""
-        self._listener = None
+        self.ignore()
         await self._receiving.close()
         if self.answer is not None:
             await asyncio.to_thread(delete_session, self.answer.session)

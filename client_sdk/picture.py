@@ -7,6 +7,7 @@ from typing import Any
 import av
 import numpy as np
 
+from client_sdk.contract import sei
 from client_sdk.upscaler import Plane, Planes
 from kernels.errors import StreamError
 
@@ -37,3 +38,15 @@ def fill(frame: av.VideoFrame, planes: Planes) -> None:
         view = plane_view(target)
         missing = view.shape[0] - plane.shape[0], view.shape[1] - plane.shape[1]
         view[:] = np.pad(plane, ((0, missing[0]), (0, missing[1])), mode="edge")
+
+
+def user_data_of(frame: av.VideoFrame) -> list[bytes]:
+    """The user data that came with a frame, UUIDs first, among which may be its identity.
+
+    Of AV1 our decoder knows the identity (client_sdk.contract.av1_codec); SEI are side data.
+    """
+    opaque: object = frame.opaque
+    if isinstance(opaque, sei.FrameIdentity):
+        return [sei.build_payload(opaque)]
+    sides: Any = frame.side_data  # a sequence of SideData, whatever its stub says
+    return [bytes(data) for data in sides if data.type.name == "SEI_UNREGISTERED"]

@@ -24,11 +24,11 @@ class PlayStats:
     others (`frames_interpolated`) by interpolation or in part; `frames_lost` never came.
     `fps` is of the output's wall clock, `first_frame_ms` and `first_sr_ms` count from the POST.
     `late_plans` counts maps, motion, plans and plates that were not there for their segment's
-    first frame, `wrong_assets` those refused for their hash or content. `plan_bytes`: all that came
-    for super-resolution over the network, `http_bytes` of them by HTTP; `cached_bytes` came from
-    the cache. `seek_ms`: from the last seek to its frame put out. `reconnects`: how often the
-    connection was lost and made anew. `untrusted`: why the manifest was not trusted, where keys to
-    trust were given; then all frames are interpolated.
+    first frame, `wrong_assets` those refused for their hash or content, and all messages that were.
+    `plan_bytes`: all that came for super-resolution over the network, `http_bytes` of them by HTTP;
+    `cached_bytes` came from the cache. `seek_ms`: from the last seek to its frame put out.
+    `reconnects`: how often the connection was lost and made anew. `untrusted`: why the manifest was
+    not trusted, where keys to trust were given; then all frames are interpolated.
     """
 
     frames: int = 0
@@ -84,7 +84,7 @@ def check_stats_file(path: str | os.PathLike[str]) -> None:
 
 @dataclass
 class PlayMeter:
-    """Counts while a play goes on. The upscaling thread counts frames, the session assets."""
+    """Counts while a play goes on."""
 
     started: float = field(default_factory=time.monotonic)
     frames: int = 0
@@ -122,6 +122,13 @@ class PlayMeter:
                 self._first_sr = self._last
         else:
             self.last_interpolated_frame = position
+
+    def told(self, figures: dict[str, int]) -> None:
+        """What the core's session has counted so far."""
+        self.late_plans = figures["late_assets"]
+        self.wrong_assets = figures["refused_assets"] + figures["wrong_messages"]
+        self.plan_bytes = figures["asset_bytes"]
+        self.cached_bytes = figures["cached_bytes"]
 
     def sought(self) -> None:
         """A frame was asked for."""

@@ -1,9 +1,9 @@
-"""What happens to decoded frames and arriving assets once the manifest is known.
+"""What is played, from the side of the event loop: the thread that has the core's session.
 
-    asset frames ─► AssetFetcher ─► cache ──────┐
-    decoded frames ─► FrameClock ─► Landing ────┴─► UpscalingThread ─► file, window
+    messages, pieces, decoded frames, wishes ─► UpscalingThread ─► file, window
+    `Player` ◄─ what is to be sent, fetched, or known ◄───┘
 
-Lives in the event loop, and never waits: pixels are the thread's business.
+Never waits, and decides nothing: that is the core's (docs/sdk-core.md).
 """
 
 from __future__ import annotations
@@ -14,36 +14,42 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, Protocol, TypeAlias, get_args
 
 import av
 
-from client_sdk.asset_fetcher import Arrival, AssetFetcher
-from client_sdk.asset_routes import AssetRoutes, Preference
 from client_sdk.cache import DEFAULT_LIMIT, AssetCache
-from client_sdk.contract import sei
 from client_sdk.contract.asset_frames import AssetFrame
-from client_sdk.contract.control import Message, Seek
+from client_sdk.contract.control import Wanted
 from client_sdk.contract.manifest import Manifest
-from client_sdk.contract.signing import Trust
-from client_sdk.frame_clock import CLOCK_RATE, FrameClock
+from client_sdk.contract.signing import Trust, key_text
+from client_sdk.core import Delivery, Session, Task, TaskKind
 from client_sdk.http_assets import HttpAssets
-from client_sdk.landing import Landing
 from client_sdk.play_stats import PlayMeter, PlayStats
-from client_sdk.receiving import identity_of
 from client_sdk.sinks import Sink, WindowClosed, open_sink
 from client_sdk.upscaling_thread import UpscalingThread
-from kernels.errors import StreamError
+from kernels.errors import CrispcastError, StreamError
 
 log = logging.getLogger("crispcast.client")
 
 FILE_BACKLOG, WINDOW_BACKLOG = 300, 8  # frames that may wait before some are interpolated
+HTTP_FROM = 64 << 10
+"""Bytes from which on `auto` prefers HTTP: a data channel is slow where packets are lost."""
+_NEVER = (1 << 32) - 1
+_MOST_COMPLAINTS = 100  # that are logged: a server may say bad things without end
 
-_LONGEST_GAP = 10  # seconds without a picture that are put out as such
-
+Preference: TypeAlias = Literal["auto", "channel", "http"]
 OnStatus: TypeAlias = Callable[[PlayStats], None]
+
+
+def check_preference(text: str) -> Preference:
+    """The preference of that name. Raises StreamError on any other."""
+    for preference in get_args(Preference):
+        if text == preference:
+            return text  # type: ignore[return-value]
+    raise StreamError(f"delivery {text!r} is none of auto, channel and http")
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,13 @@ class PlayOptions:
     """How to play. `out`: .y4m or .mp4; `threads` 0: all cores; `cache`: a folder, or None.
 
     `cache_limit`: bytes that the cache may hold. `delivery`: the way that assets are asked for
-    first (`client_sdk.asset_routes`). `loop`: begin again at the end, for ever. `reconnect`:
-    seconds for which a lost server is looked for; 0: not at all. `token`: the bearer token that the
-    server wants, where it wants one; `token_origins`: who else may see it when the server sends
-    the play there, as https://b.example.org. `trust`: public keys, one of which must have signed
-    the manifest, or all is interpolated; none: signatures are not asked for. `media`: the WHEP
-    endpoint of an SFU that the media comes from, with `media_token` where it wants one; the URL
-    that is played is then a package's at its origin (`client_sdk.sfu_connection`).
+    first; what fails one way is asked for the other way. `loop`: begin again at the end, for ever.
+    `reconnect`: seconds for which a lost server is looked for; 0: not at all. `token`: the bearer
+    token that the server wants, where it wants one; `token_origins`: who else may see it when the
+    server sends the play there, as https://b.example.org. `trust`: public keys, one of which must
+    have signed the manifest, or all is interpolated; none: signatures are not asked for. `media`:
+    the WHEP endpoint of an SFU that the media comes from, with `media_token` where it wants one;
+    the URL that is played is then a package's at its origin (`client_sdk.sfu_connection`).
     """
 
     out: str | os.PathLike[str] | None = None
@@ -78,243 +84,193 @@ class PlayOptions:
     media_token: str | None = field(default=None, repr=False)
 
 
-class Playback:
-    """The play of a stream, from `rung_index` on.
+class Player(Protocol):
+    """Whose playback it is; always in the event loop."""
 
-    `send` speaks to the server; `on_error` hears of a sink's end.
-    Asks for assets as the play goes on, and calls `ready` once those of the first segment are
-    prepared. `live`: the frame that a channel is at; its viewers cannot seek.
-    """
+    def send(self, text: str) -> None:
+        """Say that on the data channel."""
+
+    def begin(self, manifest: Manifest) -> None:
+        """The manifest is here, for the first time."""
+
+    def joined(self, live: int | None) -> None:
+        """This connection plays it; `live`: the frame that a channel is at."""
+
+    def shown(self) -> None:
+        """The first frame was put out."""
+
+    def ended(self, frames: int | None) -> None:
+        """The video is over; so many frames were sent, where that is known."""
+
+    def lost(self, why: str) -> None:
+        """The server goes, and may come again."""
+
+    def fail(self, error: BaseException) -> None:
+        """The play cannot go on."""
+
+    def stop(self, reason: str) -> None:
+        """The play is over, in peace."""
+
+
+class Playback:
+    """The play of `url`, over all its connections. `manifest`: None until it is here."""
 
     def __init__(
-        self,
-        manifest: Manifest,
-        rung_index: int,
-        options: PlayOptions,
-        *,
-        cache: AssetCache,
-        meter: PlayMeter,
-        send: Callable[[Message], None],
-        ready: Callable[[], None],
-        on_error: Callable[[Exception], None],
-        live: int | None = None,
+        self, url: str, options: PlayOptions, cache: AssetCache, meter: PlayMeter, player: Player
     ) -> None:
-        self.manifest = manifest
+        self._url = url
         self._options = options
         self._meter = meter
-        self._send = send
-        self._ready = ready
+        self._player = player
         self._loop = asyncio.get_running_loop()
-        self._loops = options.loop or live is not None
-        self._clock = FrameClock(manifest)
-        self._landing = Landing(manifest)
-        self._fetcher: AssetFetcher | None = None
-        if options.sr:
-            self._fetcher = AssetFetcher(manifest, cache, loops=self._loops)
+        self._http: HttpAssets | None = None
+        self._complaints = 0
+        self._session = Session(
+            threads=options.threads,
+            delivery=Delivery.HTTP if options.delivery == "http" else Delivery.AUTO,
+            http_from=_NEVER if options.delivery == "channel" else HTTP_FROM,
+            cache=True,
+            plain=not options.sr,
+            loops=options.loop,
+            trust=" ".join(map(key_text, options.trust)) or None,
+        )
         self._thread = UpscalingThread(
-            manifest,
-            rung_index,
+            self._session,
             self._sinks,
             meter,
             cache,
-            threads=options.threads,
+            self,
             max_backlog=WINDOW_BACKLOG if options.out is None else FILE_BACKLOG,
             # A file has time.
             paced=options.out is None,
-            loops=self._loops,
-            on_error=lambda error: self._in_loop(lambda: on_error(error)),
         )
-        self.routes: AssetRoutes | None = None
-        if self._fetcher is not None:
-            fetcher = self._fetcher
-            self.routes = AssetRoutes(options.delivery, send, fetcher.missing, fetcher.size)
-        self._origin: Fraction | None = None  # time stamp of position 0
-        self._position = -1  # of the last frame
-        self._rung = rung_index
-        self._segment = -1
-        self._ready_for: int | None = None  # the segment whose assets `ready` waits for
-        self._next = 0
-        self.frames_seen = 0
-
-    def begin(self, live: int | None, url: str, token: str | None) -> None:
-        """A connection is there: ask for assets, from `url`'s server too, and for the place.
-
-        After the first one: go on where the play was.
-        """
-        if self.routes is not None:
-            self.routes.connected(HttpAssets(url, token, self._by_http, self.routes.http_failed))
-        again = self._position >= 0
-        self._clock.forget()
-        self._landing.reconnected()
-        self.frames_seen = 0
-        if live is not None:
-            self.join()
-        elif self._next:
-            self._landing.begin(self._next)
-            self._send(Seek(frame=self._next))
-        if again:
-            self._origin = None
-        segment = self.manifest.segment_of(self._next if live is None else live)
-        self._segment, self._ready_for = segment, segment
-        if self._fetcher is not None and self.routes is not None:
-            for want in self._fetcher.resume():
-                self.routes.ask(want)
-        self._advance(segment)
 
     @property
-    def over(self) -> bool:
-        """Whether the last frame of the video has come."""
-        return self._next >= self.manifest.source.frames
+    def manifest(self) -> Manifest | None:
+        return self._thread.manifest
 
-    def asset(self, frame: AssetFrame) -> None:
-        """Take a piece of an asset. Raises StreamError where it is not wanted or damaged."""
-        if self._fetcher is None or self.routes is None:
-            return
-        self._meter.plan_bytes += len(frame.data)
-        arrival, again = self._fetcher.arrived(frame)
-        self.routes.came(frame.sha256)
-        for want in again:
-            self.routes.ask(want)
-        if arrival is not None:
-            self._take(arrival)
-            self._say_when_ready()
+    # -- connections --------------------------------------------------------------------------
 
-    def frame(self, frame: av.VideoFrame | av.AudioFrame) -> None:
-        """Take a decoded frame, in order."""
+    def connected(self, endpoint: str, token: str | None) -> None:
+        """A data channel is open; `endpoint`'s server has the assets too."""
+        self._hang_up()
+        self._http = HttpAssets(endpoint, token, self._by_http, self._http_failed)
+        self._thread.say(self._session.connected)
+
+    async def disconnected(self) -> bool:
+        """The connection is lost: do all that came by it. Whether the video is over."""
+        self._hang_up()
+        with contextlib.suppress(CrispcastError):  # the play has failed
+            return await asyncio.wrap_future(self._thread.disconnected())
+        return False
+
+    def said(self, text: str) -> None:
+        """A control message came."""
+        self._thread.say(partial(self._session.message, text.encode("utf-8", "surrogatepass")))
+
+    def brought(self, data: bytes) -> None:
+        """A piece of an asset came by the data channel."""
+        self._thread.say(partial(self._session.frame_bytes, data))
+
+    def frame(self, frame: av.VideoFrame | av.AudioFrame, rtp_time: int) -> None:
+        """A decoded frame came, in order."""
         if isinstance(frame, av.AudioFrame):
             self._thread.audio(frame)
-            return
-        pts = int(frame.pts or 0)
-        identified = self._clock.identify(pts, identity_of(frame))
-        self.frames_seen += 1
-        landing = self._landing.active
-        if not self._landing.shows(pts, identified):
-            if identified is not None and self._options.sr:
-                self._thread.pass_over(identified, frame)
-            return
-        if landing:
-            self._origin = None
-        self._position = self._place(pts)
-        self._next += 1
-        if identified is not None:
-            self._next = identified.frame + 1
-            segment = self.manifest.segment_of(identified.frame)
-            if (identified.rung, segment) != (self._rung, self._segment):
-                self._rung, self._segment = identified.rung, segment
-                self._advance(segment)
-        if self._loops and self.over:
-            self._next = 0
-        known = identified if self._options.sr else None
-        self._thread.frame(self._position, known, frame, landed=landing)
+        else:
+            self._thread.frame(frame, rtp_time)
 
-    def _place(self, pts: int) -> int:
-        """Where a picture stands among those that were put out, in frames of time."""
-        rate = self.manifest.source.rate
-        if self._origin is not None:
-            position = round((pts - self._origin) * rate / CLOCK_RATE)
-            if 0 < position - self._position <= _LONGEST_GAP * rate:
-                return position
-        # What was put out goes on without a gap, whatever time passed meanwhile, or was told.
-        self._origin = pts - (self._position + 1) * CLOCK_RATE / rate
-        return self._position + 1
+    def _hang_up(self) -> None:
+        http, self._http = self._http, None
+        if http is not None:
+            http.close()
 
-    def anchor(self, pts: int, rung: int, frame: int) -> None:
-        """The server says which frame has this time stamp."""
-        self._clock.set_anchor(pts, sei.FrameIdentity(self.manifest.id, rung, frame))
+    def _by_http(self, frame: AssetFrame) -> None:
+        self._meter.http_bytes += len(frame.data)
+        self._thread.say(partial(self._session.piece, frame.sha256, frame.offset, frame.data))
 
-    def switch(self, rung: int, frame: int) -> None:
-        """The server says which rung plays from this frame on: get its assets ready.
+    def _http_failed(self, sha256: str) -> None:
+        self._thread.say(partial(self._session.lacks, sha256))
 
-        Raises StreamError where there is no such rung or frame.
-        """
-        if rung >= len(self.manifest.rungs) or frame >= self.manifest.source.frames:
-            raise StreamError(f"a switch to rung {rung} at frame {frame}, which is not there")
-        segment = self.manifest.segment_of(frame)
-        if self._fetcher is not None:
-            self._fetch(rung, segment)
-            self._thread.expect(rung, segment)
-
-    @property
-    def networks_ms(self) -> float:
-        """Median milliseconds of the last frames with networks."""
-        return self._thread.pace.networks_ms
-
-    @property
-    def resting(self) -> bool:
-        """Whether networks were too slow, and frames are interpolated for a while."""
-        return self._options.out is None and self._thread.pace.resting
-
-    def sought(self, pts: int, rung: int, frame: int) -> None:
-        """The server says which is the first to show after a seek, and its time stamp."""
-        self.anchor(pts, rung, frame)
-        self._landing.sought(pts, frame)
+    # -- wishes -------------------------------------------------------------------------------
 
     def seek(self, frame: int) -> None:
-        """Go on at `frame`. Raises PackageError outside the video."""
-        segment = self.manifest.segment_of(frame)
-        self._clock.forget()
-        self._landing.begin(frame)
+        """Go on at `frame`."""
         self._meter.sought()
-        self._next = frame
-        self._advance(segment)
-        self._send(Seek(frame=frame))
+        self._thread.say(partial(self._session.seek, frame))
 
-    def stay(self) -> None:
-        """A seek was refused: nothing changes."""
-        self._landing.cancel()
+    def pause(self, on: bool) -> None:
+        """The server sends nothing until it is off again."""
+        self._thread.say(partial(self._session.pause, on))
 
     def loop(self, on: bool) -> None:
-        """The first segment follows the last, or not."""
-        self._loops = on
-        self._thread.loops = on
-        if self._fetcher is not None:
-            self._fetcher.loops = on
+        """Begin again at the end, or not."""
+        self._thread.say(partial(self._session.loop, on))
 
-    def join(self) -> None:
-        """Go on where the channel is by now."""
-        self._clock.forget()
-        self._landing.begin(None)
+    def choose_rung(self, rung: int | None) -> None:
+        """Play this rung from the next segment on; None: whichever the server sees fit."""
+        self._thread.say(partial(self._session.choose_rung, rung))
+
+    def report(self, stats: PlayStats) -> None:
+        """Tell the server how it goes."""
+        self._thread.report(stats.fps)
 
     async def finish(self) -> None:
-        """Put out all that came. Raises what went wrong on the way to a file or window."""
-        if self.routes is not None:
-            self.routes.close()
+        """Say goodbye and put out all that came. Raises what went wrong with a file or window."""
+        self._hang_up()
+        self._thread.say(self._session.leave)
         await asyncio.to_thread(self._thread.finish)
         error = self._thread.error
         if error is not None and not isinstance(error, WindowClosed):
             raise error
 
-    def _by_http(self, frame: AssetFrame) -> None:
-        self._meter.http_bytes += len(frame.data)
-        try:
-            self.asset(frame)
-        except StreamError as error:
-            self._meter.wrong_assets += 1
-            log.warning("%s", error)
+    # -- what the thread tells, from there ----------------------------------------------------
 
-    def _advance(self, segment_index: int) -> None:
-        self._fetch(self._rung, segment_index)
-        self._say_when_ready()
+    def tell(self, task: Task) -> None:
+        """A task that is not of assets."""
+        self._in_loop(partial(self._heed, task))
 
-    def _fetch(self, rung: int, segment_index: int) -> None:
-        if self._fetcher is not None and self.routes is not None:
-            wants, cached = self._fetcher.advance(rung, segment_index)
-            for arrival in cached:
-                self._take(arrival)
-            for want in wants:
-                self.routes.ask(want)
+    def complain(self, error: CrispcastError) -> None:
+        """Something was refused."""
+        self._complaints += 1
+        if self._complaints <= _MOST_COMPLAINTS:
+            log.warning("%s: %s", self._url, error)
 
-    def _take(self, arrival: Arrival) -> None:
-        if arrival.cached:
-            self._meter.cached_bytes += len(arrival.data)
-        self._thread.asset(arrival.sha256, arrival.data)
+    def begin(self) -> None:
+        """The first frame was put out."""
+        self._in_loop(self._player.shown)
 
-    def _say_when_ready(self) -> None:
-        if self._ready_for is None:
-            return
-        if self._fetcher is None or self._fetcher.has(self._rung, self._ready_for):
-            self._ready_for = None
-            self._thread.call(lambda: self._in_loop(self._ready))
+    def end(self, error: Exception) -> None:
+        """The output is over."""
+        if isinstance(error, WindowClosed):
+            self._in_loop(partial(self._player.stop, "closed"))
+        else:
+            self._in_loop(partial(self._player.fail, error))
+
+    def _heed(self, task: Task) -> None:
+        match task.kind:
+            case TaskKind.SEND:
+                self._player.send(task.data.decode())
+            case TaskKind.FETCH:
+                if self._http is not None:
+                    self._http.fetch(Wanted(sha256=task.sha256, offset=task.offset), task.total)
+            case TaskKind.MANIFEST:
+                assert self.manifest is not None
+                self._player.begin(self.manifest)
+            case TaskKind.JOINED:
+                self._player.joined(None if task.frame < 0 else task.frame)
+            case TaskKind.ENDED:
+                self._player.ended(None if task.count < 0 else task.count)
+            case TaskKind.LOST:
+                self._player.lost(task.text)
+            case TaskKind.FAILED:
+                self._player.fail(StreamError(f"{self._url}: {task.text}"))
+            case TaskKind.NOT_DONE:
+                log.warning("%s: no %s", self._url, task.text)
+            case TaskKind.UNTRUSTED:
+                log.warning("%s: %s; all is interpolated", self._url, task.text)
+                self._meter.untrusted = task.text
+            case TaskKind.REFUSED:
+                log.warning("%s: asset %s: %s", self._url, task.sha256[:16], task.text)
 
     def _sinks(self, manifest: Manifest) -> list[Sink]:
         sinks: list[Sink] = []

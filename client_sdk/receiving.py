@@ -25,6 +25,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from client_sdk.contract import av1_codec, sei, steady_clock
 from client_sdk.flood import until_flooded
 from client_sdk.lost_packets import ask_again
+from client_sdk.picture import user_data_of
 from client_sdk.whep import IceServer
 
 # Who joins a stream between two key frames cannot decode what leads to the second one, and that is
@@ -81,19 +82,10 @@ class Receiving:
         sdp: str = self.peer.localDescription.sdp
         return sdp
 
-    def pts_of(self, rtp_time: int) -> int | None:
-        """The time stamp that decoded frames of that RTP time have; None before the first."""
-        # aiortc counts time stamps from the first one, which it keeps to itself, and on through
-        # each 2^32 ticks (13 hours): of all times that RTP's may be, the nearest to the last.
-        mapper = getattr(self._receiver, "_RTCRtpReceiver__timestamp_mapper", None)
-        origin, last = getattr(mapper, "_origin", None), getattr(mapper, "_last", None)
-        if not isinstance(origin, int) or not isinstance(last, int):
-            return None
-        ahead = (rtp_time - last + (1 << 31)) % (1 << 32) - (1 << 31)
-        return last + ahead - origin
-
     def rtp_time_of(self, pts: int) -> int:
         """The RTP time, 32 bits, of a decoded frame with that time stamp."""
+        # aiortc counts time stamps from the first one, which it keeps to itself, and on through
+        # each 2^32 ticks (13 hours). Without it SEI still say which frame is which.
         mapper = getattr(self._receiver, "_RTCRtpReceiver__timestamp_mapper", None)
         origin = getattr(mapper, "_origin", None)
         return (pts + (origin if isinstance(origin, int) else 0)) % (1 << 32)
@@ -139,14 +131,6 @@ class Receiving:
 
 
 def identity_of(frame: av.VideoFrame) -> sei.FrameIdentity | None:
-    """Which frame this is, if it says so: of AV1 our decoder knows, SEI are side data."""
-    opaque: object = frame.opaque
-    if isinstance(opaque, sei.FrameIdentity):
-        return opaque
-    sides: Any = frame.side_data  # a sequence of SideData, whatever its stub says
-    for data in sides:
-        if data.type.name == "SEI_UNREGISTERED":
-            identity = sei.parse_payload(bytes(data))
-            if identity is not None:
-                return identity
-    return None
+    """Which frame this is, if it says so."""
+    identities = map(sei.parse_payload, user_data_of(frame))
+    return next((identity for identity in identities if identity is not None), None)

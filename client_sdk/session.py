@@ -1,7 +1,6 @@
 """One play of a stream, over as many connections as it takes.
 
-    Connection ─┬─► control, pieces of assets ─► Conversation ─┐
-                └─► decoded frames ────────────────────────────┴─► Playback ─► file, window
+    Connection ─► messages, pieces of assets, decoded frames ─► Playback ─► file, window
     lost ─► wait, connect again, go on at the next frame (client_sdk.reconnecting)
 
 Signalling: draft-ietf-wish-whep-03.
@@ -12,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import logging
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
@@ -22,33 +20,28 @@ from aiortc import RTCDataChannel
 
 from client_sdk.cache import AssetCache
 from client_sdk.connection import Connection
-from client_sdk.contract.control import Bye, Loop, Pause, Resume
 from client_sdk.contract.manifest import Manifest
-from client_sdk.conversation import Conversation
 from client_sdk.origin import Origin
 from client_sdk.play_stats import PlayMeter, PlayStats
 from client_sdk.playback import Playback, PlayOptions
 from client_sdk.reconnecting import come_back
 from client_sdk.sfu_connection import SfuConnection
-from client_sdk.sinks import WindowClosed, check_output
+from client_sdk.sinks import check_output
 from client_sdk.whep import checked_url, origin_of, origins_of, without_query
 from kernels.errors import StreamError
-
-log = logging.getLogger("crispcast.client")
 
 CONNECT_TIMEOUT = 15.0  # seconds until the manifest must be here
 SILENCE = 4.0  # seconds without a frame, while not paused: the server is gone
 DRAIN = 1.5  # seconds to wait for the last frames once the server said that it is over
 QUIET = 0.1  # seconds without sound after the end: all of it is here
-_HELD = 600  # frames that may come before the manifest
 
 
 class Session:
     """A play. `run` does it all; `pause`, `resume`, `seek`, `loop` and `stop` steer it.
 
-    `manifest` is a future that holds it once it came, and `playback` shows it from then on;
-    `first_frame` is set by the first frame; `connection` is the one there is now; `live` is the
-    frame that a channel was at, or None where this is none.
+    `manifest` is a future that holds it once it came; `first_frame` is set once a frame was put
+    out; `connection` is the one there is now; `live` is the frame that a channel was at, or None
+    where this is none.
     """
 
     def __init__(self, url: str, options: PlayOptions) -> None:
@@ -68,17 +61,15 @@ class Session:
             check_display()
         self._cache = AssetCache(options.cache, options.cache_limit)
         self._meter = PlayMeter()
-        self._conversation = Conversation(url, self._meter, self, options.trust)
+        self.playback: Playback | None = None
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.manifest: asyncio.Future[Manifest] = asyncio.get_running_loop().create_future()
         self.live: int | None = None
         self.connection: Connection | SfuConnection | None = None
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._joined = asyncio.Event()  # this connection's manifest is here
-        self.playback: Playback | None = None
-        self._held: list[av.VideoFrame | av.AudioFrame] = []
         self._paused = False
-        self._loops = options.loop
+        self._frames = 0  # that came by this connection
         self._end_count: int | None = None
         self.first_frame = asyncio.Event()
         self._all_here = asyncio.Event()
@@ -89,18 +80,18 @@ class Session:
 
     async def run(self) -> PlayStats:
         """Play until the end. Raises StreamError where it cannot start or breaks off for good."""
-        self._spawn(self._report())
+        self.playback = Playback(self._url, self._options, self._cache, self._meter, self)
+        self._spawn(self._report(self.playback))
         try:
             self._meter.started = asyncio.get_running_loop().time()
             await self._connect(self._url, CONNECT_TIMEOUT)
             self._spawn(self._watch_silence())
-            while (why := await self._until_lost()) is not None:
+            while (why := await self._until_lost(self.playback)) is not None:
                 await self._reconnect(why)
             self._meter.ended = await self._over
             if self._meter.ended == "end":
                 await self._drain()
-            if self.playback is not None:
-                await self.playback.finish()
+            await self.playback.finish()
             return self._meter.stats()
         finally:
             await self._close()
@@ -111,8 +102,7 @@ class Session:
         """A new connection, up to its manifest. Raises StreamError."""
         self._lost = asyncio.get_running_loop().create_future()
         self._joined = asyncio.Event()
-        self._conversation.renew()
-        self._held.clear()
+        self._frames, self._end_count = 0, None
         token = self._options.token if origin_of(url) in self._trusted else None
         self.connection = self._connection_to(url, token)
         await self.connection.open()
@@ -139,17 +129,17 @@ class Session:
             return Connection(url, token, options.token_origins, self)
         return SfuConnection(options.media, options.media_token, self._origin, self)
 
-    async def _until_lost(self) -> str | None:
+    async def _until_lost(self, playback: Playback) -> str | None:
         """Why the connection is lost; None where the play is over."""
         await asyncio.wait({self._over, self._lost}, return_when=asyncio.FIRST_COMPLETED)
         if self._over.done():
             return None
-        why = self._lost.result()
-        if self.playback is not None and self.playback.over:
-            self.stop("end")
-            self._all_here.set()
-            return None
-        return why
+        self._hang_up()
+        if not await playback.disconnected():
+            return self._lost.result()
+        self.stop("end")
+        self._all_here.set()
+        return None
 
     async def _reconnect(self, why: str) -> None:
         """Look for the server until it is there again. Raises StreamError where it stays away.
@@ -160,6 +150,8 @@ class Session:
 
         async def attempt(left: float) -> None:
             self._hang_up()
+            if self.playback is not None:
+                await self.playback.disconnected()
             if not self._over.done():
                 await self._connect(next(places), min(CONNECT_TIMEOUT, max(1.0, left)))
             self._meter.reconnects += self._joined.is_set()
@@ -185,36 +177,38 @@ class Session:
     def pause(self) -> None:
         """Ask the server to send nothing until `resume`."""
         self._paused = True
-        self._conversation.send(Pause())
+        if self.playback is not None:
+            self.playback.pause(True)
 
     def resume(self) -> None:
         """Go on after `pause`; in a channel, where that is by now."""
-        if self.playback is not None and self.live is not None and self._paused:
-            self.playback.join()
         self._paused = False
         self._frame_came.set()
-        self._conversation.send(Resume())
+        if self.playback is not None:
+            self.playback.pause(False)
 
     def seek(self, frame: int) -> None:
         """Go on at `frame`. Raises PackageError outside the video, StreamError in a channel."""
         if self.live is not None or self._origin is not None:
             raise StreamError(f"{self._url} is a channel: there is no seeking in it")
-        if self.playback is not None:
+        if self.playback is not None and self.playback.manifest is not None:
+            self.playback.manifest.segment_of(frame)
             self.playback.seek(frame)
 
     def choose_rung(self, rung: int | None) -> None:
         """Play this rung from the next segment on; None: whichever the server sees fit.
 
-        Raises StreamError where the server knows nothing of None, or the manifest is not here yet.
+        Raises StreamError where the manifest is not here yet. A server that does not choose rungs
+        by itself is not asked for that, and the log says so.
         """
-        self._conversation.choose_rung(rung)
+        if self.playback is None or self.playback.manifest is None:
+            raise StreamError("the manifest is not here yet; choose a rung when it is")
+        self.playback.choose_rung(rung)
 
     def loop(self, on: bool) -> None:
         """Begin again at the end, or not."""
-        self._loops = on
         if self.playback is not None:
             self.playback.loop(on)
-        self._conversation.send(Loop(on=on))
 
     def stats(self) -> PlayStats:
         """The figures so far."""
@@ -230,10 +224,10 @@ class Session:
     def _hang_up(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:
+            connection.ignore()
             self._spawn(connection.close())
 
     async def _close(self) -> None:
-        self._conversation.send(Bye(reason="leaving"))
         for task in self._tasks:
             task.cancel()
         if self.playback is not None:
@@ -256,13 +250,13 @@ class Session:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.fail(error)
 
-    async def _report(self) -> None:
+    async def _report(self, playback: Playback) -> None:
         while True:
             await asyncio.sleep(self._options.status_interval)
             stats = self._meter.stats()
             if self._options.on_status is not None:
                 self._options.on_status(stats)
-            self._conversation.report(stats)
+            playback.report(stats)
 
     async def _watch_silence(self) -> None:
         while True:
@@ -277,7 +271,12 @@ class Session:
 
     def opened(self) -> None:
         """The data channel is open."""
-        self._conversation.greet(self._options.sr)
+        assert self.connection is not None
+        assert self.connection.answer is not None
+        assert self.playback is not None
+        endpoint, token = self.connection.answer.endpoint, self._options.token
+        trusted = origin_of(endpoint) in self._trusted
+        self.playback.connected(endpoint, token if trusted else None)
 
     def lost(self, why: str) -> None:
         """The connection is over."""
@@ -290,87 +289,57 @@ class Session:
 
     def said(self, text: str) -> None:
         """A control message came."""
-        self._conversation.said(text)
+        if self.playback is not None:
+            self.playback.said(text)
 
     def brought(self, data: bytes) -> None:
         """A piece of an asset came."""
-        self._conversation.brought(data)
+        if self.playback is not None:
+            self.playback.brought(data)
 
     def frame(self, frame: av.VideoFrame | av.AudioFrame) -> None:
         """A frame was decoded."""
-        self._frame_came.set()
-        if self.playback is None or not self._joined.is_set():
-            if len(self._held) < _HELD:
-                self._held.append(frame)
+        if self.playback is None or self.connection is None:
             return
-        self._conversation.tell_times()
-        self.playback.frame(frame)
-        if isinstance(frame, av.VideoFrame):
-            self.first_frame.set()
-        if self._end_count is not None and self.playback.frames_seen >= self._end_count:
-            self._all_here.set()
+        self._frame_came.set()
+        self.playback.frame(frame, self.connection.rtp_time_of(int(frame.pts or 0)))
+        self._frames += isinstance(frame, av.VideoFrame)
+        self._see_whether_all_is_here()
 
-    # -- what the server says -----------------------------------------------------------------
+    # -- what the playback tells --------------------------------------------------------------
 
-    def begin(self, manifest: Manifest, rung: int, live: int | None, untrusted: str | None) -> None:
-        """The manifest is here: what came before it can be shown."""
-        options = self._options
-        if untrusted is not None:
-            log.warning("%s: %s; all is interpolated", self._url, untrusted)
-            self._meter.untrusted = untrusted
-            options = replace(options, sr=False)
-        playback = self.playback = Playback(
-            manifest,
-            rung,
-            options,
-            cache=self._cache,
-            meter=self._meter,
-            send=self._conversation.send,
-            ready=self._on_ready,
-            on_error=self._on_sink_error,
-            live=live,
-        )
-        self.join(playback, live)
+    def send(self, text: str) -> None:
+        """Say that on the data channel."""
+        if self.connection is not None:
+            self.connection.send(text)
+
+    def begin(self, manifest: Manifest) -> None:
+        """The manifest is here."""
         self.manifest.set_result(manifest)
-        held, self._held = self._held, []
-        for frame in held:
-            self.frame(frame)
 
-    def join(self, playback: Playback, live: int | None) -> None:
-        """This connection's manifest is here: go on, or begin."""
-        assert self.connection is not None
-        assert self.connection.answer is not None
+    def joined(self, live: int | None) -> None:
+        """This connection's manifest is here."""
         self.live = live
-        self._end_count = None
-        self._conversation.choose_again()
-        if self._loops:
-            self._conversation.send(Loop(on=True))
-        endpoint, token = self.connection.answer.endpoint, self._options.token
-        playback.begin(live, endpoint, token if origin_of(endpoint) in self._trusted else None)
         self._joined.set()
+
+    def shown(self) -> None:
+        """The first frame was put out."""
+        self.first_frame.set()
 
     def ended(self, frames: int | None) -> None:
         """The video is over, and so is the play once all `frames` are here."""
         self.stop("end")
-        seen = 0 if self.playback is None else self.playback.frames_seen
-        if frames is None or seen >= frames:
-            self._all_here.set()
-        else:
-            self._end_count = frames
+        self._end_count = frames or 0
+        self._see_whether_all_is_here()
 
     def fail(self, error: BaseException) -> None:
         """The play cannot go on: `run` raises `error`."""
         if not self._over.done():
             self._over.set_exception(error)
 
-    def _on_ready(self) -> None:
-        self._conversation.send(Pause() if self._paused else Resume())
-
-    def _on_sink_error(self, error: Exception) -> None:
-        if isinstance(error, WindowClosed):
-            self.stop("closed")
-        else:
-            self.fail(error)
+    def _see_whether_all_is_here(self) -> None:
+        if self._end_count is not None and self._frames >= self._end_count:
+            self._all_here.set()
 
 
 async def play_async(url: str, options: PlayOptions) -> PlayStats:

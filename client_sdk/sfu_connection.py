@@ -20,13 +20,13 @@ from client_sdk.contract.asset_frames import AssetFrame, encode_frame, frames_of
 from client_sdk.contract.control import (
     ChooseRung,
     ManifestHead,
-    Message,
     Pause,
     Refused,
     Resume,
     Seek,
     Sought,
     Want,
+    decode_client_message,
     encode_message,
 )
 from client_sdk.origin import Described, Origin, OriginAssets
@@ -112,8 +112,9 @@ class SfuConnection:
         self._receiving = Receiving(self._on_frame, self._lose, self._on_breach, servers)
         return self._receiving
 
-    def send(self, message: Message) -> None:
+    def send(self, text: str) -> None:
         """Do what a server would; what only a server can, is refused."""
+        message = decode_client_message(text)
         if isinstance(message, Want) and self._assets is not None:
             self._assets.want(message)
         elif isinstance(message, Pause):
@@ -126,13 +127,17 @@ class SfuConnection:
         elif isinstance(message, ChooseRung) and message.rung is not None:
             self._refuse("rung", "the media comes from an SFU, which has one rung")
 
-    def pts_of(self, rtp_time: int) -> int | None:
-        """The time stamp that decoded frames of that RTP time have; None before the first."""
-        return None if self._receiving is None else self._receiving.pts_of(rtp_time)
+    def rtp_time_of(self, pts: int) -> int:
+        """The RTP time, 32 bits, of a decoded frame with that time stamp."""
+        return pts % (1 << 32) if self._receiving is None else self._receiving.rtp_time_of(pts)
+
+    def ignore(self) -> None:
+        """Hear nothing of it any more."""
+        self._listener = None
 
     async def close(self) -> None:
         """End the session; an SFU that is gone already is no error."""
-        self._listener = None
+        self.ignore()
         if self._timer is not None:
             self._timer.cancel()
         if self._assets is not None:

@@ -1,178 +1,168 @@
-"""The thread between the network and the output: it upscales frames and feeds the sinks.
+"""The thread that has the SDK core's session of a play: it upscales frames and feeds the sinks.
 
-The event loop must never wait for pixels, so everything that touches them happens here, in one
-queue: assets before the frames that came after them.
+The event loop must never wait for pixels, and a session is called from one thread at a time, so
+that all that concerns it happens here, in order of two lanes (client_sdk.lanes). What the session
+wants done is done here where anybody can do it (client_sdk.asset_tasks), and told where not.
+
+    said, queued ─► session ─┬─► tasks ─► cache, pictures, bases; or `tell`
+                             └─► HR frame ─► sinks
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import av
 
-from client_sdk.asset_fetcher import segments_ahead
+from client_sdk.asset_tasks import AssetTasks
 from client_sdk.cache import AssetCache
-from client_sdk.contract.manifest import Manifest
-from client_sdk.frame_clock import Identified
+from client_sdk.contract.manifest import Manifest, parse_manifest
+from client_sdk.core import Result, Session, Task, TaskKind
+from client_sdk.lanes import Lanes
 from client_sdk.pace import Pace
-from client_sdk.picture import planes_of
+from client_sdk.picture import planes_of, user_data_of
 from client_sdk.play_stats import PlayMeter
 from client_sdk.sinks import Sink
-from client_sdk.upscaler import Upscaler
-from kernels.errors import CrispcastError
+from client_sdk.timeline import Timeline
+from client_sdk.upscaler import Planes
+from kernels.errors import CrispcastError, PackageError
 
 _MOST_JOBS, _MOST_FRAMES = 4096, 128  # that wait, where the machine or the disk stands still
-_KEPT = 2  # upscalers: of the rung that plays, and of one before or to come
+_TICK = 0.5  # seconds after which a session is asked for tasks where nothing comes
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    position: int
-    identified: Identified | None
     frame: av.VideoFrame
-    landed: bool
+    rtp_time: int
 
 
-@dataclass(frozen=True, slots=True)
-class _PassedOver:
-    identified: Identified
-    frame: av.VideoFrame
+class _End:
+    """Of all jobs."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asset:
-    sha256: str
-    data: bytes
+_Job: TypeAlias = _Frame | av.AudioFrame | Callable[[], object] | _End | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Switch:
-    rung: int
-    segment: int
+class Listener(Protocol):
+    """Who hears of a play; always in its thread."""
 
+    def tell(self, task: Task) -> None:
+        """A task that is not of assets."""
 
-_Job: TypeAlias = (
-    _Frame | _PassedOver | _Asset | _Switch | av.AudioFrame | Callable[[], None] | None
-)
+    def complain(self, error: CrispcastError) -> None:
+        """Something was refused, which costs itself only."""
+
+    def begin(self) -> None:
+        """The first frame was put out."""
+
+    def end(self, error: Exception) -> None:
+        """The output is over, once."""
 
 
 class UpscalingThread:
-    """Owns the upscalers and the sinks. Give it assets, frames and audio; then `finish`.
+    """Owns the session and the sinks. Say what comes, give it frames and audio; then `finish`.
 
     `max_backlog`: with more frames waiting, a frame is interpolated, which is far cheaper, so a
     machine that is too slow loses quality and not time; `paced`: one whose networks take longer
-    than frames last interpolates for a while, then tries again. Beyond twice as many,
-    and 128, frames are lost: whatever it waits for, memory is bounded. `loops`: the first segment
-    follows the last. `error`: what ended the output, if anything did.
+    than frames last interpolates for a while, then tries again. Beyond twice as many, and 128,
+    frames are lost: whatever it waits for, memory is bounded. `manifest` is there once the session
+    has it; `error`: what ended the output, if anything did.
     """
 
     def __init__(
         self,
-        manifest: Manifest,
-        rung_index: int,
+        session: Session,
         sinks: Callable[[Manifest], Sequence[Sink]],
         meter: PlayMeter,
         cache: AssetCache,
+        listener: Listener,
         *,
-        threads: int = 0,
-        max_backlog: int = 300,
+        max_backlog: int,
         paced: bool = False,
-        loops: bool = False,
-        on_error: Callable[[Exception], None] = lambda error: None,
     ) -> None:
-        self._manifest = manifest
+        self._session = session
+        self._assets = AssetTasks(session, cache)
         self._meter = meter
-        self._cache = cache
-        self._threads = threads
+        self._listener = listener
         self._max_backlog = max_backlog
-        self.loops = loops
+        self._paced = paced
         self._open_sinks = sinks
         self._sinks: Sequence[Sink] = ()
-        self._on_error = on_error
+        self.manifest: Manifest | None = None
         self.error: Exception | None = None
-        self._first_rung = rung_index
-        self._upscalers: dict[int, Upscaler] = {}  # the one that plays last
-        self.pace = Pace(float(1000 / manifest.source.rate))
-        self._paced = paced
-        self._segment = (-1, -1)
+        self.pace = Pace(0.0)
+        self._rung = -1  # of the last frame that was known
         self._next_position = 0
-        self._jobs: queue.Queue[_Job] = queue.Queue()
+        self._early: deque[_Frame | av.AudioFrame] = deque(maxlen=_MOST_JOBS)  # for the manifest
+        self._lanes: Lanes[_Job] = Lanes(_MOST_JOBS)
         self._most_frames = max(2 * max_backlog, _MOST_FRAMES)
-        self._waiting = self._held = 0  # frames to put out, and all frames
+        self._waiting = 0  # frames
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="upscaling", daemon=True)
         self._thread.start()
 
-    def asset(self, sha256: str, data: bytes) -> None:
-        """Prepare a whole asset."""
-        self._jobs.put(_Asset(sha256, data))  # few and once each: the manifest names them
+    # -- from any thread ----------------------------------------------------------------------
 
-    def expect(self, rung: int, segment: int) -> None:
-        """Another rung is to play from this segment on: prepare what there is of it."""
-        self._offer(_Switch(rung, segment))
+    def say(self, call: Callable[[], object]) -> None:
+        """Call the session, before it gets the frames that wait."""
+        self._lanes.say(call)
 
-    def frame(
-        self,
-        position: int,
-        identified: Identified | None,
-        frame: av.VideoFrame,
-        landed: bool = False,
-    ) -> None:
-        """Upscale and put out a frame; `position` counts frames of time since the first.
-
-        `landed`: it is the first after a seek.
-        """
-        if self._hold():
-            with self._lock:
-                self._waiting += 1
-            self._jobs.put(_Frame(position, identified, frame, landed))
-
-    def pass_over(self, identified: Identified, frame: av.VideoFrame) -> None:
-        """Take note of a frame that is not put out, since it only leads to one that was sought."""
-        if self._hold():
-            self._jobs.put(_PassedOver(identified, frame))
+    def frame(self, frame: av.VideoFrame, rtp_time: int) -> None:
+        """Upscale a decoded frame and put it out; `rtp_time`: 32 bits, 90 kHz."""
+        with self._lock:
+            if self._waiting >= self._most_frames:
+                return
+            self._waiting += 1
+        self._lanes.must_queue(_Frame(frame, rtp_time))  # they are counted here
 
     def audio(self, frame: av.AudioFrame) -> None:
         """Put out sound."""
-        self._offer(frame)
+        self._lanes.queue(frame)
 
-    def call(self, function: Callable[[], None]) -> None:
-        """Call `function` from the thread once all that came before is done."""
-        self._jobs.put(function)
+    def disconnected(self) -> Future[bool]:
+        """The connection is lost: whether the play is over, once all that came by it is done."""
+        return self._after_frames(self._part)
+
+    def report(self, fps: float) -> None:
+        """Tell the server how it goes; `fps`: frames put out a second."""
+        pace = self.pace
+        self.say(lambda: self._session.report(pace.networks_ms, fps, pace.resting))
 
     def finish(self) -> None:
         """Do all that waits, close the sinks and join. Blocks."""
-        self._jobs.put(None)
+        self._lanes.must_queue(_End())
         self._thread.join()
 
-    def _offer(self, job: _Switch | av.AudioFrame) -> None:
-        if self._jobs.qsize() < _MOST_JOBS:
-            self._jobs.put(job)
+    def _after_frames(self, call: Callable[[], _T]) -> Future[_T]:
+        answer: Future[_T] = Future()
 
-    def _hold(self) -> bool:
-        """Whether one more frame may wait."""
-        with self._lock:
-            free = self._held < self._most_frames
-            self._held += free
-        return free
+        def do() -> None:
+            try:
+                answer.set_result(call())
+            except Exception as error:
+                answer.set_exception(error)
+
+        self._lanes.must_queue(do)
+        return answer
+
+    # -- in the thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            try:
-                self._sinks = self._open_sinks(self._manifest)
-            except CrispcastError as error:
-                self._fail(error)
-            while (job := self._jobs.get()) is not None:
-                if isinstance(job, _Frame | _PassedOver):
-                    with self._lock:
-                        self._held -= 1
-                if self.error is None:
-                    self._do(job)
+            while not isinstance(job := self._lanes.take(_TICK), _End):
+                self._do(job)
+                self._do_tasks()
+                while self.manifest is not None and self._early:
+                    self._do(self._early.popleft())
+                    self._do_tasks()
         finally:
             for sink in self._sinks:
                 try:
@@ -181,119 +171,113 @@ class UpscalingThread:
                     self._fail(error)
 
     def _do(self, job: _Job) -> None:
-        try:
-            if isinstance(job, _Frame):
-                self._put_out(job)
-            elif isinstance(job, _PassedOver):
-                planes = planes_of(job.frame)
-                self._upscaler(job.identified.rung).pass_over(job.identified.frame, planes)
-            elif isinstance(job, _Asset):
-                self._share(job)
-            elif isinstance(job, _Switch):
-                self._prepare(job)
-            elif isinstance(job, av.AudioFrame):
-                for sink in self._sinks:
-                    sink.audio(job)
-            elif job is not None:
+        # Whatever happens, the thread must go on taking jobs, or `finish` would wait for ever.
+        if isinstance(job, _Frame | av.AudioFrame):
+            if self.manifest is None:
+                self._early.append(job)
+                return
+            try:
+                self._frame(job)
+            except Exception as error:
+                self._fail(error)
+        elif callable(job):
+            try:
                 job()
+            except CrispcastError as error:
+                # What is refused costs itself: frames go on, interpolated where it was needed.
+                self._listener.complain(error)
+            except Exception as error:
+                self._fail(error)
+
+    def _do_tasks(self) -> None:
+        try:
+            while (task := self._session.next_task(_milliseconds())) is not None:
+                try:
+                    if not self._assets.do(task):
+                        self._tell(task)
+                except CrispcastError as error:
+                    self._listener.complain(error)
+            self._meter.told(self._session.figures())
         except Exception as error:
-            # The thread must go on taking jobs, or `finish` would wait for ever.
             self._fail(error)
+
+    def _tell(self, task: Task) -> None:
+        if task.kind == TaskKind.MANIFEST:
+            try:
+                self._begin(parse_manifest(task.data, "the manifest"))
+            except CrispcastError as error:
+                self._fail(error)
+                return
+        self._listener.tell(task)
+
+    def _begin(self, manifest: Manifest) -> None:
+        self._sinks = self._open_sinks(manifest)
+        self._timeline = Timeline(manifest.source.rate)
+        self.pace = Pace(float(1000 / manifest.source.rate))
+        self._meter.isa = self._session.isa()
+        self.manifest = manifest
+
+    def _part(self) -> bool:
+        with self._lock:
+            self._waiting -= sum(isinstance(job, _Frame) for job in self._early)
+        self._early.clear()
+        return self._session.disconnected()
 
     def _fail(self, error: Exception) -> None:
         if self.error is None:
             self.error = error
-            self._on_error(error)
+            self._listener.end(error)
 
-    def _upscaler(self, rung_index: int) -> Upscaler:
-        """That of a rung that is to play now: it is kept, and that of the rung before."""
-        upscaler = self._upscalers.pop(rung_index, None)
-        if upscaler is None:
-            upscaler = Upscaler(self._manifest, rung_index, self._threads)
-            self._meter.isa = upscaler.engine.isa
-        self._upscalers[rung_index] = upscaler
-        while len(self._upscalers) > _KEPT:
-            del self._upscalers[next(iter(self._upscalers))]
-        return upscaler
+    def _frame(self, job: _Frame | av.AudioFrame) -> None:
+        if isinstance(job, _Frame):
+            with self._lock:
+                self._waiting -= 1
+                self._meter.backlog = self._waiting
+        if self.error is not None:
+            return
+        if isinstance(job, _Frame):
+            self._upscale(job)
+        else:
+            for sink in self._sinks:
+                sink.audio(job)
 
-    def _size_of(self, rung: int) -> tuple[int, int]:
-        return self._manifest.rungs[rung].width, self._manifest.rungs[rung].height
-
-    def _rung_of(self, size: tuple[int, int]) -> int | None:
-        """A rung that a frame of this size may be of, the one that plays if it may be."""
-        playing = next(reversed(self._upscalers), self._first_rung)
-        rungs = [playing, *range(len(self._manifest.rungs))]
-        return next((rung for rung in rungs if self._size_of(rung) == size), None)
-
-    def _share(self, asset: _Asset) -> None:
-        """Give an asset to the rungs that need it; one that none needs now lies in the cache."""
-        if not self._upscalers:
-            self._upscaler(self._first_rung)
-        for rung, upscaler in list(self._upscalers.items()):
-            if upscaler.needs(asset.sha256):
-                self._take(rung, asset.sha256, asset.data)
-
-    def _prepare(self, switch: _Switch) -> None:
-        playing = next(reversed(self._upscalers), self._first_rung)
-        self._fill(self._upscaler(switch.rung), switch.rung, switch.segment)
-        self._upscaler(playing)
-
-    def _fill(self, upscaler: Upscaler, rung: int, segment: int) -> None:
-        """Take what the cache holds of a segment."""
-        for sha256 in upscaler.missing(segment):
-            data = self._cache.get(sha256)
-            if data is not None:
-                self._take(rung, sha256, data)
-
-    def _take(self, rung_index: int, sha256: str, data: bytes) -> None:
+    def _upscale(self, job: _Frame) -> None:
+        for payload in user_data_of(job.frame):
+            self._session.identify(job.rtp_time, payload)
+        started = time.perf_counter()
+        networks = self._meter.backlog <= self._max_backlog
+        networks = networks and (not self._paced or self.pace.may_run(started))
+        lr = planes_of(job.frame)
         try:
-            self._upscalers[rung_index].add_asset(sha256, data)
-        except CrispcastError:
-            # A refused plan is a missing plan: its patches are interpolated.
-            self._meter.wrong_assets += 1
-
-    def _put_out(self, job: _Frame) -> None:
-        with self._lock:
-            self._waiting -= 1
-            backlog = self._waiting
-        self._meter.backlog = backlog
-        identified = job.identified
-        size = job.frame.width, job.frame.height
-        rung = self._rung_of(size) if identified is None else identified.rung
-        if rung is None or self._size_of(rung) != size:
+            made = self._session.upscale(lr, rtp_time=job.rtp_time, networks=networks)
+        except PackageError:
             # Of a rung that the manifest does not have, or not decoded whole: it counts as lost.
             return
-        upscaler = self._upscaler(rung)
-        if identified is not None:
-            self._enter_segment(upscaler, identified)
-        started = time.perf_counter()
-        number = None if identified is None else identified.frame
-        networks = backlog <= self._max_backlog
-        networks = networks and (not self._paced or self.pace.may_run(started))
-        upscaled = upscaler.upscale(number, planes_of(job.frame), networks=networks)
-        spent = (time.perf_counter() - started) * 1000
-        if upscaled.super_resolved:
-            self.pace.took(time.perf_counter(), spent)
+        now = time.perf_counter()
+        spent = (now - started) * 1000
+        if made.frame >= 0 and made.rung != self._rung:
+            self._rung = made.rung
+            self.pace.other_plans()
+        if made.super_resolved:
+            self.pace.took(now, spent)
+        if made.planes is not None:
+            self._put_out(job.frame, made, made.planes, spent)
+
+    def _put_out(self, lr: av.VideoFrame, made: Result, hr: Planes, spent_ms: float) -> None:
+        position = self._timeline.place(int(lr.pts or 0), made.landed)
         for sink in self._sinks:
-            sink.video(job.position, upscaled.planes)
-        self._meter.frames_lost += max(0, job.position - self._next_position)
-        self._next_position = job.position + 1
-        height, width = upscaled.planes[0].shape
+            sink.video(position, hr)
+        self._meter.frames_lost += max(0, position - self._next_position)
+        self._next_position = position + 1
+        height, width = hr[0].shape
         self._meter.size = (width, height)
-        self._meter.frame(job.position, spent, upscaled.super_resolved)
-        if job.landed:
+        if self._meter.frames == 0:
+            self._listener.begin()
+        self._meter.frame(position, spent_ms, made.super_resolved)
+        if made.landed:
             self._meter.landed()
 
-    def _enter_segment(self, upscaler: Upscaler, identified: Identified) -> None:
-        """At a segment's first frame: take what the cache holds of it, count what is late."""
-        segment = self._manifest.segment_of(identified.frame)
-        if self._segment == (identified.rung, segment):
-            return
-        if identified.rung != self._segment[0]:
-            self.pace.other_plans()
-        self._segment = (identified.rung, segment)
-        self._fill(upscaler, identified.rung, segment)
-        self._meter.late_plans += len(upscaler.missing(segment))
-        upscaler.forget_before(
-            segment, segments_ahead(self._manifest, segment, True) if self.loops else ()
-        )
+
+def _milliseconds() -> int:
+    """Of a clock that does not jump."""
+    return time.monotonic_ns() // 1_000_000

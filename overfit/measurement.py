@@ -16,6 +16,7 @@ from pathlib import Path
 from client_sdk.contract import Package
 from client_sdk.upscaler import Upscaler
 from kernels.errors import PackageError
+from kernels.runtime import Engine
 from overfit.metrics import Planes, RgbConversion, SeamGrid, lanczos_planes
 from overfit.patch_quality import PatchErrors, SegmentPatches
 from overfit.scoring import ClipScorer, Scores, Scoring
@@ -98,7 +99,7 @@ def measure(
     """
     info = check_source(package, source)
     colour, scale = package.manifest.source.colour, package.manifest.rungs[rung_index].scale
-    network = Upscaler.of_package(package, rung_index, threads)
+    network, engine = Upscaler.of_package(package, rung_index, threads), Engine(threads)
     size = info.width, info.height
     to_rgb = RgbConversion(colour.matrix, colour.range == "full")
     scoring = Scoring(*size, info.fps, scale, to_rgb, vmaf, threads)
@@ -110,7 +111,7 @@ def measure(
         for truth, low in paired_frames(package, rung_index, info):
             made = {
                 "network": network.upscale(truth.number, low.planes).planes,
-                "bicubic": _crop(network.engine.upscale(low.planes, scale), *size),
+                "bicubic": _crop(engine.upscale(low.planes, scale), *size),
                 "lanczos": _crop(lanczos_planes(low.planes, scale), *size),
             }
             hashes.append(frame_hash(made["network"]))

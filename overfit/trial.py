@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from client_sdk.contract import Package
 from client_sdk.upscaler import Upscaler
+from kernels.runtime import Engine
 from overfit.measurement import paired_frames
 from overfit.metrics import U8, lanczos, psnr_of
 from overfit.video import VideoInfo
@@ -102,7 +103,7 @@ def try_experts(
     """
     manifest = package.manifest
     rung = manifest.rungs[0]
-    upscaler = Upscaler.of_package(package, 0, threads)
+    upscaler, engine = Upscaler.of_package(package, 0, threads), Engine(threads)
     height, width = manifest.source.height, manifest.source.width
     rows: list[tuple[Errors, Errors, int]] = []
     trials: list[SegmentTrial] = []
@@ -114,7 +115,7 @@ def try_experts(
             rows = []
             tiles = _Tiles(package, index, height, width)
         made = upscaler.upscale(truth.number, low.planes).planes[0]
-        plain = upscaler.engine.upscale(low.planes, rung.scale)[0][:height, :width]
+        plain = engine.upscale(low.planes, rung.scale)[0][:height, :width]
         smooth = lanczos(low.planes[0], rung.scale)[:height, :width]
         network = tiles.sums(_squares(truth.y, made))
         rows.append(

@@ -27,7 +27,7 @@ class Task:
 
     @property
     def data(self) -> bytes:
-        """What to send, store, decode or verify."""
+        """What to send, store, decode or verify, or the manifest as it came."""
 
     @property
     def text(self) -> str:
@@ -124,6 +124,7 @@ class Session:
         horizon: float = 0.0,
         memory_limit: int = 0,
         trust: str | None = None,
+        http_from: int = 0,
     ) -> None:
         """Zero: the default, as of crispcast_session_options. Raises StreamError.
 
@@ -142,6 +143,9 @@ class Session:
 
     def connected(self) -> None:
         """A data channel is open."""
+
+    def disconnected(self) -> bool:
+        """The connection is lost; whether the last frame of the video was shown."""
 
     def message(self, text: bytes) -> None:
         """A control message came, as UTF-8. Raises StreamError on a bad one, and passes it over."""
@@ -187,6 +191,9 @@ class Session:
 
     def figures(self) -> dict[str, int]:
         """Counts since the beginning, as of crispcast_session_figures."""
+
+    def isa(self) -> str:
+        """The engine's instruction set. Raises StreamError before the manifest is here."""
 
     def ready(self, rung: int, segment: int) -> bool:
         """Whether all that the segment needs is prepared or refused."""

@@ -33,3 +33,4 @@ class TaskKind(IntEnum):
     LOST = 26
     FAILED = 27
     UNTRUSTED = 28
+    JOINED = 29

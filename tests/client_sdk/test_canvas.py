@@ -72,7 +72,7 @@ def test_each_frame_sees_the_canvas_through_its_own_view(
     manifest: Manifest, tiny: Package, decoded: list[av.VideoFrame]
 ) -> None:
     upscaler = filled(manifest, tiny, without=set())
-    assert upscaler.missing(PLATED) == []
+    assert upscaler.ready(PLATED)
     segment, start = manifest.rungs[0].segments[PLATED], SEGMENTS[0]
     plans = [Plan(tiny.asset(sha256)) for sha256 in segment.experts]
     patches = tiny.patch_map(0, PLATED).patches()
@@ -97,7 +97,7 @@ def test_a_late_canvas_or_motion_costs_quality_and_not_the_plans(
     manifest: Manifest, tiny: Package, decoded: list[av.VideoFrame], late: str
 ) -> None:
     upscaler = filled(manifest, tiny, without={late})
-    assert upscaler.missing(PLATED) == [late]
+    assert not upscaler.ready(PLATED)
     frame = upscaler.upscale(SEGMENTS[0], planes_of(decoded[SEGMENTS[0]]))
     assert frame.super_resolved
     assert frame.late
@@ -111,7 +111,7 @@ def test_motion_of_other_frames_is_refused(tiny: Package) -> None:
     motion = {"sha256": sha(short), "offset": 6, "bytes": len(short)}
     tree["rungs"][0]["segments"][PLATED]["motion"] = motion
     upscaler = Upscaler(manifest_of(tree), 0, 1)
-    with pytest.raises(PackageError, match="its segment of"):
+    with pytest.raises(PackageError, match="motion record is damaged or of other frames"):
         upscaler.add_asset(sha(short), short)
     assert sha(short) in upscaler.refused
 

@@ -12,8 +12,9 @@ from client_sdk.contract.asset_frames import frames_of
 from client_sdk.contract.plate import decode_plate
 from client_sdk.core import Delivery, Session, Task, TaskKind, sentence
 from kernels.errors import PackageError, StreamError
+from kernels.runtime import available_isas
+from tests.conformance.core_face import planes_of
 from tests.conformance.package import FRAMES, HEIGHT, PACKAGE_ID, WIDTH, Drawn, draw, frame, sha
-from tests.conformance.python_face import planes_of
 
 PATIENCE_MS = 4000  # of silence until a channel counts as stuck
 
@@ -330,3 +331,59 @@ def test_another_video_ends_the_play(drawn: Drawn) -> None:
         session.seek(0)
     # The video goes on all the same.
     assert session.upscale(lr(drawn, 0), number=0).planes is not None
+
+
+def test_an_app_may_say_what_is_large(drawn: Drawn) -> None:
+    sizes = {name: len(data) for name, data in drawn.assets.items()}
+    limit = sorted(sizes.values())[len(sizes) // 2]
+    session = Session(threads=1, http_from=limit)
+    session.connected()
+    session.manifest(drawn.manifest_bytes)
+    fetched = {task.sha256 for task in tasks_of(session) if task.kind == TaskKind.FETCH}
+    wanted = set(drawn.manifest.size_of(0))
+    assert fetched == {name for name in wanted if sizes[name] >= limit}
+    assert fetched < wanted
+
+
+def test_a_way_is_changed_twice_at_most(drawn: Drawn) -> None:
+    session = Session(threads=1, delivery=Delivery.HTTP)
+    session.connected()
+    session.manifest(drawn.manifest_bytes)
+    name = next(task.sha256 for task in tasks_of(session) if task.kind == TaskKind.FETCH)
+    session.lacks(name)
+    assert [says["type"] for says in sent(list(tasks_of(session, 100)))] == ["want"]
+    (stuck,) = tasks_of(session, 100 + PATIENCE_MS)
+    assert (stuck.kind, stuck.sha256) == (TaskKind.FETCH, name)
+    session.lacks(name)
+    (refused,) = tasks_of(session, 100 + PATIENCE_MS)
+    assert (refused.kind, refused.sha256) == (TaskKind.REFUSED, name)
+
+
+def test_what_was_asked_for_is_asked_of_another_connection_too(drawn: Drawn) -> None:
+    session = Session(threads=1, delivery=Delivery.HTTP)
+    session.connected()
+    session.message(head(drawn))
+    say_manifest(session, drawn)
+    first = [task for task in tasks_of(session) if task.kind == TaskKind.FETCH]
+    name = first[0].sha256
+    session.piece(name, 0, drawn.assets[name][:5])
+    assert not session.disconnected()
+    session.connected()
+    session.message(head(drawn))
+    told = list(tasks_of(session))
+    again = [task for task in told if task.kind == TaskKind.FETCH]
+    assert {task.sha256 for task in again} == {task.sha256 for task in first}
+    assert next(task.offset for task in again if task.sha256 == name) == 5
+    (joined,) = (task for task in told if task.kind == TaskKind.JOINED)
+    assert joined.frame == -1
+
+
+def test_the_manifest_is_handed_out_as_it_came(drawn: Drawn) -> None:
+    session = Session(threads=1)
+    session.connected()
+    session.message(head(drawn, live=9))
+    say_manifest(session, drawn)
+    told = {task.kind: task for task in tasks_of(session)}
+    assert told[TaskKind.MANIFEST].data == drawn.manifest_bytes
+    assert told[TaskKind.JOINED].frame == 9
+    assert session.isa() == available_isas()[-1]

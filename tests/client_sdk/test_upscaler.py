@@ -95,7 +95,7 @@ def test_a_missing_plan_leaves_its_patches_interpolated_and_a_late_one_is_used(
     record, shared, own = tiny.manifest.rungs[0].assets_of(0)
     for sha256 in (record, own):
         partial.add_asset(sha256, tiny.asset(sha256))
-    assert partial.missing(0) == [shared]
+    assert not partial.ready(0)
     lr = planes_of(decoded[0])
     upscaled = partial.upscale(0, lr)
     assert upscaled.late
@@ -169,32 +169,25 @@ def bad_contents() -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("content", bad_contents())
-def test_a_refused_plan_stays_missing_and_is_not_asked_for_again(
+def test_a_refused_plan_stays_missing(
     tiny: Package, decoded: list[av.VideoFrame], content: bytes
 ) -> None:
-    manifest = _with_plan(tiny, sha(content))
+    manifest = _with_plan(tiny, content)
     upscaler = Upscaler(manifest, 0, 1)
     with pytest.raises(CrispcastError):
         upscaler.add_asset(sha(content), content)
     assert sha(content) in upscaler.refused
-    assert sha(content) not in upscaler.missing(0)
     record = manifest.rungs[0].segments[0].map.sha256
     upscaler.add_asset(record, tiny.asset(record))
     assert not upscaler.upscale(0, planes_of(decoded[0])).super_resolved
 
 
-def _with_plan(tiny: Package, sha256: str) -> Manifest:
-    rung = tiny.manifest.rungs[0]
-    first = rung.segments[0].model_copy(update={"experts": (sha256, sha256)})
-    changed = rung.model_copy(update={"segments": (first, *rung.segments[1:])})
-    return tiny.manifest.model_copy(update={"rungs": (changed,)})
-
-
-def test_what_the_past_needed_is_forgotten(tiny: Package) -> None:
-    upscaler = Upscaler.of_package(tiny, threads=1)
-    upscaler.forget_before(2)
-    assert upscaler.missing(2) == []
-    assert upscaler.missing(1)
+def _with_plan(tiny: Package, content: bytes) -> Manifest:
+    """The manifest with those bytes as the only plan of the first segment."""
+    tree = json.loads(tiny.manifest_bytes)
+    tree["assets"][sha(content)] = {"kind": "plan", "bytes": len(content)}
+    tree["rungs"][0]["segments"][0]["experts"] = [sha(content), sha(content)]
+    return parse_manifest(json.dumps(tree).encode())
 
 
 def test_a_frame_of_another_size_is_refused(upscaler: Upscaler) -> None:
@@ -274,10 +267,10 @@ def test_a_difference_to_a_plan_of_its_segment_waits_for_it(
     lr = planes_of(decoded[0])
     for asset in reversed(assets) if base_first else assets:
         if asset == base and not base_first:
-            assert upscaler.missing(0) == [base]
+            assert not upscaler.ready(0)
             assert upscaler.upscale(0, lr).late
         upscaler.add_asset(asset, plans.get(asset) or tiny.asset(asset))
-    assert upscaler.missing(0) == []
+    assert upscaler.ready(0)
     upscaled = upscaler.upscale(0, lr)
     assert not upscaled.late
     assert same(upscaled.planes, Upscaler.of_package(tiny, threads=1).upscale(0, lr).planes)
@@ -291,8 +284,10 @@ def test_a_difference_to_a_difference_is_refused(tiny: Package) -> None:
     wire = encode_plan(decode_plan(plans[base]), make_plan(9, ("luma", "previous")))
     forged = wire[:12] + base_id(chained) + wire[28:]
     forged = forged[:8] + struct.pack("<I", zlib.crc32(forged[12:])) + forged[12:]
-    text = text.replace(sha256, sha(forged))
-    upscaler = Upscaler(parse_manifest(text.encode()), 0, 1)
+    tree = json.loads(text.replace(sha256, sha(forged)))
+    for plan in (chained, forged):
+        tree["assets"][sha(plan)]["bytes"] = len(plan)
+    upscaler = Upscaler(parse_manifest(json.dumps(tree).encode()), 0, 1)
     upscaler.add_asset(sha(forged), forged)
     with pytest.raises(CrispcastError):
         upscaler.add_asset(sha(chained), chained)
@@ -341,7 +336,7 @@ def test_a_plate_sharpens_the_picture_piece_by_piece(
             x, y, w, h = halves[index]
             luma[y : y + h, x : x + w] = lumas[index]
         plate = Plate(luma, SCALE) if there else None
-        return upscaler.engine.upscale(lr, SCALE, patches=patches, plans=plans, plate=plate)
+        return Engine(1).upscale(lr, SCALE, patches=patches, plans=plans, plate=plate)
 
     seen = [upscaler.upscale(number, lr)]
     for content in reversed(data):

@@ -600,12 +600,29 @@ def untrusted(script: Script) -> Script:
     return script
 
 
+def early_frames() -> Script:
+    """Frames of a new connection that come before its manifest are of nobody knows where."""
+    script = Script()
+    script.join()
+    script.bring_segment(0)
+    script.play(0, 3)
+    script.add("connected")
+    for number in range(2):
+        script.show(number, number + 60)
+    script.head()
+    script.show(2, 62)
+    script.anchor(3, 63, kind="sought")
+    for number in range(3, 6):
+        script.show(number, number + 60)
+    return script
+
+
 def _all() -> Iterator[Callable[[], Script]]:
     yield from (sei, anchors, coded, late_plan, damaged, refused, difference, shipped_base)
     yield from (seek, seek_by_numbers, seek_back, refused_seek, switch, second_rung, loop, wrap)
     yield from (pieces, canvas, wrong_size, lost_frames, interpolated, hostile, horizon)
     yield from (reconnected, signed, signed_again, signed_by_another, signed_as_another, unsigned)
-    yield unfit
+    yield from (unfit, early_frames)
 
 
 CASES: dict[str, Callable[[], Script]] = {case.__name__: case for case in _all()}

@@ -1,16 +1,26 @@
-"""The SDK core by its Python binding, played by steps."""
+"""The SDK core as the Python client has it, played by steps: what its thread does, without one."""
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from client_sdk.asset_tasks import AssetTasks
 from client_sdk.cache import AssetCache
-from client_sdk.contract.plate import decode_plate
-from client_sdk.contract.signing import is_signed
 from client_sdk.core import Delivery, Session, Task, TaskKind
-from kernels import bases
-from kernels.errors import CrispcastError, PackageError
-from tests.conformance.python_face import Outcome, planes_of
+from client_sdk.upscaler import Planes
+from kernels.errors import CrispcastError
+
+
+@dataclass
+class Outcome:
+    """What came of a step: `facts` as recorded, and the HR planes of a frame that is shown."""
+
+    facts: dict[str, Any]
+    planes: bytes = b""
 
 
 class CoreFace:
@@ -18,7 +28,6 @@ class CoreFace:
 
     def __init__(self, isa: str = "portable") -> None:
         self._isa = isa
-        self._cache = AssetCache()
         self._asked: list[str] = []
         self._now = 0
 
@@ -50,15 +59,16 @@ class CoreFace:
             loops=bool(loops),
             trust=trust or None,
         )
+        self._assets = AssetTasks(self._session, AssetCache())
 
     def do_base(self, id: str, bytes: bytes) -> None:
         """The client has the shipped bases itself."""
 
-    def do_signature(self, bytes: bytes) -> None:
-        """Signatures are checked here."""
-
     def do_picture(self, sha256: str, width: int, height: int, bytes: bytes) -> None:
         """Pictures are decoded here."""
+
+    def do_signature(self, bytes: bytes) -> None:
+        """Signatures are checked here."""
 
     def do_connected(self) -> None:
         self._session.connected()
@@ -94,27 +104,20 @@ class CoreFace:
         return Outcome(facts, b"".join(plane.tobytes() for plane in made.planes))
 
     def _do(self, task: Task) -> None:
-        match task.kind:
-            case TaskKind.SEND:
-                self._asked += [part[:16] for part in task.data.decode().split('"sha256":"')[1:]]
-            case TaskKind.LOOK:
-                data = self._cache.get(task.sha256)
-                if data is None:
-                    self._session.lacks(task.sha256)
-                else:
-                    self._session.asset(task.sha256, data)
-            case TaskKind.STORE:
-                self._cache.put(task.sha256, task.data)
-            case TaskKind.DECODE:
-                try:
-                    luma = decode_plate(task.data, task.width, task.height)
-                except PackageError:
-                    luma = None
-                self._session.picture(task.sha256, luma)
-            case TaskKind.BASE:
-                self._session.base(task.id, bases.find(bytes.fromhex(task.id)))
-            case TaskKind.VERIFY:
-                data = task.data
-                self._session.verified(task.count, is_signed(data[:32], data[32:96], data[96:]))
-            case _:
-                pass  # to know
+        if task.kind == TaskKind.SEND:
+            self._asked += [part[:16] for part in task.data.decode().split('"sha256":"')[1:]]
+            return
+        with contextlib.suppress(CrispcastError):  # its patches are interpolated
+            self._assets.do(task)
+
+
+def planes_of(data: bytes, width: int, height: int) -> Planes:
+    """The planes of I420 without gaps."""
+    half = (height + 1) // 2, (width + 1) // 2
+    samples = np.frombuffer(data, np.uint8)
+    luma, size = width * height, half[0] * half[1]
+    return (
+        samples[:luma].reshape(height, width),
+        samples[luma : luma + size].reshape(half),
+        samples[luma + size :].reshape(half),
+    )

@@ -1,7 +1,7 @@
 """One suite for every face of the SDK: the same steps, and the same of every plane.
 
-Run by the Python client's own parts, by the core's Python binding, by a C program under sanitizers,
-by the same on another processor, and by the browser player's modules.
+Run by the core as the Python client has it, by a C program under sanitizers, by the same on another
+processor, and by the browser player's modules.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import pytest
 from kernels.runtime import available_isas
 from tests.conformance.building import for_arm, sanitized
 from tests.conformance.cases import CASES
-from tests.conformance.core_face import CoreFace
-from tests.conformance.python_face import Outcome, PythonFace
+from tests.conformance.core_face import CoreFace, Outcome
 from tests.conformance.recording import FIXTURES, FOLDER, Facts, Step, steps_of
 
 REPLAY = Path(__file__).parent / "replay.c"
@@ -47,11 +46,6 @@ def check(face: Face, name: str, off: int = 0) -> None:
                 - np.frombuffer(recorded, np.uint8)
             )
             assert distance.max() <= off, f"{name}, step {number}"
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_the_python_client(name: str) -> None:
-    check(PythonFace(), name)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -20,6 +20,7 @@ from client_sdk.contract.plate import decode_plate
 from client_sdk.upscaler import Upscaler
 from kernels.canvas import render
 from kernels.errors import CrispcastError
+from kernels.runtime import Engine
 from overfit.measurement import Picture, check_source, paired_frames
 from overfit.metrics import Planes, RgbConversion, psnr_of, squared_error
 from overfit.package import PackageParts, PlateParts, RungParts, SegmentParts, write_package
@@ -171,7 +172,7 @@ def test_patches_are_measured_as_viewers_see_them(
     measured: dict, small_package: Path, small_video: Path
 ) -> None:
     package = open_package(small_package)
-    upscaler = Upscaler.of_package(package)
+    upscaler, engine = Upscaler.of_package(package), Engine()
     segment = package.manifest.segments[0]
     found = measured["patches"][0]
     assert len(measured["patches"]) == len(package.manifest.segments)
@@ -182,7 +183,7 @@ def test_patches_are_measured_as_viewers_see_them(
         if truth.number >= segment.frames:
             break
         network = upscaler.upscale(truth.number, low.planes).planes[0]
-        plain = upscaler.engine.upscale(low.planes, 2)[0]
+        plain = engine.upscale(low.planes, 2)[0]
         for n, (x, y, w, h, _) in enumerate(boxes):
             part = slice(y, y + h), slice(x, x + w)
             errors[:, n] += [squared_error(truth.y[part], made[part]) for made in (network, plain)]

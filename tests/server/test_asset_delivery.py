@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,14 +14,12 @@ from typing import Any
 
 import pytest
 
-from client_sdk import asset_routes
-from client_sdk.asset_routes import AssetRoutes, Preference, check_preference
 from client_sdk.cache import AssetCache
 from client_sdk.contract import MANIFEST_FILE, Package, asset_file, open_package
 from client_sdk.contract.asset_frames import AssetFrame
-from client_sdk.contract.control import Want, Wanted
+from client_sdk.contract.control import Wanted
 from client_sdk.http_assets import HttpAssets
-from client_sdk.playback import PlayOptions
+from client_sdk.playback import PlayOptions, Preference, check_preference
 from kernels import bases
 from kernels.compiler import base_id, decode_plan, encode_plan
 from kernels.errors import StreamError
@@ -52,7 +51,7 @@ def test_whatever_the_way_the_same_frames_are_played(
 def test_large_assets_come_by_http_where_it_is_automatic(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asset_routes, "LARGE", 300)
+    monkeypatch.setattr("client_sdk.playback.HTTP_FROM", 300)
     path = write_tiny(tmp_path, segments=(40, 40))
     sizes = open_package(path).manifest.size_of(0).values()
     stats = play(path, PlayOptions())
@@ -78,7 +77,10 @@ def test_what_the_channel_does_not_bring_comes_by_http(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.delivery.Delivery.want", lambda self, message: None)
-    monkeypatch.setattr(asset_routes, "PATIENCE", 0.3)
+    # Its patience is four seconds of this clock.
+    monkeypatch.setattr(
+        "client_sdk.upscaling_thread._milliseconds", lambda: int(time.monotonic() * 13_000)
+    )
     path = write_tiny(tmp_path, segments=(40, 40))
     stats = play(path, PlayOptions(delivery="channel"))
     assert stats.http_bytes == stats.plan_bytes
@@ -247,27 +249,3 @@ def test_an_answer_for_another_range_is_not_believed() -> None:
 
     with http_server(answer) as server:
         assert asyncio.run(fetched(server.url, offset=70)) is None
-
-
-def test_a_way_is_changed_twice_at_most() -> None:
-    asked: list[str] = []
-    wanted = Wanted(sha256=sha(DATA), offset=7)
-
-    class Http:
-        def fetch(self, wanted: Wanted, size: int) -> None:
-            asked.append(f"http from {wanted.offset}")
-
-        def close(self) -> None: ...
-
-    async def run() -> None:
-        routes = AssetRoutes(
-            "http", lambda want: asked.append("channel"), lambda sha256: wanted, lambda sha256: 100
-        )
-        routes.http = Http()
-        routes.ask(Want(assets=(wanted,)))
-        for _ in range(5):
-            routes.http_failed(wanted.sha256)
-        routes.close()
-
-    asyncio.run(run())
-    assert asked == ["http from 7", "channel", "channel"]

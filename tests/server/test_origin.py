@@ -310,7 +310,7 @@ def test_video_that_names_no_frames_is_shown_with_a_reason(
     monkeypatch.setattr(sfu_connection, "UNNAMED", 0.5)
     monkeypatch.setattr(sfu_connection, "NAMED", 0.5)
     monkeypatch.setattr(sfu_connection, "identity_of", lambda frame: None)
-    monkeypatch.setattr("client_sdk.playback.identity_of", lambda frame: None)
+    monkeypatch.setattr("client_sdk.upscaling_thread.user_data_of", lambda frame: [])
 
     async def run() -> PlayStats:
         async with asyncio.timeout(PATIENCE), serving(tiny_path, CHANNEL) as served:

@@ -23,10 +23,10 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 from client_sdk.contract import MANIFEST_FILE, Package, open_package
 from client_sdk.contract.asset_frames import AssetFrame, encode_frame
 from client_sdk.contract.control import ChooseRung, encode_message
-from client_sdk.picture import planes_of
+from client_sdk.contract.sei import parse_payload
+from client_sdk.picture import planes_of, user_data_of
 from client_sdk.play_stats import PlayStats
 from client_sdk.playback import PlayOptions
-from client_sdk.receiving import identity_of
 from client_sdk.session import Session, play_async
 from client_sdk.sinks import WindowClosed, open_sink
 from client_sdk.upscaler import Planes, Upscaler
@@ -260,9 +260,8 @@ def test_a_stock_player_gets_the_plain_video(tiny: Package, tiny_path: Path) -> 
     with av.open(str(tiny.video_path(0))) as container:
         for frame, expected in zip(frames, container.decode(video=0), strict=False):
             assert np.array_equal(frame.to_ndarray(), expected.to_ndarray())
-    identified = identity_of(frames[0])
-    assert identified is not None
-    assert identified.frame == 0
+    identities = [parse_payload(data) for data in user_data_of(frames[0])]
+    assert [identity.frame for identity in identities if identity is not None] == [0]
 
 
 async def talk(served: Served, say: Callable[[Session], None]) -> str:

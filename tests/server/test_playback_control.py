@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +12,12 @@ import av
 import pytest
 
 from client_sdk.contract import open_package
-from client_sdk.frame_clock import Identified
+from client_sdk.contract.control import Seek, encode_message
+from client_sdk.core import Result
 from client_sdk.play_stats import PlayStats
 from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
+from client_sdk.upscaler import Planes
 from client_sdk.upscaling_thread import UpscalingThread
 from kernels.errors import StreamError
 from server.settings import Settings
@@ -32,24 +36,21 @@ class Shown:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.by: dict[int, list[tuple[float, int | None]]] = {}
         self._news = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._then: dict[int, Callable[[], None]] = {}
-        put_out = UpscalingThread.frame
+        put_out = UpscalingThread._put_out
 
-        def frame(
-            thread: UpscalingThread,
-            position: int,
-            identified: Identified | None,
-            frame: av.VideoFrame,
-            landed: bool = False,
+        def watched(
+            thread: UpscalingThread, lr: av.VideoFrame, made: Result, hr: Planes, spent_ms: float
         ) -> None:
-            number = None if identified is None else identified.frame
-            now = asyncio.get_running_loop().time()
-            self.by.setdefault(id(thread), []).append((now, number))
-            self._news.set()
-            put_out(thread, position, identified, frame, landed)
-            self._then.pop(-1 if number is None else number, lambda: None)()
+            put_out(thread, lr, made, hr, spent_ms)
+            number = None if made.frame < 0 else made.frame
+            self.by.setdefault(id(thread), []).append((time.monotonic(), number))
+            self._then.pop(made.frame, lambda: None)()
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._news.set)
 
-        monkeypatch.setattr(UpscalingThread, "frame", frame)
+        monkeypatch.setattr(UpscalingThread, "_put_out", watched)
 
     def numbers(self) -> list[int | None]:
         """The frames of the only session."""
@@ -58,6 +59,7 @@ class Shown:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until frames that were put out make it true."""
+        self._loop = asyncio.get_running_loop()
         while not condition():
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), PATIENCE)
@@ -252,13 +254,15 @@ def test_a_client_that_seeks_in_a_channel_is_told_why_not(
         settings = Settings(channels=("tiny",))
         async with serving(path, settings) as served, asyncio.timeout(PATIENCE):
             session, playing = await play(served, PlayOptions())
-            await shown.frame(5)
-            assert session.playback is not None
-            session.playback.seek(80)
-            await shown.frame(40)
+            await shown.until(lambda: bool(shown.by))
+            session.channel.send(encode_message(Seek(frame=80)))
+            why = "tiny is a channel: all viewers see the same moment of it"
+            await shown.until(lambda: why in caplog.text)
+            told = len(shown.numbers())
+            await shown.until(lambda: len(shown.numbers()) > told + 5)
             session.stop()
             await playing
 
     asyncio.run(run())
-    assert "tiny is a channel: all viewers see the same moment of it" in caplog.text
-    assert 80 not in shown.numbers()
+    numbers = [number for number in shown.numbers() if number is not None]
+    assert all((b - a) % 90 == 1 for a, b in itertools.pairwise(numbers))

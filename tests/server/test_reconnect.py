@@ -35,6 +35,7 @@ from tests.server.test_playback_control import Shown
 
 FRAMES = sum(SEGMENTS)
 PATIENCE = 40.0
+HALVED = 200  # bytes
 pytestmark = pytest.mark.usefixtures("quick")
 
 
@@ -227,22 +228,20 @@ def test_half_an_asset_is_kept_and_the_rest_asked_for(
 ) -> None:
     path = write_tiny(tmp_path, segments=(40, 40), plan_padding=6)
     offsets: list[int] = []
+    sizes = open_package(path).manifest.size_of(0).values()
+    halves = sum(size if size <= HALVED else size // 2 for size in sizes)
 
     async def run() -> PlayStats:
         options = PlayOptions(delivery="channel")
         async with serving(path, Settings(start_delay=0.1)) as served, asyncio.timeout(PATIENCE):
             session = Session(f"{served.url}/whep/tiny", options)
             playing = asyncio.create_task(session.run())
-            await session.first_frame.wait()
-            assert session.playback is not None
-            fetcher = session.playback._fetcher
-            assert fetcher is not None
-            while not any(fetcher._assembler._parts.values()):
+            while session.stats().plan_bytes < halves:
                 await asyncio.sleep(0.01)
             await served.viewers.only().close("lost")
             return await playing
 
-    monkeypatch.setattr("client_sdk.asset_routes.PATIENCE", 30.0)
+    monkeypatch.setattr("client_sdk.upscaling_thread._milliseconds", lambda: 0)  # all patience
     cut_short(monkeypatch, offsets)
     stats = asyncio.run(run())
     assert stats.reconnects == 1
@@ -253,7 +252,7 @@ def test_half_an_asset_is_kept_and_the_rest_asked_for(
 
 
 def cut_short(monkeypatch: pytest.MonkeyPatch, offsets: list[int]) -> None:
-    """Until a viewer asks from an offset on, assets of more than 200 bytes come by half."""
+    """Until a viewer asks from an offset on, assets of more than HALVED bytes come by half."""
     want = Delivery.want
 
     def noticed(self: Delivery, message: Want) -> None:
@@ -261,7 +260,7 @@ def cut_short(monkeypatch: pytest.MonkeyPatch, offsets: list[int]) -> None:
         want(self, message)
 
     def half(sha256: str, data: bytes, offset: int = 0) -> Iterator[bytes]:
-        whole = offset or data.startswith(b"{") or len(data) <= 200
+        whole = offset or data.startswith(b"{") or len(data) <= HALVED
         end = len(data) if whole else len(data) // 2
         yield encode_frame(AssetFrame(sha256, offset, len(data), data[offset:end]))
 

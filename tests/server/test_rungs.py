@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
+import numpy as np
 import pytest
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtp import RTCP_RR, RTCP_SR, is_rtcp
 
+from client_sdk.connection import Connection
 from client_sdk.contract import Package, open_package
 from client_sdk.contract.control import (
     Anchor,
@@ -25,13 +27,13 @@ from client_sdk.contract.control import (
     Sought,
     encode_message,
 )
-from client_sdk.contract.sei import FrameIdentity
-from client_sdk.frame_clock import FrameClock, Identified
+from client_sdk.core import Result
+from client_sdk.core import Session as CoreSession
 from client_sdk.picture import planes_of
 from client_sdk.play_stats import PlayStats
 from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
-from client_sdk.upscaler import Planes, Upscaled, Upscaler
+from client_sdk.upscaler import Plane, Upscaler
 from server.adaptation import QUEUE
 from server.asset_store import AssetStore
 from server.media import PackageMedia, VideoTrack
@@ -221,14 +223,15 @@ def test_a_client_that_is_too_slow_gets_the_rung_with_the_cheaper_plans(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_ladder(tmp_path, segments=SEGMENTS * 8)
-    upscale = Upscaler.upscale
+    small = open_package(path).manifest.rungs[1]
 
-    def slow(self: Upscaler, number: int | None, lr: Planes, *, networks: bool = True) -> Upscaled:
-        if networks and self.rung.name != "small":
-            time.sleep(0.06)  # a frame lasts 0.04 s
-        return upscale(self, number, lr, networks=networks)
+    class Slow(CoreSession):
+        def upscale(self, lr: Sequence[Plane], *, networks: bool = True, **which: Any) -> Result:
+            if networks and lr[0].shape != (small.height, small.width):
+                time.sleep(0.06)  # a frame lasts 0.04 s
+            return super().upscale(lr, networks=networks, **which)
 
-    monkeypatch.setattr(Upscaler, "upscale", slow)
+    monkeypatch.setattr("client_sdk.playback.Session", Slow)
     watched: list[VideoTrack] = []
 
     def note(session: Session, viewer: Viewer) -> None:
@@ -262,7 +265,12 @@ def test_an_older_client_is_told_nothing_that_it_does_not_know(
     play(ladder, PlayOptions(), choose)
     assert any('"switch"' in text for text in said)
     said.clear()
-    monkeypatch.setattr("client_sdk.conversation.Hello", partial(Hello, version="1.0"))
+    send = Connection.send
+    monkeypatch.setattr(
+        Connection,
+        "send",
+        lambda self, text: send(self, text.replace('"version":"1.1"', '"version":"1.0"')),
+    )
     stats = play(ladder, PlayOptions(), choose)
     assert not any('"switch"' in text for text in said)
     assert stats.frames == open_package(ladder).manifest.source.frames
@@ -336,12 +344,16 @@ def test_who_knows_frames_by_messages_only_knows_the_rung_that_a_seek_lands_in(
     told, rung = asyncio.run(run())
     (sought,) = (message for message in told if isinstance(message, Sought))
     anchors = [message for message in told if isinstance(message, Anchor)]
-    clock = FrameClock(package.manifest)
+    core = CoreSession(threads=1, plain=True)
+    core.manifest(package.manifest_bytes)
     timed: list[Anchor | Sought] = [sought, *anchors]
     for one in timed:
-        clock.set_anchor(one.rtp_time, FrameIdentity(package.manifest.id, one.rung, one.frame))
+        core.message(encode_message(one).encode())
     assert rung == (1 in order)
+    facts = package.manifest.rungs[rung]
+    half = np.zeros((facts.height // 2, facts.width // 2), np.uint8)
+    lr = np.zeros((facts.height, facts.width), np.uint8), half, half
     for step in range(5):
-        known = clock.identify(sought.rtp_time + step * 90_000 // FPS, None)
-        assert known == Identified(target + step, rung)
+        made = core.upscale(lr, rtp_time=int(sought.rtp_time + step * 90_000 // FPS))
+        assert (made.frame, made.rung) == (target + step, rung)
     assert len(anchors) == 2 + (order == (0, 1))

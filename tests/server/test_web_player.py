@@ -166,7 +166,7 @@ def decoded(package: Package) -> list[Planes]:
 def reference(upscaler: Upscaler, frame: dict[str, Any]) -> Planes:
     """What the reference client makes of the same LR frame, with the same frame before it."""
     number, lr = frame["frame"], lr_of(frame)
-    upscaler._last = None
+    upscaler.upscale(None, lr)  # forgets the frame before
     if frame["previous"] is not None:
         upscaler.upscale(number - 1, (plane(frame["previous"], LR_HEIGHT, LR_WIDTH), *lr[1:]))
     return tuple(np.array(part) for part in upscaler.upscale(number, lr).planes)  # type: ignore[return-value]

@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -38,10 +39,22 @@ ptrdiff_t stride_of(const Array& array) {
     return array.shape(0) > 1 ? ptrdiff_t(array.stride(0)) : ptrdiff_t(array.shape(1));
 }
 
-OutArray new_plane(size_t width, size_t height) {
-    uint8_t* data = new uint8_t[width * height];
+struct Size {
+    int width = 0, height = 0;
+
+    Size half() const { return {(width + 1) / 2, (height + 1) / 2}; }
+    bool operator==(const Size& other) const {
+        return width == other.width && height == other.height;
+    }
+};
+
+// A plane of which a part is shown.
+OutArray new_plane(const Size& whole, const Size& shown) {
+    uint8_t* data = new uint8_t[size_t(whole.width) * size_t(whole.height)];
     const nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<uint8_t*>(p); });
-    return OutArray(data, {height, width}, owner);
+    const size_t shape[2] = {size_t(shown.height), size_t(shown.width)};
+    const int64_t strides[2] = {whole.width, 1};
+    return OutArray(data, 2, shape, owner, strides);
 }
 
 // What a session is to do, copied: a task outlives the call that gave it.
@@ -64,7 +77,7 @@ class Session {
   public:
     Session(int threads, const std::string& isa, int delivery, bool cache, bool plain, bool loops,
             bool offline, double horizon, uint64_t memory_limit,
-            const std::optional<std::string>& trust) {
+            const std::optional<std::string>& trust, uint32_t http_from) {
         crispcast_session_options options = {};
         options.threads = threads;
         options.isa = isa.c_str();
@@ -76,6 +89,7 @@ class Session {
         options.horizon = horizon;
         options.memory_limit = memory_limit;
         options.trust = trust ? trust->c_str() : nullptr;
+        options.http_from = http_from;
         check(crispcast_session_create(&options, &session_));
     }
     Session(const Session&) = delete;
@@ -92,6 +106,11 @@ class Session {
         check(crispcast_session_verified(session_, question, answer ? *answer : -1));
     }
     void connected() { check(crispcast_session_connected(session_)); }
+    bool disconnected() {
+        int32_t over = 0;
+        check(crispcast_session_disconnected(session_, &over));
+        return over != 0;
+    }
     void message(const nb::bytes& text) {
         check(crispcast_session_message(session_, text.data(), text.size()));
     }
@@ -152,7 +171,14 @@ class Session {
         out["refused_assets"] = f.refused_assets;
         out["wrong_messages"] = f.wrong_messages;
         out["memory_bytes"] = f.memory_bytes;
+        out["frames_lost"] = f.frames_lost;
         return out;
+    }
+
+    std::string isa() {
+        crispcast_session_info info;
+        check(crispcast_session_get_info(session_, &info));
+        return info.isa;
     }
 
     bool ready(int rung, int segment) {
@@ -193,10 +219,13 @@ class Session {
             if (in[i].shape(1) != size_t(frame.width + 1) / 2 ||
                 in[i].shape(0) != size_t(frame.height + 1) / 2)
                 raise("StreamError", std::string(names[i]) + " is not half as large as Y");
-        const size_t width = size_t(info.width), height = size_t(info.height);
-        OutArray out[3] = {new_plane(width, height), new_plane((width + 1) / 2, (height + 1) / 2),
-                           new_plane((width + 1) / 2, (height + 1) / 2)};
-        for (int i = 0; i < 3; ++i) frame.out[i] = {out[i].data(), ptrdiff_t(out[i].shape(1))};
+        // Of a padded frame a view is given: nothing is copied.
+        const Size shown = {info.width, info.height}, whole = padded(info);
+        if (!(whole == shown)) frame.flags |= CRISPCAST_FRAME_PADDED;
+        OutArray out[3] = {new_plane(whole, shown), new_plane(whole.half(), shown.half()),
+                           new_plane(whole.half(), shown.half())};
+        for (int i = 0; i < 3; ++i)
+            frame.out[i] = {out[i].data(), i == 0 ? whole.width : whole.half().width};
         Result made;
         int32_t status;
         {
@@ -210,6 +239,17 @@ class Session {
     }
 
   private:
+    // Room for any rung's frame.
+    Size padded(const crispcast_session_info& info) {
+        for (int rung = 0; padded_rungs_ < info.rungs; rung = ++padded_rungs_) {
+            crispcast_rung_info facts;
+            check(crispcast_session_get_rung(session_, rung, &facts));
+            padded_.width = std::max(padded_.width, facts.padded_width);
+            padded_.height = std::max(padded_.height, facts.padded_height);
+        }
+        return padded_;
+    }
+
     void check(int32_t status) const {
         if (status == CRISPCAST_OK) return;
         char why[CRISPCAST_WHY_BYTES] = "";
@@ -223,6 +263,8 @@ class Session {
     }
 
     crispcast_session session_ = 0;
+    Size padded_;
+    int padded_rungs_ = 0;  // that are in it
 };
 
 nb::bytes as_bytes(const std::string& text) {
@@ -262,16 +304,17 @@ NB_MODULE(_session, m) {
 
     nb::class_<Session>(m, "Session")
         .def(nb::init<int, const std::string&, int, bool, bool, bool, bool, double, uint64_t,
-                      const std::optional<std::string>&>(),
+                      const std::optional<std::string>&, uint32_t>(),
              nb::kw_only(), nb::arg("threads") = 0, nb::arg("isa") = "auto",
              nb::arg("delivery") = 0, nb::arg("cache") = false, nb::arg("plain") = false,
              nb::arg("loops") = false, nb::arg("offline") = false, nb::arg("horizon") = 0.0,
-             nb::arg("memory_limit") = 0, nb::arg("trust") = nb::none())
+             nb::arg("memory_limit") = 0, nb::arg("trust") = nb::none(), nb::arg("http_from") = 0)
         .def("close", &Session::close)
         .def("manifest", &Session::manifest, nb::arg("data"), nb::arg("rung") = 0,
              nb::arg("signature") = nb::none())
         .def("verified", &Session::verified, nb::arg("question"), nb::arg("answer").none())
         .def("connected", &Session::connected)
+        .def("disconnected", &Session::disconnected)
         .def("message", &Session::message, nb::arg("text"))
         .def("frame_bytes", &Session::frame_bytes, nb::arg("data"))
         .def("piece", &Session::piece, nb::arg("sha256"), nb::arg("offset"), nb::arg("data"))
@@ -288,6 +331,7 @@ NB_MODULE(_session, m) {
              nb::arg("interpolating"))
         .def("leave", &Session::leave)
         .def("figures", &Session::figures)
+        .def("isa", &Session::isa)
         .def("ready", &Session::ready, nb::arg("rung"), nb::arg("segment"))
         .def("coded", &Session::coded, nb::arg("rtp_time"), nb::arg("av1"), nb::arg("unit"))
         .def("identify", &Session::identify, nb::arg("rtp_time"), nb::arg("payload"))

@@ -110,7 +110,7 @@ CRISPCAST_API const char* crispcast_session_sentence(int32_t status);
 
 /* The way by which assets are asked for first; where it fails, the other is tried. */
 typedef enum crispcast_delivery {
-    CRISPCAST_DELIVERY_AUTO = 0,    /* assets of 64 KiB and more by HTTP, others by the channel */
+    CRISPCAST_DELIVERY_AUTO = 0,    /* large assets (`http_from`) by HTTP, others by the channel */
     CRISPCAST_DELIVERY_CHANNEL = 1, /* by the data channel only; there are no tasks FETCH */
     CRISPCAST_DELIVERY_HTTP = 2     /* by HTTP; the channel only where that failed */
 } crispcast_delivery;
@@ -130,6 +130,8 @@ typedef struct crispcast_session_options {
     const char* trust;     /* public keys, "ed25519:" and 64 hexadecimal digits each, 1 to 8 with
                               blanks between: nothing is super-resolved unless one of them signed
                               the manifest (docs/signing.md). NULL: signatures are not asked for */
+    uint32_t http_from;    /* bytes from which on CRISPCAST_DELIVERY_AUTO prefers HTTP; 0 = 64 KiB;
+                              UINT32_MAX: only what the channel does not bring */
 } crispcast_session_options;
 
 /* Makes a session. `options` NULL: all defaults. On failure *session is 0. Gives also what
@@ -158,8 +160,14 @@ CRISPCAST_API int32_t crispcast_session_signed_manifest(crispcast_session sessio
                                                         const char* signature, int32_t rung);
 
 /* A data channel is open, the first or, after a loss, another one: a task SEND with `hello`
- * follows, and once the manifest is here the play goes on where it was. */
+ * follows, and once the manifest is here the play goes on where it was. What was asked for on the
+ * one before, by either way, is asked for again, from where it stopped. */
 CRISPCAST_API int32_t crispcast_session_connected(crispcast_session session);
+
+/* The connection is lost or closed, and all frames that came by it were given. Frames that come
+ * before the next one's manifest are then known to be of no use: they are not shown. *over: 1 where
+ * the last frame of the video was shown, so that there is nothing to connect again for. */
+CRISPCAST_API int32_t crispcast_session_disconnected(crispcast_session session, int32_t* over);
 
 /* ---- what comes -------------------------------------------------------------------------- */
 
@@ -231,7 +239,8 @@ typedef enum crispcast_task_kind {
     CRISPCAST_TASK_VERIFY = 7,
 
     /* For the app to know; no answer. */
-    CRISPCAST_TASK_MANIFEST = 20, /* the manifest is here: crispcast_session_info works now */
+    CRISPCAST_TASK_MANIFEST = 20, /* the manifest is here: crispcast_session_info works now;
+                                     `bytes`: as it came */
     CRISPCAST_TASK_READY = 21,    /* all that `segment` of `rung` needs is prepared, or refused; the
                                      play begins (a SEND of `resume` or `pause` comes with it) */
     CRISPCAST_TASK_LATE = 22,     /* `segment` of `rung` begins, and `count` of its assets are not
@@ -241,8 +250,10 @@ typedef enum crispcast_task_kind {
     CRISPCAST_TASK_ENDED = 25,    /* the video is over; `count` frames were sent, or -1 */
     CRISPCAST_TASK_LOST = 26,     /* the server goes, and may come again: connect anew */
     CRISPCAST_TASK_FAILED = 27,   /* the play cannot go on: `status`, `text` */
-    CRISPCAST_TASK_UNTRUSTED = 28 /* the manifest is not signed by one of options.trust: `status`,
-                                     `text`; the video plays on, interpolated */
+    CRISPCAST_TASK_UNTRUSTED = 28, /* the manifest is not signed by one of options.trust: `status`,
+                                      `text`; the video plays on, interpolated */
+    CRISPCAST_TASK_JOINED = 29     /* this connection plays what the manifest says: the play begins,
+                                      or goes on; `frame`: where a channel is, -1: it is none */
 } crispcast_task_kind;
 
 typedef struct crispcast_task {
@@ -295,6 +306,7 @@ typedef struct crispcast_session_info {
     int32_t full_range;                  /* 1: samples are 0...255, 0: 16...235 and 16...240 */
     int32_t primaries, transfer, matrix; /* ITU-T H.273; 2 = unspecified */
     char package[17];                    /* its id, 16 hexadecimal digits */
+    const char* isa;                     /* the engine's instruction set; never freed */
 } crispcast_session_info;
 
 /* CRISPCAST_ERROR_NO_MANIFEST before the manifest is here. */
@@ -322,6 +334,7 @@ typedef struct crispcast_session_figures {
     uint64_t refused_assets;
     uint64_t wrong_messages; /* messages and pieces that were passed over */
     uint64_t memory_bytes;   /* held by assets now, prepared or on their way */
+    uint64_t frames_lost;    /* that never came, by the numbers of those that did */
 } crispcast_session_figures;
 
 CRISPCAST_API int32_t crispcast_session_get_figures(crispcast_session session,

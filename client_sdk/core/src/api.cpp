@@ -174,6 +174,13 @@ int32_t crispcast_session_connected(crispcast_session session) {
     return visit ? visit.done(visit.session->connected()) : visit.status;
 }
 
+int32_t crispcast_session_disconnected(crispcast_session session, int32_t* over) {
+    if (over == nullptr) return CRISPCAST_ERROR_ARGUMENT;
+    *over = 0;
+    Visit visit(session);
+    return visit ? visit.done(visit.session->disconnected(*over)) : visit.status;
+}
+
 int32_t crispcast_session_message(crispcast_session session, const void* text, size_t size) {
     if (text == nullptr) return CRISPCAST_ERROR_ARGUMENT;
     Visit visit(session);

@@ -7,7 +7,6 @@ namespace crispcast::client {
 
 namespace {
 
-constexpr uint32_t kLarge = 64 << 10;  // bytes from which on HTTP is preferred
 constexpr int kTries = 2;
 constexpr int kSwitches = 2;         // times that an asset may change its way
 constexpr int64_t kPatience = 4000;  // milliseconds without a piece: the channel is stuck
@@ -23,7 +22,7 @@ bool is_whole(const Digest& sha256, const uint8_t* bytes, size_t size) {
 bool Assets::may_fetch(uint32_t asset) const {
     if (options_.delivery == CRISPCAST_DELIVERY_CHANNEL) return false;
     return options_.delivery == CRISPCAST_DELIVERY_HTTP || !connected_ ||
-           manifest_->assets[asset].bytes >= kLarge;
+           manifest_->assets[asset].bytes >= options_.http_from;
 }
 
 void Assets::ask(uint32_t asset) {
@@ -40,8 +39,13 @@ void Assets::connected() {
     for (const uint32_t number : live_) {
         Asset& asset = *table_[number];
         asset.switched = 0;
-        if (asset.state == State::asked && asset.by_channel) asset.pending |= kWant;
+        if (asset.state != State::asked) continue;
+        if (connected_before_)
+            ask(number);
+        else if (asset.by_channel)
+            asset.pending |= kWant;
     }
+    connected_before_ = true;
 }
 
 int32_t Assets::piece(uint32_t number, uint64_t offset, uint64_t total, const uint8_t* bytes,

@@ -54,6 +54,7 @@ struct AssetOptions {
     int delivery = CRISPCAST_DELIVERY_AUTO;
     bool cache = false;
     uint64_t memory_limit = uint64_t(512) << 20;
+    uint32_t http_from = 64 << 10;
 };
 
 class Assets {
@@ -81,8 +82,10 @@ class Assets {
     void let_go(const Part* parts, int count, const Array<uint32_t>& ahead);
     // What the next task is for follows from where the play is.
     void set_place(uint32_t segment) { place_ = segment; }
-    // A data channel is there: what was asked on the one before will not come on it.
+    // A data channel is there: what was asked before another one will not come by it.
     void connected();
+    // There is none until the next.
+    void disconnected() { connected_ = false; }
 
     // -- what comes -------------------------------------------------------------------------
 
@@ -159,7 +162,7 @@ class Assets {
     uint32_t place_ = 0;
     uint64_t version_ = 1;
     uint64_t memory_ = 0;
-    bool connected_ = false;
+    bool connected_ = false, connected_before_ = false;
     bool channel_moved_ = false;
     int64_t channel_since_ = 0;
 };

@@ -62,7 +62,7 @@ int32_t Session::locate(const crispcast_session_frame& frame, crispcast_session_
                          last_rung_ == rung && identified.frame != segment.start;
     }
     if (result.shown) {
-        const int32_t status = move_on(identified);
+        const int32_t status = move_on(identified, result.landed);
         if (status != CRISPCAST_OK) return status;
     }
     fits = fits && manifest_->rungs[rung]->width == frame.width &&
@@ -91,9 +91,12 @@ bool Session::rung_of_size(int width, int height, uint32_t& rung) const {
 }
 
 // The play has come to this frame.
-int32_t Session::move_on(const Identified& identified) {
-    ++next_;
+int32_t Session::move_on(const Identified& identified, bool landed) {
     int32_t status = CRISPCAST_OK;
+    const bool begun = entered_rung_ != kNone;
+    if (begun && !landed && identified.frame > next_)
+        frames_lost_ += uint64_t(identified.frame - next_);
+    ++next_;
     if (identified.known()) {
         next_ = identified.frame + 1;
         const uint32_t rung = uint32_t(identified.rung);

@@ -54,8 +54,8 @@ int32_t Session::report(double upscale_ms, double fps, bool interpolating) {
         return CRISPCAST_ERROR_ARGUMENT;
     Text text;
     text << "{\"type\":\"stats\",\"frames\":" << frames_ << ",\"frames_sr\":" << frames_sr_
-         << ",\"late_plans\":" << late_assets_ << ",\"plan_bytes\":" << assets_.came_bytes
-         << ",\"upscale_ms\":";
+         << ",\"frames_lost\":" << frames_lost_ << ",\"late_plans\":" << late_assets_
+         << ",\"plan_bytes\":" << assets_.came_bytes << ",\"upscale_ms\":";
     text.decimal(upscale_ms) << ",\"fps\":";
     text.decimal(fps);
     if (interpolating && has_head_ && head_.minor >= 1) text << ",\"interpolating\":true";
@@ -83,6 +83,7 @@ int32_t Session::info(crispcast_session_info& info) const {
     info.transfer = manifest_->colour[1];
     info.matrix = manifest_->colour[2];
     to_hex(manifest_->id, sizeof manifest_->id, info.package);
+    info.isa = crispcast_engine_isa(engine_);
     return CRISPCAST_OK;
 }
 
@@ -103,7 +104,8 @@ int32_t Session::figures(crispcast_session_figures& figures) const {
                assets_.cached_bytes,
                assets_.refused_count,
                wrong_messages_,
-               assets_.memory_bytes()};
+               assets_.memory_bytes(),
+               frames_lost_};
     return CRISPCAST_OK;
 }
 

@@ -20,6 +20,7 @@ AssetOptions asset_options(const crispcast_session_options& options) {
     out.delivery = options.delivery;
     out.cache = options.cache != 0;
     out.memory_limit = options.memory_limit == 0 ? kMemoryLimit : options.memory_limit;
+    if (options.http_from != 0) out.http_from = options.http_from;
     return out;
 }
 
@@ -95,11 +96,37 @@ int32_t Session::fail(int32_t status, const char* text) {
 
 int32_t Session::connected() {
     if (over_) return CRISPCAST_ERROR_OVER;
+    part();
     connected_ = true;
     announced_ = false;
     Text text;
     return send(text << "{\"type\":\"hello\",\"version\":\"1.2\",\"sr\":"
                      << (plain_ ? "false}" : "true}"));
+}
+
+int32_t Session::disconnected(int32_t& over) {
+    if (over_) return CRISPCAST_ERROR_OVER;
+    over = manifest_ != nullptr && next_ >= manifest_->frames;
+    part();
+    connected_ = false;
+    assets_.disconnected();
+    return CRISPCAST_OK;
+}
+
+// What comes from now on has nothing to do with what came before: until the server has said where
+// the play goes on, frames are of somewhere else.
+void Session::part() {
+    if (!joined_) return;
+    clock_.forget();
+    landing_.reconnected();
+    if (live_ >= 0)
+        landing_.begin(-1);
+    else if (resumes_at() != 0)
+        landing_.begin(resumes_at());
+}
+
+int64_t Session::resumes_at() const {
+    return next_ < manifest_->frames ? next_ : 0;
 }
 
 int32_t Session::message(const void* bytes, size_t size) {
@@ -143,9 +170,11 @@ int32_t Session::message(const void* bytes, size_t size) {
             return tell(CRISPCAST_TASK_NOT_DONE, 0, m.text.text());
         case Says::bye:
             if (m.reason == 0) return tell(CRISPCAST_TASK_ENDED, m.frames, m.text.text());
-            if (m.reason == 3) return tell(CRISPCAST_TASK_LOST, 0, m.text.text());
-            fail(CRISPCAST_ERROR_OVER,
-                 m.text.empty() ? "the server ended the play" : m.text.text());
+            Sentence goodbye;
+            goodbye << "the server ended the play";
+            if (!m.text.empty()) goodbye << ": " << m.text.text();
+            if (m.reason == 3) return tell(CRISPCAST_TASK_LOST, 0, goodbye.text());
+            fail(CRISPCAST_ERROR_OVER, goodbye.text());
     }
     return CRISPCAST_OK;
 }
@@ -224,7 +253,11 @@ int32_t Session::set_manifest(const void* bytes, size_t size, const uint8_t* sig
     clock_.check(*made);
     rung_ = uint32_t(rung);
     if (!trust_.knows(manifest_sha256_)) status = trust_.check(manifest_sha256_, signature);
-    if (status == CRISPCAST_OK) status = tell(CRISPCAST_TASK_MANIFEST, 0, "");
+    crispcast_task told = {};
+    told.kind = CRISPCAST_TASK_MANIFEST;
+    told.rung = int32_t(rung_);
+    told.frame = -1;
+    if (status == CRISPCAST_OK && !notes_.give(told, bytes, size)) status = CRISPCAST_ERROR_MEMORY;
     if (status == CRISPCAST_OK) status = join();
     if (early_.says == Says::sought) landing_.sought(early_.rtp_time, early_.frame);
     return status;
@@ -244,13 +277,12 @@ int32_t Session::verified(int64_t question, int32_t answer) {
 // This connection's manifest is here: go on, or begin.
 int32_t Session::join() {
     live_ = has_head_ ? head_.live : -1;
-    if (joined_) clock_.forget();
     joined_ = true;
     landing_.reconnected();
     int32_t status = chosen_ < 0 ? int32_t(CRISPCAST_OK) : choose_rung(chosen_);
     if (loops_ && status == CRISPCAST_OK)
         status = send(Text() << "{\"type\":\"loop\",\"on\":true}");
-    int64_t at = next_ < manifest_->frames ? next_ : 0;
+    int64_t at = resumes_at();
     if (live_ >= 0) {
         loops_ = true;
         landing_.begin(-1);
@@ -260,6 +292,12 @@ int32_t Session::join() {
         if (status == CRISPCAST_OK) status = send_seek(at);
     }
     segment_ = manifest_->segment_of(at);
+    crispcast_task told = {};
+    told.kind = CRISPCAST_TASK_JOINED;
+    told.rung = int32_t(rung_);
+    told.segment = int32_t(segment_);
+    told.frame = live_;
+    if (connected_ && !notes_.tell(told, "")) status = CRISPCAST_ERROR_MEMORY;
     wants_ready_ = true;
     ready_for_ = segment_;
     if (connected_) assets_.connected();

@@ -25,6 +25,7 @@ class Session {
     int32_t set_manifest(const void* bytes, size_t size, const uint8_t* signature, int64_t rung);
     int32_t verified(int64_t question, int32_t answer);
     int32_t connected();
+    int32_t disconnected(int32_t& over);
     int32_t message(const void* text, size_t size);
     int32_t frame_bytes(const uint8_t* bytes, size_t size);
     int32_t piece(const char* sha256, uint64_t offset, const uint8_t* bytes, size_t size);
@@ -66,6 +67,8 @@ class Session {
     int32_t find(const char* sha256, uint32_t& asset);
     int32_t on_head(const Message& message);
     int32_t on_manifest_piece(uint64_t offset, uint64_t total, const uint8_t* bytes, size_t size);
+    void part();
+    int64_t resumes_at() const;
     int32_t join();
     int32_t advance(uint32_t rung, uint32_t segment);
     int32_t say_when_ready();
@@ -76,7 +79,7 @@ class Session {
     int32_t tell(int32_t kind, int64_t count, const char* text);
 
     int32_t locate(const crispcast_session_frame& frame, crispcast_session_result& result);
-    int32_t move_on(const Identified& identified);
+    int32_t move_on(const Identified& identified, bool landed);
     int32_t enter();
     bool rung_of_size(int width, int height, uint32_t& rung) const;
     int32_t look();
@@ -125,7 +128,7 @@ class Session {
     Array<uint8_t> padded_;
     bool placed_ = false;
     crispcast_session_result last_ = {};
-    uint64_t frames_ = 0, frames_sr_ = 0, late_assets_ = 0, wrong_messages_ = 0;
+    uint64_t frames_ = 0, frames_sr_ = 0, frames_lost_ = 0, late_assets_ = 0, wrong_messages_ = 0;
 };
 
 }  // namespace crispcast::client

@@ -1,7 +1,7 @@
 /**
  * Which frames only lead to the one that was sought, and are decoded without being shown; as
- * client_sdk/landing.py does it. `sought` has the RTP time of the first frame to show; where it is
- * late, a frame's own number counts, once the numbers have jumped.
+ * client_sdk/core/src/landing.cpp does it. `sought` has the RTP time of the first frame to show;
+ * where it is late, a frame's own number counts, once the numbers have jumped.
  *
  * @module
  */

@@ -17,8 +17,8 @@ from client_sdk.contract.control import decode_server_message
 from client_sdk.contract.motion import decode_motion, encode_motion
 from client_sdk.contract.obu import TEMPORAL_DELIMITER, Obu, build_identity
 from client_sdk.contract.patch_map import decode_record
-from client_sdk.contract.sei import FrameIdentity, build_nal
-from client_sdk.frame_clock import FrameClock
+from client_sdk.contract.sei import FrameIdentity, build_nal, build_payload
+from client_sdk.core import Session
 from client_sdk.pace import Pace
 from kernels.errors import PackageError, StreamError
 from tests.client_sdk.tiny import write_tiny
@@ -257,10 +257,11 @@ def test_messages_are_read_and_refused_alike(read: Read) -> None:
 def test_frames_are_counted_alike(read: Read, tmp_path: Path) -> None:
     data = (write_tiny(tmp_path) / MANIFEST_FILE).read_bytes()
     manifest = parse_manifest(data)
-    clock = FrameClock(manifest)
+    session = Session(threads=1, plain=True)
+    session.manifest(data)
     anchors: list[tuple[int, dict[str, Any]]] = []
     for time, frame in ((90_000, 0), (90_000 + 12 * 3600, 12), (400_000, 22)):
-        clock.set_anchor(time, FrameIdentity(manifest.id, 0, frame))
+        session.identify(time, build_payload(FrameIdentity(manifest.id, 0, frame)))
         identity = {"package": manifest.id, "rung": 0, "frame": frame}
         anchors.append((time, identity))
     foreign = {"package": "0" * 16, "rung": 0, "frame": 5}
@@ -277,8 +278,11 @@ def test_frames_are_counted_alike(read: Read, tmp_path: Path) -> None:
             "times": [(time + wrap) % 2**32 for time in times],
         },
     ]
-    found = [clock.identify(time, None) for time in times]
-    expected = [None if at is None else at.frame for at in found]
+    rung = manifest.rungs[0]
+    half = np.zeros((rung.height // 2, rung.width // 2), np.uint8)
+    lr = np.zeros((rung.height, rung.width), np.uint8), half, half
+    found = [session.upscale(lr, rtp_time=time).frame for time in times]
+    expected = [None if number < 0 else number for number in found]
     assert None in expected
     assert 30 in expected
     assert [answer["value"] for answer in read(cases)] == [expected, expected]

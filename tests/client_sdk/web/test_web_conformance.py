@@ -27,6 +27,8 @@ def test_the_browsers_modules(node: list[str], modules: Path) -> None:
     assert done.returncode == 0, done.stderr
     found: dict[str, list[str]] = json.loads(done.stdout)
     assert list(found) == list(CASES)
+    # The browser's player shows frames of another connection before that one's manifest.
+    assert found.pop("early_frames")
     skipped = found.pop("second_rung")
     assert skipped[0] == f"{SKIPPED_FRAME}refused is 1, not undefined"
     assert all(difference.startswith(SKIPPED_FRAME) for difference in skipped)
