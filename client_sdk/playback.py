@@ -231,9 +231,7 @@ class Playback:
 
     def complain(self, error: CrispcastError) -> None:
         """Something was refused."""
-        self._complaints += 1
-        if self._complaints <= _MOST_COMPLAINTS:
-            log.warning("%s: %s", self._url, error)
+        self._warn(str(error))
 
     def begin(self) -> None:
         """The first frame was put out."""
@@ -265,12 +263,17 @@ class Playback:
             case TaskKind.FAILED:
                 self._player.fail(StreamError(f"{self._url}: {task.text}"))
             case TaskKind.NOT_DONE:
-                log.warning("%s: no %s", self._url, task.text)
+                self._warn(f"no {task.text}")
             case TaskKind.UNTRUSTED:
                 log.warning("%s: %s; all is interpolated", self._url, task.text)
                 self._meter.untrusted = task.text
             case TaskKind.REFUSED:
-                log.warning("%s: asset %s: %s", self._url, task.sha256[:16], task.text)
+                self._warn(f"asset {task.sha256[:16]}: {task.text}")
+
+    def _warn(self, what: str) -> None:
+        self._complaints += 1
+        if self._complaints <= _MOST_COMPLAINTS:
+            log.warning("%s: %s", self._url, what)
 
     def _sinks(self, manifest: Manifest) -> list[Sink]:
         sinks: list[Sink] = []

@@ -17,7 +17,7 @@ from client_sdk.cache import AssetCache
 from client_sdk.connection import Connection
 from client_sdk.contract import Package
 from client_sdk.contract.asset_frames import frames_of
-from client_sdk.contract.control import ManifestHead, encode_message
+from client_sdk.contract.control import ManifestHead, Refused, encode_message
 from client_sdk.core import Session, Task
 from client_sdk.flood import excess
 from client_sdk.play_stats import PlayMeter
@@ -130,13 +130,25 @@ class Silent:
         return lambda *_: None
 
 
-def test_bad_messages_without_end_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_bad_messages_without_end_fill_no_log(
+    tiny: Package, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = tiny.manifest_bytes
+    head = ManifestHead(package=tiny.manifest.id, rung=0, sha256=sha(body), bytes=len(body))
+
     async def run() -> PlayMeter:
         meter = PlayMeter()
         playback = Playback("a server", PlayOptions(), AssetCache(None), meter, Silent())
         for _ in range(1000):
             playback.said("{}")
+        playback.connected("http://127.0.0.1:1/whep/tiny", None)
+        playback.said(encode_message(head))
+        for piece in frames_of(sha(body), body):
+            playback.brought(piece)
+        for _ in range(100):
+            playback.said(encode_message(Refused(what="seek", message="no")))
         await playback.finish()
+        await asyncio.sleep(0)  # what the thread told is heard by then
         return meter
 
     assert asyncio.run(run()).wrong_assets == 1000

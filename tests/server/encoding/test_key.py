@@ -97,6 +97,7 @@ def pem(key: object, format: PrivateFormat = PrivateFormat.PKCS8, password: byte
         (pem(Ed25519PrivateKey.generate(), password=b"secret"), "locked with a password"),
         (b"x" * 20_000, "longer than any key"),
     ],
+    ids=["empty", "noise", "half", "public", "another kind", "locked", "long"],
 )
 def test_what_is_no_key_is_refused(run, tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "bad.key").write_bytes(content)
