@@ -28,6 +28,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.reliability_tampering import web_modules
 from tests.fuzz.parsers import PARSERS, seeds_of
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +48,7 @@ _NATIVE = {
     "session": "client_sdk/core",
 }
 """Targets in C++, and the room that each is in."""
-_PLAYER = ("manifest", "server_message", "asset_frames", "patch_map", "motion", "sei", "obu")
+_PLAYER = ("manifest", "server_message", "asset_frames", "sei", "obu")
 """Those of `tests/fuzz/player.mjs`, which have the seeds of the same in Python."""
 
 
@@ -72,12 +73,15 @@ def fuzzers() -> list[Fuzzer]:
         found += _in_python()
     found += _in_cpp()
     node = shutil.which("node")
-    if node is not None:
+    modules = web_modules()
+    if node is not None and modules is not None:
         web = ROOT / "client_sdk" / "web"
-        code = _hashed((*sorted(web.glob("player/*.js")), web / "core.js"))
+        of_javascript = [web / name for name in ("core.js", "session.js", "player/identity.js")]
+        code = _hashed((*of_javascript, *sorted(modules.glob("*.wasm"))))
         script = str(ROOT / "tests" / "fuzz" / "player.mjs")
         for name in _PLAYER:
-            found.append(Fuzzer(f"js {name}", (node, script, name), seeds_of(name), code))
+            command = (node, script, f"{modules.as_uri()}/", name)
+            found.append(Fuzzer(f"js {name}", command, seeds_of(name), code))
     if not found:
         raise SystemExit("no fuzzer can run here: pip install atheris, or apt-get install nodejs")
     return found

@@ -167,13 +167,13 @@ def players(folder: Path) -> dict[str, Player]:
     """The clients that can play here."""
     found = {"core": in_python(CoreFace)}
     node = shutil.which("node")
-    modules = _modules()
+    modules = web_modules()
     if node is not None and modules is not None:
         found["web"] = in_node(node, modules)
     return found
 
 
-def _modules() -> Path | None:
+def web_modules() -> Path | None:
     """Where the runtime's modules for browsers are: an editable install has them elsewhere."""
     spec = importlib.util.find_spec("client_sdk")
     folders = spec.submodule_search_locations if spec is not None else None

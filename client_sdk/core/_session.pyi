@@ -212,11 +212,13 @@ class Session:
         number: int | None = None,
         rung: int = 0,
         networks: bool = True,
+        columns: int = 0,
     ) -> Result:
         """The HR frame of LR planes Y, U and V, u8.
 
         Without `rtp_time`, `number` and `rung` say which frame it is; None: not known. Without
-        `networks` it is interpolated. Raises PackageError on planes of another size.
+        `networks` it is interpolated, and so are so many LR `columns` from the left. Raises
+        PackageError on planes of another size.
         """
 
 def sentence(status: int) -> str:

@@ -28,10 +28,18 @@ export class Core {
   constructor(call, memory) {
     this.call = /** @type {any} */ (call);
     this.memory = memory;
+    const prefix = 'crispcast_session_';
+    const named = Object.entries(call).filter(([name]) => name.startsWith(prefix));
+    /** Those of crispcast_session.h. */
+    this.session = Object.fromEntries(named.map(([name, of]) => [name.slice(prefix.length), /** @type {any} */ (of)]));
   }
 
   bytes(pointer, size) {
     return new Uint8Array(this.memory.buffer, pointer, size);
+  }
+
+  view(pointer, size) {
+    return new DataView(this.memory.buffer, pointer, size);
   }
 
   words(pointer, count) {
@@ -80,10 +88,9 @@ export class Core {
   }
 
   text(pointer) {
-    const bytes = new Uint8Array(this.memory.buffer);
-    let text = '';
-    for (let at = pointer >>> 0; bytes[at]; ++at) text += String.fromCharCode(bytes[at]);
-    return text;
+    const bytes = new Uint8Array(this.memory.buffer, pointer >>> 0);
+    // A copy: shared memory is not decoded.
+    return new TextDecoder().decode(bytes.slice(0, bytes.indexOf(0)));
   }
 
   check(status) {

@@ -15,7 +15,7 @@
 
 import { Core, CrispcastError, MAX_SIDE, STATUS } from './core.js';
 import { Canvas, ChromaPlate, Frame, Plan, Plate } from './holdings.js';
-import { bytesAt, cores, inNode, maySleep, relaxedSimd, startWorker, waitIn } from './platform.js';
+import { loadModule } from './module.js';
 
 export { Canvas, ChromaPlate, CrispcastError, Frame, Plan, Plate };
 
@@ -23,8 +23,6 @@ export { Canvas, ChromaPlate, CrispcastError, Frame, Plan, Plate };
 const JOB = {
   words: 32, in: 3, out: 9, previous: 15, plate: 17, patches: 18, plans: 20, canvas: 22, view: 23, chroma: 31,
 };
-const MAX_THREADS = 256;
-const WORKER_STACK = 131072;
 
 /** One module, its memory and its threads. Not for use from several threads of the page. */
 export class Runtime {
@@ -45,28 +43,10 @@ export class Runtime {
    * @param {{threads?: number, relaxed?: boolean}} [options]
    * @returns {Promise<Runtime>}
    */
-  static async load(folder = new URL('./', import.meta.url), { threads = 1, relaxed = true } = {}) {
-    if (!Number.isInteger(threads) || threads < 0 || threads > MAX_THREADS)
-      throw new CrispcastError(`threads must be 0 (one a core) to ${MAX_THREADS}, not ${threads}`);
-    const shares = inNode || globalThis.crossOriginIsolated === true;
-    if (threads > 1 && !shares)
-      throw new CrispcastError(
-        'threads need a cross-origin isolated page: send Cross-Origin-Opener-Policy: same-origin ' +
-          'and Cross-Origin-Embedder-Policy: require-corp, or use one thread',
-      );
-    if (threads === 0) threads = shares ? await cores() : 1;
-    const name = ['crispcast', ...(threads > 1 ? ['threads'] : [])];
-    if (relaxed && relaxedSimd()) name.push('relaxed');
-    const base = new URL(folder, globalThis.location?.href ?? import.meta.url);
-    if (!base.pathname.endsWith('/')) base.pathname += '/';
-    const address = new URL(`${name.join('-')}.wasm`, base);
-    let module;
-    try {
-      module = await WebAssembly.compile(await bytesAt(address));
-    } catch (error) {
-      throw new CrispcastError(`cannot load ${address}: ${/** @type {Error} */ (error).message}`);
-    }
-    return threads > 1 ? startShared(module, threads) : start(module);
+  static async load(folder = new URL('./', import.meta.url), options = {}) {
+    const { core, threads, workers } = await loadModule(folder, options);
+    const engine = core.create((slot) => core.call.crispcast_engine_create(threads, 0, slot));
+    return new Runtime(core, engine, workers);
   }
 
   /**
@@ -261,36 +241,4 @@ export class Runtime {
     this.#core.call.crispcast_engine_destroy(this.#engine);
     for (const worker of this.#workers) worker.terminate();
   }
-}
-
-async function start(module) {
-  const instance = await WebAssembly.instantiate(module, {});
-  const { memory } = /** @type {any} */ (instance.exports);
-  return ready(new Core(instance.exports, memory), 1, []);
-}
-
-// Every worker is an instance of its own over the same memory, with its own stack in it. Workers are
-// there before the engine: it cannot wait for a page to start them.
-async function startShared(module, threads) {
-  const memory = new WebAssembly.Memory({ initial: 16, maximum: 16384, shared: true });
-  const imports = { env: { memory }, crispcast: { wait: waitIn(memory, maySleep) } };
-  const instance = await WebAssembly.instantiate(module, imports);
-  const core = new Core(instance.exports, memory);
-  const workers = [];
-  try {
-    for (let i = 1; i < threads; ++i) {
-      const stack = core.allocate(WORKER_STACK) + WORKER_STACK;
-      workers.push(startWorker({ module, memory, stack }));
-    }
-    await Promise.all(workers.map((worker) => worker.ready));
-    return ready(core, threads, workers);
-  } catch (error) {
-    for (const worker of workers) worker.terminate();
-    throw new CrispcastError(`a thread did not start: ${/** @type {Error} */ (error).message}`);
-  }
-}
-
-function ready(core, threads, workers) {
-  const engine = core.create((slot) => core.call.crispcast_engine_create(threads, 0, slot));
-  return new Runtime(core, engine, workers);
 }

@@ -472,6 +472,56 @@ def interpolated() -> Script:
     return script
 
 
+def split() -> Script:
+    """Left of a line, all is interpolated; it moves, and leaves the frame."""
+    script = Script()
+    script.join()
+    script.bring_segment(0)
+    script.bring_segment(1)
+    for number, columns in enumerate((0, 7, 12, 23, 24, 40, 7, 0, 0, 11, 1)):
+        if number in STARTS:
+            script.identify(number, number)
+        script.show(number, columns=columns)
+    return script
+
+
+def seek_by_anchors() -> Script:
+    """No SEI is read: an anchor that was on its way when a seek was asked for does not count."""
+    script = Script()
+    script.join()
+    for segment in range(3):
+        script.bring_segment(segment)
+    script.anchor(0, 0)
+    script.play(0, 3, sei=False)
+    script.add("seek", frame=20)
+    script.anchor(8, 8)
+    script.show(16, 10)
+    script.anchor(20, 14, kind="sought")
+    script.anchor(16, 10)
+    for number in range(17, FRAMES):
+        script.show(number, number - 6)
+    return script
+
+
+def last_word() -> Script:
+    """A seek ends on another rung than `sought` said: the frames on the way there know better."""
+    script = Script(draw(rungs=(2, 4)))
+    script.join()
+    for segment in range(3):
+        script.bring_segment(segment)
+    script.play(0, 3)
+    script.add("seek", frame=12)
+    script.anchor(12, 14, kind="sought")
+    script.say(type="switch", rung=1, frame=8)
+    script.bring_segment(1, rung=1)
+    for number in range(8, 11):
+        script.identify(number, number + 2, rung=1)
+        script.show(number, number + 2, rung=1)
+    for number in range(11, 15):
+        script.show(number, number + 2, rung=1)
+    return script
+
+
 def hostile() -> Script:
     """Nothing that is no message, piece or identity of ours does anything."""
     script = Script()
@@ -622,7 +672,7 @@ def _all() -> Iterator[Callable[[], Script]]:
     yield from (seek, seek_by_numbers, seek_back, refused_seek, switch, second_rung, loop, wrap)
     yield from (pieces, canvas, wrong_size, lost_frames, interpolated, hostile, horizon)
     yield from (reconnected, signed, signed_again, signed_by_another, signed_as_another, unsigned)
-    yield from (unfit, early_frames)
+    yield from (unfit, early_frames, split, seek_by_anchors, last_word)
 
 
 CASES: dict[str, Callable[[], Script]] = {case.__name__: case for case in _all()}

@@ -88,9 +88,11 @@ class CoreFace:
     def do_seek(self, frame: int) -> None:
         self._session.seek(frame)
 
-    def do_frame(self, rtp: int, width: int, height: int, bytes: bytes, flags: int = 0) -> Outcome:
+    def do_frame(
+        self, rtp: int, width: int, height: int, bytes: bytes, flags: int = 0, columns: int = 0
+    ) -> Outcome:
         lr = planes_of(bytes, width, height)
-        made = self._session.upscale(lr, rtp_time=rtp, networks=not flags & 1)
+        made = self._session.upscale(lr, rtp_time=rtp, networks=not flags & 1, columns=columns)
         facts: dict[str, Any] = {"number": made.frame}
         if made.planes is None:
             return Outcome({**facts, "shown": 0})

@@ -349,6 +349,7 @@ static int32_t step_frame(struct play* play, const char* line) {
     frame.flags = (int32_t)number(line, "flags", 0);
     frame.width = (int32_t)number(line, "width", 0);
     frame.height = (int32_t)number(line, "height", 0);
+    frame.columns = (int32_t)number(line, "columns", 0);
     const int half_width = (frame.width + 1) / 2, half_height = (frame.height + 1) / 2;
     const size_t luma = (size_t)frame.width * frame.height,
                  chroma = (size_t)half_width * half_height;

@@ -1,61 +1,28 @@
-// The browser player's modules, played by steps: node web_face.mjs CODE MODULES RECORDINGS OFF CASE...
+// The browsers' session, played by steps: node web_face.mjs CODE MODULES RECORDINGS OFF CASE...
 // With - for RECORDINGS, plays are read from stdin, a line each, and what each shows is told (tampering.py).
 //
 // Prints a JSON object: for each case the differences, as sentences. Pictures, which Node cannot
-// decode, are those of the recording; frames go to the modules as the player's worker gives them.
+// decode, are those of the recording.
 
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 
 const [, , code, modules, recordings, off, ...cases] = process.argv;
 const { CrispcastError } = await import(`${code}core.js`);
-const { Runtime } = await import(`${code}crispcast.js`);
-const { sha256Of } = await import(`${code}player/channel.js`);
-const { Conversation } = await import(`${code}player/conversation.js`);
-const { Fetcher, segmentsAhead } = await import(`${code}player/fetcher.js`);
-const { FrameClock } = await import(`${code}player/frame-clock.js`);
-const { identityIn } = await import(`${code}player/identity.js`);
-const { Landing } = await import(`${code}player/landing.js`);
-const { parseTrust } = await import(`${code}player/signing.js`);
-const { Upscaler } = await import(`${code}player/upscaler.js`);
+const { verify } = await import(`${code}player/signing.js`);
+const { Session } = await import(`${code}session.js`);
 
 const blob = recordings === '-' ? new Uint8Array() : new Uint8Array(await readFile(`${recordings}/fixtures.bin`));
-const runtime = await Runtime.load(modules, { threads: 1 });
-
-/** Pictures by the hash of their AVIF, in the place of the browser's decoder. */
-const pictures = new Map();
-globalThis.createImageBitmap = async (source) => {
-  const picture = pictures.get(await sha256Of(new Uint8Array(await source.arrayBuffer())));
-  if (!picture) throw new Error('no picture');
-  return { ...picture, close() {} };
-};
-globalThis.OffscreenCanvas = class {
-  getContext() {
-    return {
-      drawImage: (image) => void (this.image = image),
-      getImageData: () => ({ data: this.image.samples.flatMap((code) => [code, code, code, 255]) }),
-    };
-  }
-};
-
-const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 class Face {
+  #session;
   #kept = new Map(); // the cache
   #bases = new Map();
-  #given = new Set(); // assets that are being prepared
-  #upscalers = new Map();
-  #fetchers = new Map();
-  #manifest = null;
-  #clock;
-  #landing;
-  #rung = 0;
-  #segment = '';
-  #next = 0;
+  #pictures = new Map(); // by the hash of their AVIF
   #asked = [];
-  #loops = false;
-  #untrusted = null;
-  #conversation = new Conversation(this);
+  #manifest = null;
+  #now = 0;
 
   async play(step) {
     this.#asked = [];
@@ -67,34 +34,29 @@ class Face {
       if (!(error instanceof CrispcastError)) throw error;
       facts.refused = 1;
     }
-    // What is looked for in the cache, and what was found, is there before the next step.
-    do {
-      await Promise.all(this.#given);
-      for (let turn = 0; turn < 20; ++turn) await settled();
-    } while (this.#given.size);
-    if (this.#asked.length) facts.asked = this.#asked.map((sha256) => sha256.slice(0, 16));
+    this.#now += 40;
+    for (let task; (task = this.#session.nextTask(this.#now)); ) await this.#do(task);
+    if (this.#asked.length) facts.asked = this.#asked;
     return facts;
   }
 
-  /** Lets go of what is held in the runtime's memory. */
-  free() {
-    for (const upscaler of this.#upscalers.values()) {
-      upscaler.forgetBefore(this.#manifest.segments.length);
-      upscaler.input.free();
-    }
+  close() {
+    this.#session.close();
   }
 
   // -- steps
 
-  open({ loops = 0, trust = null }) {
-    this.#loops = Boolean(loops);
-    this.#conversation.trust = parseTrust(trust);
+  async open({ loops = 0, trust = null }) {
+    const options = { threads: 1, delivery: 'channel', cache: true, loops: Boolean(loops), trust };
+    this.#session = await Session.load(modules, options);
   }
 
-  signature() {} // checked by Node's WebCrypto
-
   picture({ sha256, width, height, bytes }) {
-    pictures.set(sha256, { width, height, samples: [...bytes] });
+    this.#pictures.set(sha256, { width, height, bytes });
+  }
+
+  signature() {
+    // Signatures are checked here.
   }
 
   base({ id, bytes }) {
@@ -102,212 +64,86 @@ class Face {
   }
 
   connected() {
-    this.#conversation.connected();
+    this.#session.connected();
   }
 
-  async message({ bytes }) {
-    await this.#conversation.hear(new TextDecoder().decode(bytes));
+  message({ bytes }) {
+    this.#session.message(new TextDecoder().decode(bytes));
   }
 
-  async piece({ bytes }) {
-    await this.#conversation.hear(bytes.slice().buffer);
+  piece({ bytes }) {
+    this.#session.piece(bytes);
   }
 
   identify({ rtp, bytes }) {
-    // A SEI of one message, as the coded frame would have it.
-    const escaped = [];
-    for (const byte of [5, bytes.length, ...bytes, 0x80]) {
-      if (byte <= 3 && escaped.at(-1) === 0 && escaped.at(-2) === 0) escaped.push(3);
-      escaped.push(byte);
-    }
-    this.#identify(rtp, Uint8Array.from([0, 0, 0, 1, 6, ...escaped]), 'h264');
+    this.#session.identify(rtp, bytes);
   }
 
   coded({ rtp, av1, bytes }) {
-    this.#identify(rtp, bytes, av1 ? 'av1' : 'h264');
-  }
-
-  #identify(rtp, unit, codec) {
-    const identity = identityIn(unit, codec);
-    if (identity) this.#clock?.anchor(rtp, identity);
+    this.#session.coded(rtp, Boolean(av1), bytes);
   }
 
   seek({ frame }) {
-    this.#clock.forget();
-    this.#landing.begin(frame);
-    this.#next = frame;
-    this.#advance(this.#rung, this.#manifest.segmentOf(frame));
+    this.#session.seek(frame);
   }
 
-  async frame({ rtp, width, height, bytes, flags = 0 }) {
-    const known = this.#clock.identify(rtp);
-    const rung = known?.rung ?? this.#rung;
-    const upscaler = this.#upscaler(rung);
-    const facts = { number: known?.frame ?? -1 };
-    const fits = width === this.#manifest.rungs[rung].width && height === this.#manifest.rungs[rung].height;
-    const { y, u, v } = upscaler.input;
-    const fill = () => {
-      const [luma, half] = [width * height, ((width + 1) >> 1) * ((height + 1) >> 1)];
-      y.set(bytes.subarray(0, luma));
-      u.set(bytes.subarray(luma, luma + half));
-      v.set(bytes.subarray(luma + half));
-    };
-    const landing = this.#landing.active;
-    if (!this.#landing.shows(rtp, known?.frame ?? null)) {
-      if (known && fits) {
-        fill();
-        upscaler.passOver(known.frame);
-      }
-      return { ...facts, shown: 0 };
-    }
-    if (known) this.#next = known.frame + 1;
-    if (!fits) throw new CrispcastError('a frame of another size');
-    fill();
-    if (known) await this.#enter(upscaler, known);
-    // Where nobody is trusted the page shows the small video: interpolated, here.
-    const number = this.#untrusted ? null : (known?.frame ?? null);
-    const made = upscaler.upscale(number, flags & 1 ? width : 0);
+  frame({ rtp, width, height, bytes, flags = 0, columns = 0 }) {
+    const [luma, half] = [width * height, ((width + 1) >> 1) * ((height + 1) >> 1)];
+    const [y, u, v] = [bytes.subarray(0, luma), bytes.subarray(luma, luma + half), bytes.subarray(luma + half)];
+    const wanted = this.#session.wants(rtp);
+    const picture = wanted ? { y, u, v, width, height } : { width, height };
+    const made = this.#session.upscale(picture, { time: rtp, networks: !(flags & 1), columns });
+    const facts = { number: made.frame ?? -1, shown: Number(made.shown) };
+    if (!made.shown) return facts;
     this.planes = this.#cropped(made.picture);
     return {
       ...facts,
-      rung,
-      shown: 1,
-      landed: Number(landing),
+      rung: made.rung,
+      landed: Number(made.landed),
       super_resolved: Number(made.superResolved),
-      // Where no network is wanted, the player does not ask what is late.
-      late: Number(made.late || Boolean(flags & 1)),
+      late: Number(made.late),
     };
   }
 
-  // -- what the conversation tells
+  // -- tasks
 
-  begin(manifest, rung, live, untrusted) {
-    this.#manifest = manifest;
-    this.#untrusted = untrusted;
-    this.#rung = rung;
-    this.#clock = new FrameClock(manifest);
-    this.#landing = new Landing(manifest);
-    this.#advance(rung, 0);
-  }
-
-  join() {
-    this.#clock.forget();
-    this.#landing.reconnected();
-    this.#landing.begin(this.#next);
-    for (const fetcher of this.#fetchers.values()) fetcher.renew();
-    this.#advance(this.#rung, this.#manifest.segmentOf(this.#next));
-  }
-
-  timed({ type, time, rung, frame }) {
-    if (!this.#manifest) throw new CrispcastError('a message came before the manifest');
-    this.#clock.anchor(time, { package: this.#manifest.id, rung, frame });
-    if (type === 'sought') this.#landing.sought(time, frame);
-  }
-
-  switched(rung, frame) {
-    if (!this.#manifest?.rungs[rung] || frame >= this.#manifest.frames)
-      throw new CrispcastError('a switch to what is not there');
-    this.#advance(rung, this.#manifest.segmentOf(frame));
-  }
-
-  refused() {
-    if (!this.#manifest) throw new CrispcastError('a message came before the manifest');
-    this.#landing.cancel();
-  }
-
-  async asset(piece) {
-    const takers = [...this.#fetchers].filter(([, fetcher]) => fetcher.expects(piece.sha256));
-    if (!takers.length) {
-      if ([...this.#fetchers.values()].some((fetcher) => fetcher.knows(piece.sha256))) return;
-      throw new CrispcastError('an asset that was not asked for');
-    }
-    for (const [rung, fetcher] of takers) {
-      const bytes = await fetcher.piece(piece);
-      if (!bytes) continue;
-      await this.#give(rung, piece.sha256, bytes);
-      if (!this.#manifest.shared().has(piece.sha256)) continue;
-      for (const [other, waits] of this.#fetchers) if (other !== rung) waits.again();
-    }
-  }
-
-  ended() {}
-  lost() {}
-  fail() {}
-
-  // -- as the player's session and worker do it
-
-  #advance(rung, segment) {
-    if (!this.#untrusted) this.#fetcher(rung).advance(segment);
-  }
-
-  #fetcher(rung) {
-    if (!this.#fetchers.has(rung)) {
-      const cache = {
-        get: async (sha256) => this.#kept.get(sha256) ?? null,
-        put: async (sha256, bytes) => void this.#kept.set(sha256, bytes),
-      };
-      const ask = (assets) => this.#asked.push(...assets.map(({ sha256 }) => sha256));
-      const found = (sha256, bytes) => this.#give(rung, sha256, bytes);
-      // What another rung has or waits for is not asked for again.
-      const shared = (sha256) => {
-        if (!this.#manifest.shared().has(sha256)) return false;
-        const bytes = this.#kept.get(sha256);
-        if (bytes) void this.#give(rung, sha256, bytes);
-        else if ([...this.#fetchers.values()].some((other) => other.expects(sha256))) return null;
-        return Boolean(bytes);
-      };
-      const fetcher = new Fetcher(this.#manifest, rung, ask, cache, found, shared);
-      fetcher.loops = this.#loops;
-      this.#fetchers.set(rung, fetcher);
-    }
-    return this.#fetchers.get(rung);
-  }
-
-  #give(rung, sha256, bytes) {
-    const given = this.#prepare(rung, sha256, bytes).finally(() => this.#given.delete(given));
-    this.#given.add(given);
-    return given;
-  }
-
-  async #prepare(rung, sha256, bytes) {
-    const upscaler = this.#upscaler(rung);
+  async #do({ kind, sha256, id, bytes, count }) {
+    const act = {
+      send: () => {
+        const { type, assets } = JSON.parse(new TextDecoder().decode(bytes));
+        if (type === 'want') this.#asked.push(...assets.map((asset) => asset.sha256.slice(0, 16)));
+      },
+      manifest: () => (this.#manifest = JSON.parse(new TextDecoder().decode(bytes))),
+      look: () => {
+        if (this.#kept.has(sha256)) this.#session.asset(sha256, this.#kept.get(sha256));
+        else this.#session.lacks(sha256);
+      },
+      store: () => this.#kept.set(sha256, bytes),
+      decode: () => {
+        const { width, height, bytes: samples } = this.#pictures.get(sha256);
+        this.#session.picture(sha256, width, height, (room) => room.set(samples));
+      },
+      base: () => this.#session.base(id, this.#bases.get(id) ?? null),
+      verify: async () => this.#session.verified(count, await verify(bytes)),
+    };
     try {
-      const base = upscaler.baseOf(sha256, bytes);
-      await upscaler.add(sha256, bytes, base === null ? null : (this.#bases.get(base) ?? null));
+      await act[kind]?.();
     } catch (error) {
       if (!(error instanceof CrispcastError)) throw error; // else its patches are interpolated
     }
   }
 
-  async #enter(upscaler, { frame, rung }) {
-    const segment = this.#manifest.segmentOf(frame);
-    if (this.#segment === `${rung}/${segment}`) return;
-    this.#segment = `${rung}/${segment}`;
-    this.#rung = rung;
-    const but = this.#loops ? segmentsAhead(this.#manifest, segment, true) : [];
-    this.#fetcher(rung).forget(upscaler.forgetBefore(segment, but));
-    this.#advance(rung, segment);
-  }
-
-  #upscaler(rung) {
-    if (!this.#upscalers.has(rung)) {
-      this.#upscalers.set(rung, new Upscaler(runtime, this.#manifest, rung));
-    }
-    return this.#upscalers.get(rung);
-  }
-
   /** Y, U and V of the source's size, without gaps. */
-  #cropped({ y, u, v, width }) {
-    const { width: columns, height: rows } = this.#manifest;
+  #cropped({ y, u, v, strideY, strideU, strideV }) {
+    const { width, height } = this.#manifest.source;
     const plane = (from, stride, w, h) =>
-      Array.from({ length: h }, (_, row) => from.subarray(row * stride, row * stride + w));
-    const [half, halfRows] = [(columns + 1) >> 1, (rows + 1) >> 1];
-    const stride = (width + 1) >> 1;
+      Array.from({ length: h }, (_, row) => [...from.subarray(row * stride, row * stride + w)]).flat();
+    const [half, halfRows] = [(width + 1) >> 1, (height + 1) >> 1];
     return [
-      ...plane(y, width, columns, rows),
-      ...plane(u, stride, half, halfRows),
-      ...plane(v, stride, half, halfRows),
-    ].flatMap((row) => [...row]);
+      ...plane(y, strideY, width, height),
+      ...plane(u, strideU, half, halfRows),
+      ...plane(v, strideV, half, halfRows),
+    ];
   }
 }
 
@@ -328,10 +164,11 @@ async function differences(name) {
         found.push(`${index + 1} ${step.do}: ${fact} is ${got}, not ${wanted}`);
     }
     if (step.do === 'frame' && step.shown && facts.shown) {
-      const far = face.planes.reduce((most, code, at) => Math.max(most, Math.abs(code - blob[step.out + at])), 0);
+      const far = face.planes.reduce((most, sample, at) => Math.max(most, Math.abs(sample - blob[step.out + at])), 0);
       if (far > Number(off)) found.push(`${index + 1} frame: a sample is ${far} codes off`);
     }
   }
+  face.close();
   return found;
 }
 
@@ -340,13 +177,12 @@ async function shown(steps) {
   const face = new Face();
   let facts = {};
   for (const step of steps) {
-    if (step.base64 !== undefined) step.bytes = Uint8Array.from(Buffer.from(step.base64, 'base64'));
+    if ('base64' in step) step.bytes = Uint8Array.from(Buffer.from(step.base64, 'base64'));
     if ('text' in step) step.bytes = new TextEncoder().encode(JSON.stringify(step.text));
     facts = await face.play(step);
   }
-  const picture = facts.shown ? (await sha256Of(Uint8Array.from(face.planes))).slice(0, 24) : '';
-  face.free();
-  return picture;
+  face.close();
+  return facts.shown ? createHash('sha256').update(Uint8Array.from(face.planes)).digest('hex').slice(0, 24) : '';
 }
 
 if (recordings === '-') {
@@ -357,4 +193,3 @@ if (recordings === '-') {
   for (const name of cases) all[name] = await differences(name);
   process.stdout.write(JSON.stringify(all));
 }
-runtime.close();

@@ -1,5 +1,5 @@
-// The web player's parsers against mutated inputs:
-//   node player.mjs PARSER [-runs=N] [-max_total_time=SECONDS] [-seed=N] [-artifact_prefix=P] FOLDER…
+// The web player's readers against mutated inputs: the core in its module, and identity.js:
+//   node player.mjs MODULES PARSER [-runs=N] [-max_total_time=SECONDS] [-seed=N] [-artifact_prefix=P] FOLDER…
 //
 // Takes libFuzzer's flags and tells its figures, without its coverage. A finding: what is thrown is no
 // CrispcastError, an input takes more than a second of processor time, or 256 MiB of memory.
@@ -7,44 +7,56 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const player = new URL('../../client_sdk/web/player/', import.meta.url);
-const { CrispcastError } = await import(new URL('../core.js', player));
-const { readMessage, readPiece } = await import(new URL('channel.js', player));
-const { identityIn } = await import(new URL('identity.js', player));
-const { Manifest } = await import(new URL('manifest.js', player));
-const { decodeMotion } = await import(new URL('motion.js', player));
-const { decodePatchMap } = await import(new URL('patch-map.js', player));
+const web = new URL('../../client_sdk/web/', import.meta.url);
+const { CrispcastError } = await import(new URL('core.js', web));
+const { Session } = await import(new URL('session.js', web));
+const { identityIn } = await import(new URL('player/identity.js', web));
 
 const MOST_BYTES = 8192;
 const MOST_SECONDS = 1;
 const MOST_MEMORY = 256 << 20;
 
+const MOST_TASKS = 1000; // that one input gives
+const KNOWN = readFileSync(new URL('corpus/manifest/tiny', import.meta.url));
+
+/** What is done with a session and an input, and whether the session has the seeds' manifest before. */
 const PARSERS = {
-  manifest(bytes) {
-    const manifest = Manifest.parse(bytes);
-    manifest.shared();
-    manifest.segmentOf(manifest.frames - 1);
-    manifest.rungs.forEach((_, rung) => manifest.segments.forEach((_, at) => manifest.assetsOf(rung, at)));
+  manifest: {
+    read(session, bytes) {
+      session.manifest(bytes);
+      session.segmentOf(0);
+      session.ready(0, 0);
+    },
   },
-  server_message: (bytes) => readMessage(new TextDecoder().decode(bytes)),
+  server_message: { known: true, read: (session, bytes) => session.message(new TextDecoder().decode(bytes)) },
   // One message of the seeds' asset: what is before it is for the reader in Python.
-  asset_frames: (bytes) => readPiece(bytes.slice(38).buffer),
-  patch_map(bytes) {
-    if (bytes.length < 5) return;
-    const [width, height] = [bytes[0] | (bytes[1] << 8), bytes[2] | (bytes[3] << 8)];
-    const patches = decodePatchMap(bytes.subarray(5), width, height, bytes[4]);
-    for (let at = 4; at < patches.length; at += 5)
-      if (patches[at] > bytes[4]) throw new Error(`expert ${patches[at]} of ${bytes[4]}`);
-  },
-  motion(bytes) {
-    if (bytes.length < 2) return;
-    const frames = bytes[0] | (bytes[1] << 8);
-    const views = decodeMotion(bytes.subarray(2), frames);
-    if (views.length !== frames) throw new Error(`${views.length} views of ${frames} frames`);
-  },
-  sei: (bytes) => identityIn(Uint8Array.from([0, 0, 1, ...bytes]), 'h264'),
-  obu: (bytes) => identityIn(bytes, 'av1'),
+  asset_frames: { known: true, read: (session, bytes) => session.piece(bytes.slice(38)) },
+  sei: { known: true, read: (session, bytes) => coded(session, Uint8Array.from([0, 0, 1, ...bytes]), false) },
+  obu: { known: true, read: (session, bytes) => coded(session, bytes, true) },
 };
+
+function coded(session, bytes, av1) {
+  identityIn(bytes, av1 ? 'av1' : 'h264');
+  session.coded(0, av1, bytes);
+}
+
+async function opened(known) {
+  const session = await Session.load(modules, { threads: 1, memoryLimit: 64 << 20 });
+  if (known) session.manifest(KNOWN);
+  session.connected();
+  drain(session);
+  return session;
+}
+
+/** Takes all tasks. @returns {boolean} whether the play is over */
+function drain(session) {
+  let over = false;
+  let left = MOST_TASKS;
+  for (let task; (task = session.nextTask(0)); over ||= task.kind === 'failed')
+    if (--left < 0) throw new Error('an input gives tasks without end');
+  return over;
+}
+
 const JSONS = new Set(['manifest', 'server_message']);
 
 /** mulberry32 by T. Ettinger: 32 bits of state. */
@@ -106,29 +118,42 @@ function changed(bytes, random, json) {
   return new TextEncoder().encode(JSON.stringify(tree) ?? '');
 }
 
-function tryOne(read, bytes) {
-  const [began, memory] = [process.cpuUsage(), process.memoryUsage.rss()];
+function refuses(call) {
   try {
-    read(bytes);
+    call();
+    return false;
   } catch (error) {
-    if (!(error instanceof CrispcastError)) return error;
+    if (error instanceof CrispcastError) return true;
+    throw error;
+  }
+}
+
+/** What is wrong of it, or null; and whether the session is as it was, because it was refused. */
+function tryOne(session, read, bytes) {
+  const [began, memory] = [process.cpuUsage(), process.memoryUsage.rss()];
+  let refused = false;
+  try {
+    refused = refuses(() => read(session, bytes));
+    if (drain(session)) refused = false;
+  } catch (error) {
+    return { found: error };
   }
   const spent = process.cpuUsage(began);
   const seconds = (spent.user + spent.system) / 1e6;
-  if (seconds > MOST_SECONDS) return new Error(`an input of ${bytes.length} bytes took ${seconds} s`);
-  if (process.memoryUsage.rss() - memory > MOST_MEMORY) return new Error('an input took 256 MiB');
-  return null;
+  if (seconds > MOST_SECONDS) return { found: new Error(`an input of ${bytes.length} bytes took ${seconds} s`) };
+  if (process.memoryUsage.rss() - memory > MOST_MEMORY) return { found: new Error('an input took 256 MiB') };
+  return { found: null, refused };
 }
 
 const flags = new Map();
 const folders = [];
-for (const argument of process.argv.slice(3)) {
+for (const argument of process.argv.slice(4)) {
   const [, flag, value] = /^-(\w+)=(.*)$/.exec(argument) ?? [];
   if (flag) flags.set(flag, value);
   else folders.push(argument);
 }
-const name = process.argv[2];
-const read = PARSERS[name];
+const [, , modules, name] = process.argv;
+const { read, known = false } = PARSERS[name];
 const seed = Number(flags.get('seed') ?? Date.now() % 2 ** 31);
 console.log(`seed ${seed}`); // at once: an input that never ends can then be found again
 const random = randomly(seed);
@@ -136,13 +161,19 @@ const seeds = folders.flatMap((folder) => readdirSync(folder).sort().map((file) 
 const inputs = seeds.map((bytes) => Uint8Array.from(bytes));
 const runs = Number(flags.get('runs') ?? Infinity);
 const until = performance.now() + 1000 * Number(flags.get('max_total_time') ?? Infinity);
+let session = await opened(known);
 let tried = 0;
 let found = null;
 while (!found && tried < runs && performance.now() < until) {
   const good = inputs[tried < inputs.length ? tried : random(inputs.length)];
   const bytes = tried < inputs.length ? good : changed(good, random, JSONS.has(name));
-  found = tryOne(read, bytes);
+  const done = tryOne(session, read, bytes);
+  found = done.found;
   ++tried;
+  if (!found && !done.refused) {
+    session.close();
+    session = await opened(known);
+  }
   if (!found) continue;
   const path = `${flags.get('artifact_prefix') ?? ''}${seed}-${tried}`;
   writeFileSync(path, bytes);

@@ -6,9 +6,6 @@ and kept in the corpus.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -39,18 +36,6 @@ def test_no_seed_nor_what_is_made_of_it_does_harm(name: str) -> None:
         for _ in range(SLOW.get(name, MUTATIONS)):
             try_one(parser, mutate(data, rng)[: parser.most])
     assert taken > 0, "no seed is good: python -m tests.fuzz.seeds"
-
-
-@pytest.mark.parametrize("name", ["manifest", "server_message", "asset_frames", "motion", "sei"])
-def test_the_players_parsers_take_the_same_and_no_harm(name: str, tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("needs node: apt-get install nodejs")
-    script = Path(__file__).with_name("player.mjs")
-    flags = ["-runs=300", "-seed=1", f"-artifact_prefix={tmp_path}/", str(seeds_of(name))]
-    done = subprocess.run([node, script, name, *flags], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "stat::number_of_executed_units: 300" in done.stdout
 
 
 def test_a_parser_that_raises_something_else_is_found() -> None:

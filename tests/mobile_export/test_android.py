@@ -37,7 +37,9 @@ pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'crisp
 UNIT_TESTS = sorted(
     path.stem for path in (MODULE / "crispcast/src/test/java/org/crispcast").iterdir()
 )
-NOT_STREAMED = {
+NO_SLIDER = {"split"}
+"""Of frames that are interpolated in part, which this face does not show."""
+NOT_STREAMED = NO_SLIDER | {
     "interpolated",  # its flag is set by the machine's pace, not by an app
     "loop",  # an identity that comes after its frame, which a decoder's cannot
 }
@@ -223,8 +225,9 @@ class TestJava:
         assert said["threads"] == "true 4 0, closed 1, frames kept 0"
 
     def test_sessions_play_the_conformance_suite(self) -> None:
-        said = building.java("Replay", FOLDER, *CASES)
-        assert said.split("\n")[:-1] == [f"{name} ok" for name in CASES]
+        names = [name for name in CASES if name not in NO_SLIDER]
+        said = building.java("Replay", FOLDER, *names)
+        assert said.split("\n")[:-1] == [f"{name} ok" for name in names]
 
     def test_whole_streams_play_the_conformance_suite(self) -> None:
         """Signalling, data channel, decoder, sink: with WebRTC's times, in whole milliseconds."""

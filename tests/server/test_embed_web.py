@@ -107,7 +107,10 @@ def on_a_site(
     site: str = SITE,
     scripts: str = "",
 ) -> None:
-    """`scenario(page, server)` on a site of these files, whose texts name the guide's server."""
+    """`scenario(page, server)` on a site of these files, whose texts name the guide's server.
+
+    `scripts` run before the page's own, and in the player's worker.
+    """
     path = write_tiny(folder, name="holiday", segments=SEGMENTS * 8)
 
     async def run() -> None:
@@ -115,8 +118,14 @@ def on_a_site(
             page = await browser.new_page()
             errors: list[str] = []
             page.on("pageerror", lambda error: errors.append(str(error)))
+
+            async def add(route: Route) -> None:
+                reply = await route.fetch()
+                await route.fulfill(response=reply, body=scripts + await reply.text())
+
             if scripts:
                 await page.add_init_script(scripts)
+                await page.route("**/play-worker.js", add)
 
             async def answer(route: Route) -> None:
                 name = route.request.url.removeprefix(site)
@@ -461,13 +470,19 @@ class TestInChromium:
             assert not await page.evaluate(f"() => '{lacks}' in globalThis")
             if where == "plays":
                 await plays(page)
+                there = f"() => '{lacks}' in globalThis"
+                assert not all([await worker.evaluate(there) for worker in page.workers])
             elif where == "failed":
                 await until(page, "player.state === 'failed'")
             else:
                 await until(page, "player?.figures?.plain")
                 await until(page, "player.shadowRoot.querySelector('.small').currentTime > 0.2")
 
-        scripts = f"delete globalThis.{lacks};"
+        # Workers have what all of them have from a prototype.
+        scripts = (
+            f"delete globalThis.{lacks};"
+            f"if (globalThis.WorkerGlobalScope) delete WorkerGlobalScope.prototype.{lacks};"
+        )
         on_a_site(tmp_path, {"/": a_page(THREE_LINES)}, scenario, scripts=scripts)
 
 

@@ -328,6 +328,7 @@ def test_the_cache_keeps_its_limit_and_hashes_what_it_gives(tmp_path: Path) -> N
         async with serving(path) as served, watched(served.url, "cache-limit=2000") as page:
             await page.wait_for_function(HELD, arg=500)
             assert await ask(page, "held") <= 2000
+            await page.goto(served.url)  # nothing is kept any more by who plays
             await page.evaluate(spoil)
             await opened(page, served.url, "cache-limit=2000")
             figures = await ask(page, "player.figures")

@@ -461,12 +461,11 @@ def test_a_page_that_is_too_slow_rests_and_gets_the_rung_with_the_cheaper_plans(
 
     monkeypatch.setattr(Steering, "told", late)
     slow = """
-      const upscale = Upscaler.prototype.upscale;
-      Upscaler.prototype.upscale = function (frame, column = 0) {
-        const { width } = this.input;
-        const until = performance.now() + (width > 60 && column < width ? 110 : 0);
+      const upscale = Session.prototype.upscale;
+      Session.prototype.upscale = function (picture, options) {
+        const until = performance.now() + (picture.width > 60 && options.networks ? 110 : 0);
         while (performance.now() < until);
-        return upscale.call(this, frame, column);
+        return upscale.call(this, picture, options);
       };"""
 
     async def scenario(page: Page, url: str) -> None:
@@ -474,7 +473,7 @@ def test_a_page_that_is_too_slow_rests_and_gets_the_rung_with_the_cheaper_plans(
             reply = await route.fetch()
             await route.fulfill(response=reply, body=await reply.text() + slow)
 
-        await page.route("**/player/upscaler.js", add)
+        await page.route("**/sdk/session.js", add)
         await watching(page, url)
         await until(page, "player.figures.resting")
         await until(page, "player.figures.rung === 'small' && !player.figures.resting")

@@ -197,7 +197,7 @@ class Session {
     }
 
     Result upscale(const nb::sequence& lr, std::optional<uint32_t> rtp_time,
-                   std::optional<int64_t> number, int rung, bool networks) {
+                   std::optional<int64_t> number, int rung, bool networks, int columns) {
         if (nb::len(lr) != 3) raise("StreamError", "an LR frame is three planes: Y, U and V");
         crispcast_session_info info;
         check(crispcast_session_get_info(session_, &info));
@@ -207,6 +207,7 @@ class Session {
                       (networks ? 0 : CRISPCAST_FRAME_INTERPOLATE);
         frame.number = number.value_or(-1);
         frame.rung = rung;
+        frame.columns = columns;
         Array in[3];
         static const char* const names[] = {"Y", "U", "V"};
         for (size_t i = 0; i < 3; ++i) {
@@ -337,7 +338,7 @@ NB_MODULE(_session, m) {
         .def("identify", &Session::identify, nb::arg("rtp_time"), nb::arg("payload"))
         .def("upscale", &Session::upscale, nb::arg("lr"), nb::kw_only(),
              nb::arg("rtp_time") = nb::none(), nb::arg("number") = nb::none(), nb::arg("rung") = 0,
-             nb::arg("networks") = true);
+             nb::arg("networks") = true, nb::arg("columns") = 0);
 
     m.def("sentence", [](int status) { return crispcast_session_sentence(status); });
 }

@@ -307,6 +307,7 @@ typedef struct crispcast_session_info {
     int32_t primaries, transfer, matrix; /* ITU-T H.273; 2 = unspecified */
     char package[17];                    /* its id, 16 hexadecimal digits */
     const char* isa;                     /* the engine's instruction set; never freed */
+    int32_t adapts;                      /* 1: the server can choose rungs by itself */
 } crispcast_session_info;
 
 /* CRISPCAST_ERROR_NO_MANIFEST before the manifest is here. */
@@ -385,6 +386,8 @@ typedef struct crispcast_session_frame {
     int32_t width, height;          /* LR luma */
     crispcast_plane in[3];          /* Y, U, V; U and V of ceil(width/2) x ceil(height/2) */
     crispcast_mutable_plane out[3]; /* of crispcast_session_info's size; must not overlap `in` */
+    int32_t columns; /* LR columns from the left that are interpolated, to show what networks make
+                        of the others; 0: none */
 } crispcast_session_frame;
 
 typedef struct crispcast_session_result {
@@ -399,6 +402,13 @@ typedef struct crispcast_session_result {
     int32_t follows;    /* 1: the frame before it in its segment was the one before this call */
     int32_t missing;    /* assets of its segment that are not here; 0 where not known */
 } crispcast_session_result;
+
+/* Whether the pixels of the frame with that RTP time are wanted: *wanted 0 where it only leads to
+ * a frame that was sought, and that one does not look back at it. An app that takes its time to
+ * read pixels asks first, and gives crispcast_session_upscale NULL for the planes of such a frame.
+ */
+CRISPCAST_API int32_t crispcast_session_wants(crispcast_session session, uint32_t rtp_time,
+                                              int32_t* wanted);
 
 /* Makes the HR frame, with what is here of the frame's segment; the rest is interpolated. Decoded
  * frames come in the order in which they are shown. On an error `out` is not written: show the LR.

@@ -327,6 +327,13 @@ int32_t crispcast_session_identify(crispcast_session session, uint32_t rtp_time,
                  : visit.status;
 }
 
+int32_t crispcast_session_wants(crispcast_session session, uint32_t rtp_time, int32_t* wanted) {
+    if (wanted == nullptr) return CRISPCAST_ERROR_ARGUMENT;
+    *wanted = 1;
+    Visit visit(session);
+    return visit ? visit.done(visit.session->wants(rtp_time, *wanted)) : visit.status;
+}
+
 int32_t crispcast_session_upscale(crispcast_session session, const crispcast_session_frame* frame,
                                   crispcast_session_result* result) {
     if (frame == nullptr || result == nullptr) return CRISPCAST_ERROR_ARGUMENT;

@@ -69,9 +69,9 @@ int32_t Assets::piece(uint32_t number, uint64_t offset, uint64_t total, const ui
              << int64_t(offset);
         return bad_piece(number, CRISPCAST_ERROR_ASSET_FRAME);
     }
-    if (asset->bytes.size() != facts.bytes && !asset->bytes.resize(facts.bytes))
-        return CRISPCAST_ERROR_MEMORY;
     if (offset + size > asset->have) {
+        // Memory as it comes, not as it was announced.
+        if (!asset->bytes.grow(size_t(offset) + size, facts.bytes)) return CRISPCAST_ERROR_MEMORY;
         memcpy(asset->bytes.data() + offset, bytes, size);
         asset->have = size_t(offset) + size;
     }

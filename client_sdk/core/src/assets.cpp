@@ -183,8 +183,7 @@ int32_t Assets::missing(uint32_t rung, uint32_t segment) const {
     int32_t count = 0;
     manifest_->each_asset(rung, segment, [&](uint32_t asset) {
         const Asset* const found = table_[asset];
-        if (found != nullptr && (found->state == State::here || found->state == State::waiting ||
-                                 found->state == State::refused))
+        if (found != nullptr && (found->state == State::here || found->state == State::refused))
             return;
         for (int32_t i = 0; i < count; ++i)
             if (seen[i] == asset) return;

@@ -123,7 +123,6 @@ class Assets {
   private:
     struct ShippedBase {
         uint8_t id[CRISPCAST_BASE_ID_BYTES];
-        bool there;
         Array<uint8_t>* bytes;
     };
 
@@ -139,7 +138,7 @@ class Assets {
     int32_t prepare(uint32_t asset);
     int32_t prepare_record(uint32_t asset);
     int32_t prepare_plan(uint32_t asset);
-    void retry_waiting(const uint8_t* id);
+    void retry_waiting(const uint8_t* id, bool in_vain);
     int32_t refuse(uint32_t asset, int32_t status, bool for_good);
     bool picture_size(uint32_t asset, int& width, int& height) const;
     const ShippedBase* shipped(const uint8_t* id) const;

@@ -21,6 +21,16 @@ void FrameClock::set_anchor(uint32_t time, const FrameIdentity& identity,
         if (anchors_[i].time != time && ticks(time, anchors_[i].time) < kOld)
             anchors_[kept++] = anchors_[i];
     count_ = kept;
+    if (manifest != nullptr) {
+        const uint32_t segment = manifest->segment_of(identity.frame);
+        for (int i = 0; i < count_; ++i) {
+            FrameIdentity& other = anchors_[i].identity;
+            const int64_t steps = frames_in(ticks(anchors_[i].time, time), *manifest);
+            if (other.frame < manifest->frames && manifest->segment_of(other.frame) == segment &&
+                int64_t(other.frame) - int64_t(identity.frame) == steps)
+                other.rung = identity.rung;
+        }
+    }
     if (count_ == kKept) {
         if (ticks(time, anchors_[0].time) < 0) return;  // older than all that is kept
         memmove(anchors_, anchors_ + 1, (kKept - 1) * sizeof(Anchor));

@@ -34,6 +34,8 @@ class FrameClock {
   public:
     // Believe that the frame at that time is this one, unless it is outside the video. An identity
     // of another package is not believed; one from before the manifest is kept until that is here.
+    // Rungs change where a segment begins and nowhere else, so the last word about one of its
+    // frames is of all of them.
     void set_anchor(uint32_t time, const FrameIdentity& identity, const Manifest* manifest);
     // What the manifest does not know is forgotten.
     void check(const Manifest& manifest);

@@ -154,17 +154,25 @@ int32_t Session::look() {
     return recipe_.look(*manifest_, assets_, uint32_t(last_.rung), uint32_t(last_.segment));
 }
 
+int32_t Session::wants(uint32_t rtp_time, int32_t& wanted) const {
+    wanted = 1;
+    if (manifest_ == nullptr) return CRISPCAST_ERROR_NO_MANIFEST;
+    wanted = landing_.wants(rtp_time, clock_.identify(rtp_time, *manifest_), *manifest_);
+    return CRISPCAST_OK;
+}
+
 int32_t Session::place(const crispcast_session_frame& frame, crispcast_session_result& result) {
     int32_t status = locate(frame, result);
     if (status != CRISPCAST_OK) return status;
     last_ = result;
+    last_columns_ = frame.columns;
     placed_ = true;
     const bool interpolate = plain() || (frame.flags & CRISPCAST_FRAME_INTERPOLATE);
     result.late = 1;
     if (result.frame >= 0 && !interpolate && result.shown) {
         status = look();
         if (status != CRISPCAST_OK) return status;
-        result.super_resolved = recipe_.networks();
+        result.super_resolved = recipe_.networks() && frame.columns < frame.width;
         result.late = recipe_.late();
     }
     if (result.shown || result.frame >= 0) remember(frame, result, false);
@@ -176,9 +184,11 @@ int32_t Session::place(const crispcast_session_frame& frame, crispcast_session_r
 int32_t Session::upscale(const crispcast_session_frame& frame, crispcast_session_result& result) {
     int32_t status = locate(frame, result);
     if (status != CRISPCAST_OK) return status;
-    if (!has_planes(frame)) return CRISPCAST_ERROR_ARGUMENT;
-    if (frame.in[0].stride < frame.width) return CRISPCAST_ERROR_STRIDE;
+    const bool unread = !result.shown && frame.in[0].data == nullptr;
+    if (!unread && !has_planes(frame)) return CRISPCAST_ERROR_ARGUMENT;
+    if (!unread && frame.in[0].stride < frame.width) return CRISPCAST_ERROR_STRIDE;
     last_ = result;
+    last_columns_ = frame.columns;
     placed_ = true;
     if (result.shown) {
         status = make(frame, result);
@@ -188,7 +198,7 @@ int32_t Session::upscale(const crispcast_session_frame& frame, crispcast_session
     } else if (result.frame < 0) {
         return CRISPCAST_OK;  // it leads nowhere: the frame before stays what it was
     }
-    return remember(frame, result, !plain()) ? CRISPCAST_OK : CRISPCAST_ERROR_MEMORY;
+    return remember(frame, result, !plain() && !unread) ? CRISPCAST_OK : CRISPCAST_ERROR_MEMORY;
 }
 
 int32_t Session::make(const crispcast_session_frame& frame, crispcast_session_result& result) {
@@ -204,11 +214,13 @@ int32_t Session::make(const crispcast_session_frame& frame, crispcast_session_re
         if (status != CRISPCAST_OK) return status;
         if (frame.flags & CRISPCAST_FRAME_FOR_BACKEND)
             recipe_.fill_chroma(job);
-        else
-            recipe_.fill(job, result.frame - manifest_->segments[size_t(result.segment)].start);
+        else if (!recipe_.fill(job,
+                               result.frame - manifest_->segments[size_t(result.segment)].start,
+                               frame.columns))
+            return CRISPCAST_ERROR_MEMORY;
         if (result.follows && last_luma_.size() != 0)
             job.previous = {last_luma_.data(), frame.width};
-        result.super_resolved = recipe_.networks();
+        result.super_resolved = recipe_.networks() && frame.columns < frame.width;
         result.late = recipe_.late();
     }
     return run(frame, rung, job);
@@ -250,6 +262,7 @@ int32_t Session::patches(crispcast_patch* patches, size_t capacity, size_t& coun
     if (last_.segment < 0) return CRISPCAST_OK;
     const int32_t status = look();
     if (status != CRISPCAST_OK || !recipe_.has_map()) return status;
+    if (!recipe_.cut(last_columns_)) return CRISPCAST_ERROR_MEMORY;
     const Array<crispcast_patch>& found = recipe_.patches();
     count = found.size();
     if (patches == nullptr && capacity == 0) return CRISPCAST_OK;

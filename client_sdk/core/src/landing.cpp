@@ -29,17 +29,31 @@ void Landing::sought(uint32_t time, int64_t frame) {
     held_ = 0;
 }
 
+// Whether frames are shown from this one on, or it has been too long.
+bool Landing::there(uint32_t time, const Identified& identified, const Manifest& manifest) const {
+    if (!active() || double(held_ + 1) > kPatience * manifest.rate()) return true;
+    if (has_from_) return ticks(time, from_) >= 0;
+    const bool jumped =
+        jumped_ || (identified.known() && is_jump(time, identified.frame, manifest));
+    return jumped && crosses(identified.frame, manifest);
+}
+
+bool Landing::wants(uint32_t time, const Identified& identified, const Manifest& manifest) const {
+    return there(time, identified, manifest) ||
+           (identified.known() && identified.frame + 1 == target_);
+}
+
 bool Landing::shows(uint32_t time, const Identified& identified, const Manifest& manifest) {
-    const bool there_by_number = crosses(identified.frame, manifest);
+    const bool here = there(time, identified, manifest);
     if (identified.known()) {
         jumped_ = jumped_ || is_jump(time, identified.frame, manifest);
         last_time_ = time;
         last_frame_ = identified.frame;
     }
-    if (!active()) return true;
-    const bool there = has_from_ ? ticks(time, from_) >= 0 : jumped_ && there_by_number;
-    ++held_;
-    if (!there && double(held_) <= kPatience * manifest.rate()) return false;
+    if (!here) {
+        ++held_;
+        return false;
+    }
     cancel();
     return true;
 }

@@ -17,6 +17,8 @@ class Landing {
   public:
     // Whether the frame that was sought is still to come.
     bool active() const { return waiting_ || has_from_; }
+    // Whether a seek was asked for that the server has not answered yet.
+    bool awaits() const { return waiting_ && target_ >= 0; }
     // A seek to `target` was asked for; -1: to a place that the server chooses.
     void begin(int64_t target);
     // Nothing is sought after all.
@@ -27,8 +29,11 @@ class Landing {
     void sought(uint32_t time, int64_t frame);
     // Whether the frame with that RTP time is to be shown.
     bool shows(uint32_t time, const Identified& identified, const Manifest& manifest);
+    // Whether it would be, or the frame that is sought looks back at it.
+    bool wants(uint32_t time, const Identified& identified, const Manifest& manifest) const;
 
   private:
+    bool there(uint32_t time, const Identified& identified, const Manifest& manifest) const;
     bool is_jump(uint32_t time, int64_t frame, const Manifest& manifest) const;
     bool crosses(int64_t frame, const Manifest& manifest) const;
 

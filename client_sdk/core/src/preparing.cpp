@@ -99,7 +99,7 @@ int32_t Assets::prepare_plan(uint32_t number) {
     if (found) {
         const ShippedBase* const given = shipped(id);
         const uint32_t other = beside(id);
-        if (given != nullptr && given->there) {
+        if (given != nullptr) {
             base = given->bytes;
         } else if (other != kNone) {
             const Asset* const there = here(other);
@@ -108,7 +108,7 @@ int32_t Assets::prepare_plan(uint32_t number) {
                 return CRISPCAST_OK;
             }
             base = &there->bytes;
-        } else if (given == nullptr) {
+        } else {
             asset.state = State::waiting;
             asset.pending |= kBase;
             return CRISPCAST_OK;
@@ -128,12 +128,13 @@ int32_t Assets::prepare_plan(uint32_t number) {
     }
     asset.state = State::here;
     account(asset);
-    retry_waiting(facts.sha256.bytes);
+    retry_waiting(facts.sha256.bytes, false);
     return CRISPCAST_OK;
 }
 
-// A difference's base is never a difference itself, so this goes no deeper than one more.
-void Assets::retry_waiting(const uint8_t* id) {
+// A difference's base is never a difference itself, so this goes no deeper than one more. Where the
+// base does not come at all, what waits for it in vain is refused.
+void Assets::retry_waiting(const uint8_t* id, bool in_vain) {
     for (size_t i = 0; i < live_.size(); ++i) {
         const uint32_t number = live_[i];
         Asset& asset = *table_[number];
@@ -145,37 +146,32 @@ void Assets::retry_waiting(const uint8_t* id) {
             !found || memcmp(wanted, id, sizeof wanted) != 0)
             continue;
         asset.pending &= uint8_t(~kBase);
-        ++version_;
-        prepare_plan(number);
+        if (!in_vain)
+            prepare_plan(number);
+        else if (beside(id) == kNone)
+            refuse(number, CRISPCAST_ERROR_PLAN_NEEDS_BASE, false);
     }
 }
 
+// Without bytes: what waits for it is refused, and whatever needs it later asks again.
 int32_t Assets::base(const uint8_t* id, const uint8_t* bytes, size_t size) {
-    if (bytes != nullptr) {
+    if (bytes != nullptr && shipped(id) == nullptr) {
         Digest found;
         crispcast::sha256(bytes, size, found.bytes);
         if (memcmp(found.bytes, id, CRISPCAST_BASE_ID_BYTES) != 0) {
             why_ << "the base is damaged: its SHA-256 is another";
             return CRISPCAST_ERROR_ASSET_DAMAGED;
         }
-    }
-    ShippedBase* kept = const_cast<ShippedBase*>(shipped(id));
-    if (kept == nullptr) {
         ShippedBase made = {};
         memcpy(made.id, id, sizeof made.id);
         made.bytes = new (std::nothrow) Array<uint8_t>;
-        if (made.bytes == nullptr || !shipped_.push(made)) {
+        if (made.bytes == nullptr || !made.bytes->resize(size) || !shipped_.push(made)) {
             delete made.bytes;
             return CRISPCAST_ERROR_MEMORY;
         }
-        kept = &shipped_[shipped_.size() - 1];
+        memcpy(made.bytes->data(), bytes, size);
     }
-    if (bytes != nullptr && !kept->there) {
-        if (!kept->bytes->resize(size)) return CRISPCAST_ERROR_MEMORY;
-        memcpy(kept->bytes->data(), bytes, size);
-        kept->there = true;
-    }
-    if (manifest_ != nullptr) retry_waiting(id);
+    if (manifest_ != nullptr) retry_waiting(id, bytes == nullptr);
     return CRISPCAST_OK;
 }
 

@@ -48,6 +48,7 @@ int32_t Recipe::look(const Manifest& manifest, const Assets& assets, uint32_t ru
     late_ = true;
     canvas_ = nullptr;
     patches_.clear();
+    columns_ = 0;
     plans_.clear();
     views_.clear();
     int32_t status = read_map(assets, segment, rung);
@@ -189,17 +190,36 @@ int32_t Recipe::read_motion(const Assets& assets, const RungSegment& segment, co
     return status == CRISPCAST_ERROR_MEMORY ? status : CRISPCAST_OK;
 }
 
-void Recipe::fill(crispcast_frame_job& job, int64_t index) const {
-    if (!has_map_) return;
-    job.patches = patches_.data();
-    job.patch_count = patches_.size();
+bool Recipe::cut(int columns) {
+    columns = columns > 0 ? columns : 0;
+    if (columns == columns_) return true;
+    columns_ = 0;
+    cut_.clear();
+    for (const crispcast_patch& patch : patches_) {
+        const int before = columns - patch.x;
+        const int left = before < 0 ? 0 : before > patch.width ? patch.width : before;
+        if (left > 0 && !cut_.push({patch.x, patch.y, left, patch.height, 0})) return false;
+        if (left < patch.width &&
+            !cut_.push({patch.x + left, patch.y, patch.width - left, patch.height, patch.expert}))
+            return false;
+    }
+    columns_ = columns;
+    return true;
+}
+
+bool Recipe::fill(crispcast_frame_job& job, int64_t index, int columns) {
+    if (!has_map_) return true;
+    if (!cut(columns)) return false;
+    job.patches = patches().data();
+    job.patch_count = patches().size();
     job.plans = plans_.data();
     job.plan_count = plans_.size();
     job.plate = plate_;
     fill_chroma(job);
-    if (canvas_ == nullptr) return;
+    if (canvas_ == nullptr) return true;
     job.canvas = canvas_;
     memcpy(job.view, views_[size_t(index)].corners, sizeof job.view);
+    return true;
 }
 
 void Recipe::fill_chroma(crispcast_frame_job& job) const {

@@ -20,8 +20,11 @@ class Recipe {
     // Nothing is known of the next frame.
     void forget() { version_ = 0; }
 
-    // Puts patches, plans, plate, chroma, canvas and the view of frame `index` of the segment in.
-    void fill(crispcast_frame_job& job, int64_t index) const;
+    // Gives what lies left of so many LR columns to interpolation. False: no memory.
+    bool cut(int columns);
+    // Puts patches, plans, plate, chroma, canvas and the view of frame `index` of the segment in,
+    // cut at so many columns. False: no memory.
+    bool fill(crispcast_frame_job& job, int64_t index, int columns);
     // Puts the chroma in alone: all else is interpolated.
     void fill_chroma(crispcast_frame_job& job) const;
 
@@ -29,7 +32,8 @@ class Recipe {
     bool networks() const { return plans_there_ && uses_networks_; }
     // Whether something that the segment needs is missing.
     bool late() const { return late_; }
-    const Array<crispcast_patch>& patches() const { return patches_; }
+    // Cut as of the last `cut`.
+    const Array<crispcast_patch>& patches() const { return columns_ > 0 ? cut_ : patches_; }
     bool has_map() const { return has_map_; }
     // The luma of the plate, of the HR size; empty without one.
     const Array<uint8_t>& plate_luma() const { return luma_; }
@@ -55,6 +59,8 @@ class Recipe {
     uint64_t version_ = 0;
     bool has_map_ = false, plans_there_ = false, uses_networks_ = false, late_ = true;
     Array<crispcast_patch> patches_;
+    Array<crispcast_patch> cut_;  // the same, with interpolation left of `columns_`
+    int columns_ = 0;
     Array<const crispcast_plan*> plans_;
     Array<CanvasView> views_;
     const crispcast_canvas* canvas_ = nullptr;

@@ -18,9 +18,9 @@ int32_t Session::seek(int64_t frame) {
 
 int32_t Session::pause(bool on) {
     if (over_) return CRISPCAST_ERROR_OVER;
-    if (paused_ && !on && live_ >= 0) {
-        clock_.forget();
-        landing_.begin(-1);
+    if (paused_ && !on) {
+        clock_.forget();  // RTP time went on meanwhile
+        if (live_ >= 0) landing_.begin(-1);
     }
     paused_ = on;
     return send_word(on ? "pause" : "resume");
@@ -42,10 +42,11 @@ int32_t Session::choose_rung(int rung) {
         return CRISPCAST_ERROR_RUNG;
     }
     chosen_ = rung;
-    Text text;
-    text << "{\"type\":\"rung\",\"rung\":";
-    if (rung < 0) return send(text << "null}");
-    return send(text << uint64_t(rung) << "}");
+    // What it needs is asked for before the server says when it plays.
+    const int32_t status = rung < 0 || uint32_t(rung) == rung_
+                               ? int32_t(CRISPCAST_OK)
+                               : come(rung, manifest_->segments[segment_].start);
+    return status == CRISPCAST_OK ? send_rung(rung) : status;
 }
 
 int32_t Session::report(double upscale_ms, double fps, bool interpolating) {
@@ -84,6 +85,7 @@ int32_t Session::info(crispcast_session_info& info) const {
     info.matrix = manifest_->colour[2];
     to_hex(manifest_->id, sizeof manifest_->id, info.package);
     info.isa = crispcast_engine_isa(engine_);
+    info.adapts = has_head_ && head_.minor >= 1;
     return CRISPCAST_OK;
 }
 

@@ -73,6 +73,13 @@ int32_t Session::send_seek(int64_t frame) {
     return send(text << "{\"type\":\"seek\",\"frame\":" << uint64_t(frame) << "}");
 }
 
+int32_t Session::send_rung(int rung) {
+    Text text;
+    text << "{\"type\":\"rung\",\"rung\":";
+    if (rung < 0) return send(text << "null}");
+    return send(text << uint64_t(rung) << "}");
+}
+
 int32_t Session::tell(int32_t kind, int64_t count, const char* text) {
     crispcast_task task = {};
     task.kind = kind;
@@ -150,9 +157,15 @@ int32_t Session::message(const void* bytes, size_t size) {
         case Says::sought:
             landing_.sought(m.rtp_time, m.frame);
             if (manifest_ == nullptr) early_ = m;
-            [[fallthrough]];
-        case Says::anchor:
             clock_.set_anchor(m.rtp_time, identity, manifest_);
+            // A seek may end on another rung.
+            if (manifest_ == nullptr || m.frame >= manifest_->frames ||
+                m.rung >= manifest_->rung_count || uint32_t(m.rung) == rung_)
+                break;
+            return come(m.rung, m.frame);
+        case Says::anchor:
+            // Until `sought` comes, they are of frames that were on their way.
+            if (!landing_.awaits()) clock_.set_anchor(m.rtp_time, identity, manifest_);
             break;
         case Says::change:
             if (manifest_ == nullptr) break;
@@ -162,9 +175,7 @@ int32_t Session::message(const void* bytes, size_t size) {
                 ++wrong_messages_;
                 return CRISPCAST_ERROR_MESSAGE;
             }
-            coming_rung_ = uint32_t(m.rung);
-            coming_segment_ = manifest_->segment_of(m.frame);
-            return advance(coming_rung_, coming_segment_);
+            return come(m.rung, m.frame);
         case Says::refused:
             landing_.cancel();
             return tell(CRISPCAST_TASK_NOT_DONE, 0, m.text.text());
@@ -177,6 +188,13 @@ int32_t Session::message(const void* bytes, size_t size) {
             fail(CRISPCAST_ERROR_OVER, goodbye.text());
     }
     return CRISPCAST_OK;
+}
+
+// Another rung will play from that frame on.
+int32_t Session::come(int64_t rung, int64_t frame) {
+    coming_rung_ = uint32_t(rung);
+    coming_segment_ = manifest_->segment_of(frame);
+    return advance(coming_rung_, coming_segment_);
 }
 
 int32_t Session::on_head(const Message& message) {
@@ -211,7 +229,7 @@ int32_t Session::on_manifest_piece(uint64_t offset, uint64_t total, const uint8_
     }
     // Memory as it comes: the size is only what somebody said.
     if (offset + size > head_have_) {
-        if (!head_bytes_.resize(size_t(offset) + size)) return CRISPCAST_ERROR_MEMORY;
+        if (!head_bytes_.grow(size_t(offset) + size, size_t(total))) return CRISPCAST_ERROR_MEMORY;
         memcpy(head_bytes_.data() + offset, bytes, size);
         head_have_ = size_t(offset) + size;
     }
@@ -279,7 +297,7 @@ int32_t Session::join() {
     live_ = has_head_ ? head_.live : -1;
     joined_ = true;
     landing_.reconnected();
-    int32_t status = chosen_ < 0 ? int32_t(CRISPCAST_OK) : choose_rung(chosen_);
+    int32_t status = chosen_ < 0 ? int32_t(CRISPCAST_OK) : send_rung(chosen_);
     if (loops_ && status == CRISPCAST_OK)
         status = send(Text() << "{\"type\":\"loop\",\"on\":true}");
     int64_t at = resumes_at();

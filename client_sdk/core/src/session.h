@@ -51,6 +51,7 @@ class Session {
 
     int32_t coded(uint32_t rtp_time, bool av1, const uint8_t* bytes, size_t size);
     int32_t identify(uint32_t rtp_time, const uint8_t* payload, size_t size);
+    int32_t wants(uint32_t rtp_time, int32_t& wanted) const;
     int32_t upscale(const crispcast_session_frame& frame, crispcast_session_result& result);
     int32_t place(const crispcast_session_frame& frame, crispcast_session_result& result);
 
@@ -76,6 +77,8 @@ class Session {
     int32_t send(const Text& text);
     int32_t send_word(const char* type);
     int32_t send_seek(int64_t frame);
+    int32_t send_rung(int rung);
+    int32_t come(int64_t rung, int64_t frame);
     int32_t tell(int32_t kind, int64_t count, const char* text);
 
     int32_t locate(const crispcast_session_frame& frame, crispcast_session_result& result);
@@ -128,6 +131,7 @@ class Session {
     Array<uint8_t> padded_;
     bool placed_ = false;
     crispcast_session_result last_ = {};
+    int last_columns_ = 0;
     uint64_t frames_ = 0, frames_sr_ = 0, frames_lost_ = 0, late_assets_ = 0, wrong_messages_ = 0;
 };
 

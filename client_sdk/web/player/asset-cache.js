@@ -1,12 +1,10 @@
 /**
  * Assets that outlive the page, in the browser's IndexedDB: by hash, the least recently used first to
- * go. What is read back is hashed again: a cache is storage, not truth. A browser that keeps nothing
- * (private windows, a full disk) costs the cache only.
+ * go. What is read back is hashed by the core: a cache is storage, not truth. A browser that keeps
+ * nothing (private windows, a full disk) costs the cache only.
  *
  * @module
  */
-
-import { sha256Of } from './channel.js';
 
 export const DEFAULT_LIMIT = 256 << 20; // bytes
 const NAME = 'crispcast';
@@ -42,15 +40,22 @@ export class AssetCache {
       const database = await this.#database;
       if (!database || !this.#sizes.has(sha256)) return null;
       const bytes = await done(database.transaction('bytes').objectStore('bytes').get(sha256));
-      if (bytes && (await sha256Of(bytes)) === sha256) {
-        this.#note(database, sha256, bytes.length);
-        return bytes;
-      }
-      await this.#drop(database, [sha256]);
+      if (!(bytes instanceof Uint8Array)) return null;
+      this.#note(database, sha256, bytes.length);
+      return bytes;
     } catch {
-      // it counts as absent
+      return null;
     }
-    return null;
+  }
+
+  /** Lets go of an asset that is not what its hash says. @param {string} sha256 */
+  async drop(sha256) {
+    try {
+      const database = await this.#database;
+      if (database) await this.#change(database, [sha256]);
+    } catch {
+      // it is replaced, or dropped the next time
+    }
   }
 
   /** Keeps an asset whose hash was checked. @param {string} sha256 @param {Uint8Array} bytes */
@@ -59,13 +64,13 @@ export class AssetCache {
     try {
       const database = await this.#database;
       if (!database || this.#sizes.has(sha256)) return;
-      const kept = database.transaction('bytes', 'readwrite');
-      kept.objectStore('bytes').put(bytes, sha256);
-      await over(kept);
-      this.#note(database, sha256, bytes.length);
-      await this.#trim(database);
+      this.#sizes.set(sha256, bytes.length);
+      await this.#change(database, this.#tooMany(), (facts, kept) => {
+        facts.put({ sha256, size: bytes.length, used: Date.now() });
+        kept.put(bytes, sha256);
+      });
     } catch {
-      // it is not kept
+      this.#sizes.delete(sha256); // it is not kept
     }
   }
 
@@ -75,7 +80,8 @@ export class AssetCache {
     database.transaction('facts', 'readwrite').objectStore('facts').put({ sha256, size, used: Date.now() });
   }
 
-  async #trim(database) {
+  /** Those that have to go for the limit's sake. */
+  #tooMany() {
     let held = [...this.#sizes.values()].reduce((sum, size) => sum + size, 0);
     const gone = [];
     for (const [sha256, size] of this.#sizes) {
@@ -83,16 +89,24 @@ export class AssetCache {
       gone.push(sha256);
       held -= size;
     }
-    if (gone.length) await this.#drop(database, gone);
+    return gone;
   }
 
-  async #drop(database, hashes) {
-    const dropped = database.transaction(['facts', 'bytes'], 'readwrite');
-    for (const sha256 of hashes) {
+  /**
+   * Drops these, and whatever else, all at once: the limit holds at any time.
+   * @param {IDBDatabase} database @param {string[]} gone
+   * @param {((facts: IDBObjectStore, kept: IDBObjectStore) => void) | null} [also]
+   */
+  async #change(database, gone, also = null) {
+    const change = database.transaction(['facts', 'bytes'], 'readwrite');
+    const [facts, kept] = ['facts', 'bytes'].map((name) => change.objectStore(name));
+    for (const sha256 of gone) {
       this.#sizes.delete(sha256);
-      for (const store of ['facts', 'bytes']) dropped.objectStore(store).delete(sha256);
+      facts.delete(sha256);
+      kept.delete(sha256);
     }
-    await over(dropped);
+    also?.(facts, kept);
+    await over(change);
   }
 
   async #open() {
@@ -105,7 +119,7 @@ export class AssetCache {
     const facts = await done(database.transaction('facts').objectStore('facts').getAll());
     facts.sort((a, b) => a.used - b.used);
     for (const { sha256, size } of facts) this.#sizes.set(sha256, size);
-    await this.#trim(database);
+    await this.#change(database, this.#tooMany());
     return database;
   }
 }

@@ -5,8 +5,9 @@
  * @module
  */
 
-import { LABEL } from './channel.js';
 import { connect, leave } from './whep.js';
+
+const LABEL = 'crispcast';
 
 export class Connection {
   /** The port that frame numbers come through, or null where the browser hands out no coded frames. */
@@ -46,8 +47,9 @@ export class Connection {
     return endpoint;
   }
 
-  send(message) {
-    if (this.channel.readyState === 'open') this.channel.send(JSON.stringify(message));
+  /** @param {string} text */
+  send(text) {
+    if (this.channel.readyState === 'open') this.channel.send(text);
   }
 
   /** Packets of video that came, up to now. @returns {Promise<number>} */

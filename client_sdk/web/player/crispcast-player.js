@@ -15,6 +15,7 @@ import { Controls } from './controls.js';
 import { Session } from './session.js';
 
 const REFRESH = 250; // milliseconds between looks at the figures
+const WAYS = /** @type {const} */ (['channel', 'http']);
 
 export class CrispcastPlayer extends HTMLElement {
   static observedAttributes = ['src', 'muted', 'poster', 'loop'];
@@ -228,7 +229,7 @@ export class CrispcastPlayer extends HTMLElement {
     const number = (name) => (this.hasAttribute(name) ? Number(this.getAttribute(name)) : undefined);
     const threads = number('threads');
     const [cacheLimit, reconnect] = [number('cache-limit'), number('reconnect')];
-    const delivery = /** @type {any} */ (this.getAttribute('delivery') ?? undefined);
+    const delivery = WAYS.find((way) => way === this.getAttribute('delivery')) ?? 'auto';
     const at = this.getAttribute('media');
     const media = at ? new URL(at, this.baseURI).href : undefined;
     const loop = this.loop || Boolean(media); // what is published begins again at its end

@@ -39,6 +39,18 @@ export class DecodedFrames {
     }
   }
 
+  /** The element shows them itself: tell only which, as far as the browser says it. */
+  presented() {
+    if (this.#taking || !('requestVideoFrameCallback' in this.#video)) return;
+    this.#taking = true;
+    const told = (_, { rtpTimestamp: time, width, height }) => {
+      if (this.#stopped) return;
+      this.#video.requestVideoFrameCallback(told);
+      if (time !== undefined) this.#send({ type: 'presented', time, width, height }, []);
+    };
+    this.#video.requestVideoFrameCallback(told);
+  }
+
   stop() {
     this.#stopped = true;
   }

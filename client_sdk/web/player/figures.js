@@ -1,5 +1,5 @@
 /**
- * The figures of a play, counted as frames are shown.
+ * The figures of a play: what the core counts, and how quickly frames are shown.
  *
  * @module
  */
@@ -28,23 +28,25 @@ export class Figures {
   resting = false;
   #times = [];
   #spent = [];
-  #last = null;
 
-  /**
-   * @param {{frame: number | null, superResolved: boolean, late: number, totalMs: number,
-   *   networksMs: number, resting: boolean}} shown
-   */
-  shown({ frame, superResolved, late, totalMs, networksMs, resting }) {
+  /** What the core counts, and the bytes of HTTP. @param {Record<string, number>} counts */
+  count(counts) {
+    this.frames = counts.frames;
+    this.superResolved = counts.superResolved;
+    this.skipped = counts.framesLost;
+    this.latePlans = counts.lateAssets;
+    this.planBytes = counts.assetBytes;
+    this.httpBytes = counts.httpBytes;
+    this.cachedBytes = counts.cachedBytes;
+    this.refused = counts.wrongMessages + counts.refusedAssets;
+  }
+
+  /** @param {{counts: Record<string, number>, totalMs: number, networksMs: number, resting: boolean}} shown */
+  shown({ counts, totalMs, networksMs, resting }) {
+    this.count(counts);
     this.networksMs = networksMs;
     this.resting = resting;
-    this.frames += 1;
-    this.superResolved += superResolved ? 1 : 0;
-    this.latePlans += late;
     this.inFlight = Math.max(0, this.inFlight - 1);
-    // More than a second away is a seek.
-    if (frame !== null && this.#last !== null && frame > this.#last && frame - this.#last < 30)
-      this.skipped += frame - this.#last - 1;
-    this.#last = frame;
     this.#times.push(performance.now());
     this.#spent = [...this.#spent.slice(1 - KEPT), totalMs];
   }
@@ -61,19 +63,5 @@ export class Figures {
   get frameMs() {
     const sorted = [...this.#spent].sort((a, b) => a - b);
     return sorted[sorted.length >> 1] ?? 0;
-  }
-
-  /** The fields of a `stats` message (docs/control.md). @param {boolean} switches as of 1.1 */
-  stats(switches) {
-    return {
-      ...(switches && this.resting ? { interpolating: true } : {}),
-      frames: this.frames,
-      frames_sr: this.superResolved,
-      frames_lost: this.skipped,
-      late_plans: this.latePlans,
-      plan_bytes: this.planBytes,
-      upscale_ms: this.networksMs,
-      fps: this.fps,
-    };
   }
 }

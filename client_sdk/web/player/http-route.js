@@ -11,114 +11,119 @@ import { PATIENCE, Stalled, download } from './download.js';
 const TRIES = 3;
 const AGAIN = 200; // milliseconds before another try
 const AT_ONCE = 2;
-const REST = 4; // times that patience for which one that stalled is asked for little else
+const REST = 4; // times that patience for which one that stalled is asked for nothing
 
-/** @typedef {import('./routes.js').Wanted} Wanted */
+/** @typedef {{sha256: string, offset: number, total: number}} Wanted */
 
 export class HttpRoute {
-  #base;
-  #headers;
+  #base = '';
+  /** @type {Record<string, string>} */
+  #headers = {};
   #take;
   #failed;
-  #missing;
   #patience;
-  #queue = new Set();
+  /** @type {Map<string, Wanted>} */
+  #queue = new Map();
   #running = new Set();
   #restsUntil = -Infinity;
   #stop = new AbortController();
 
   /**
-   * @param {{endpoint: string, token?: string, patience?: number,
-   *   missing: (sha256: string) => Wanted | null, take: (piece: any) => unknown,
+   * @param {{patience?: number, take: (sha256: string, offset: number, bytes: Uint8Array) => void,
    *   failed: (sha256: string) => void}} options
-   *   `missing`: what has not come yet of an asset; `take` hears of each piece, `failed` of assets
-   *   that do not come; `patience`: see download.js
+   *   `take` hears of each piece, `failed` of assets that do not come; `patience`: see download.js
    */
-  constructor({ endpoint, token, patience = PATIENCE, missing, take, failed }) {
-    this.#base = new URL('../assets/', endpoint).href;
-    // The assets are beside the endpoint; fetch takes it off where a redirect leads elsewhere.
-    this.#headers = /** @type {Record<string, string>} */ (token ? { Authorization: `Bearer ${token}` } : {});
+  constructor({ patience = PATIENCE, take, failed }) {
     this.#patience = patience;
-    this.#missing = missing;
     this.#take = take;
     this.#failed = failed;
   }
 
-  /** Whether it stalled of late: then the other way is the better one. */
-  get resting() {
-    return performance.now() < this.#restsUntil;
+  /**
+   * A connection is there: what was asked for beside the one before is broken off, and not heard of.
+   * @param {string} endpoint its WHEP URL, beside which the assets are
+   * @param {string} [token] that may be shown to that server
+   */
+  reached(endpoint, token) {
+    this.#queue.clear();
+    this.#running = new Set();
+    this.#stop.abort();
+    this.#stop = new AbortController();
+    this.#restsUntil = -Infinity;
+    this.#base = new URL('../assets/', endpoint).href;
+    // The assets are beside the endpoint; fetch takes it off where a redirect leads elsewhere.
+    this.#headers = token ? { Authorization: `Bearer ${token}` } : {};
   }
 
-  /** @param {string[]} assets by hash */
-  get(assets) {
-    for (const sha256 of assets) this.#queue.add(sha256);
+  /** @param {Wanted} wanted an asset, from `offset` on */
+  get({ sha256, offset, total }) {
+    // One that stalled of late: the other way is the better one.
+    if (performance.now() < this.#restsUntil) return void queueMicrotask(() => this.#failed(sha256));
+    this.#queue.set(sha256, { sha256, offset, total });
+    return this.#next();
+  }
+
+  #next() {
     while (this.#running.size < AT_ONCE) {
       // One that came damaged is asked for anew before its transfer has ended.
-      const next = [...this.#queue].find((sha256) => !this.#running.has(sha256));
+      const next = [...this.#queue.values()].find(({ sha256 }) => !this.#running.has(sha256));
       if (!next) return;
-      this.#queue.delete(next);
-      const wanted = this.#missing(next); // it may have come by the other way
-      if (wanted) this.#run(wanted);
+      this.#queue.delete(next.sha256);
+      this.#run(next, this.#running, this.#stop.signal);
     }
   }
 
-  /** Breaks everything off; nothing is heard of it any more. */
-  close() {
-    this.#queue.clear();
-    this.#stop.abort();
-  }
-
-  /** @param {Wanted} wanted */
-  async #run(wanted) {
+  /** @param {Wanted} wanted @param {Set<string>} running @param {AbortSignal} signal */
+  async #run(wanted, running, signal) {
     const { sha256 } = wanted;
-    this.#running.add(sha256);
-    const came = await this.#fetch(wanted);
-    this.#running.delete(sha256);
-    if (this.#stop.signal.aborted) return;
+    running.add(sha256);
+    const came = await this.#fetch(wanted, signal);
+    running.delete(sha256);
+    if (signal.aborted) return;
     if (!came) {
       // What waits behind one that stalled would fare no better.
-      const others = this.resting ? [...this.#queue] : [];
+      const others = performance.now() < this.#restsUntil ? [...this.#queue.keys()] : [];
       for (const at of others) this.#queue.delete(at);
       for (const at of [sha256, ...others]) this.#failed(at);
     }
-    this.get([]);
+    this.#next();
   }
 
-  /** @param {Wanted} wanted @returns {Promise<boolean>} whether it came to its last byte */
-  async #fetch({ sha256, offset, size }) {
+  /** @param {Wanted} wanted @param {AbortSignal} signal @returns {Promise<boolean>} whether all of it came */
+  async #fetch({ sha256, offset, total }, signal) {
     const state = { offset };
-    for (let attempt = 0; attempt < TRIES && !this.#stop.signal.aborted; ++attempt) {
+    for (let attempt = 0; attempt < TRIES && !signal.aborted; ++attempt) {
       if (attempt) await new Promise((resolve) => setTimeout(resolve, AGAIN));
       try {
-        const { ok, status } = await this.#read(sha256, size, state);
+        const { ok, status } = await this.#read(sha256, total, state, signal);
         if (!ok && status < 500) return false; // no use to ask again
       } catch (error) {
         if (error instanceof Stalled) {
-          this.#restsUntil = performance.now() + REST * this.#patience;
+          if (!signal.aborted) this.#restsUntil = performance.now() + REST * this.#patience;
           return false;
         }
         // broken off: again, from there on
       }
-      if (state.offset === size) return true;
+      if (state.offset === total) return true;
     }
     return false;
   }
 
-  #read(sha256, size, state) {
+  #read(sha256, total, state, signal) {
     const range = state.offset ? { Range: `bytes=${state.offset}-` } : {};
     let first = true;
     return download(`${this.#base}${sha256}`, {
-      most: size,
+      most: total,
       headers: { ...this.#headers, ...range },
-      signal: this.#stop.signal,
+      signal,
       patience: this.#patience,
-      take: async (bytes, { status }) => {
+      take: (bytes, { status }) => {
         if (first && status === 200) state.offset = 0; // it does not do ranges
         first = false;
-        const piece = bytes.subarray(0, size - state.offset);
-        await this.#take({ sha256, offset: state.offset, total: size, bytes: piece });
+        const piece = bytes.subarray(0, total - state.offset);
+        this.#take(sha256, state.offset, piece);
         state.offset += piece.length;
-        return state.offset < size;
+        return state.offset < total;
       },
     });
   }

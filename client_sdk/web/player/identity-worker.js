@@ -1,21 +1,20 @@
 /**
- * Reads frame numbers out of coded frames before they are decoded (WebRTC Encoded Transform). The
- * frames go on untouched; what they say goes to all `ports`, one of them the upscaling worker's.
+ * Hands the beginnings of coded frames to all `ports` before they are decoded (WebRTC Encoded
+ * Transform): frame numbers are read there (docs/frame-identity.md). The frames go on untouched.
  *
  * @module
  */
 
-import { identityIn } from './identity.js';
+const BEGINNING = 1024; // bytes: what identifies a frame comes before its picture
 
 addEventListener('rtctransform', (event) => {
   const { readable, writable, options } = /** @type {any} */ (event).transformer;
   const read = new TransformStream({
     transform(frame, controller) {
       const { rtpTimestamp, mimeType } = frame.getMetadata();
-      const codec = mimeType?.toLowerCase() === 'video/av1' ? 'av1' : 'h264';
-      const identity = identityIn(new Uint8Array(frame.data), codec);
-      const named = identity && { time: rtpTimestamp ?? frame.timestamp, ...identity };
-      if (named) for (const port of options.ports) port.postMessage(named);
+      const av1 = mimeType?.toLowerCase() === 'video/av1';
+      const bytes = new Uint8Array(frame.data.slice(0, BEGINNING));
+      for (const port of options.ports) port.postMessage({ time: rtpTimestamp ?? frame.timestamp, av1, bytes });
       controller.enqueue(frame);
     },
   });

@@ -56,8 +56,8 @@ export class Lifeline {
   }
 
   /** Says it, where there is a connection. */
-  send(message) {
-    this.connection?.send(message);
+  send(text) {
+    this.connection?.send(text);
   }
 
   /** Another connection; resolves once the server has answered. Throws a CrispcastError. */

@@ -1,5 +1,6 @@
 /**
- * Decoded pictures: a VideoFrame's samples into planes, and a manifest's colour in WebCodecs' words.
+ * Decoded pictures: a VideoFrame's samples into planes, an AVIF's into one, and a manifest's colour in
+ * WebCodecs' words.
  *
  * @module
  */
@@ -77,5 +78,34 @@ function readRgb(frame, planes, { matrix, fullRange }) {
   for (let at = 0; at < u.length; ++at) {
     u[at] = Math.round(128 + (swing * sums[2 * at]) / counts[at]);
     v[at] = Math.round(128 + (swing * sums[2 * at + 1]) / counts[at]);
+  }
+}
+
+/**
+ * A monochrome full-range AVIF, decoded by the browser (docs/manifest.md).
+ * @param {Uint8Array} bytes @param {number} width @param {number} height
+ * @returns {Promise<{width: number, height: number, write: (room: Uint8Array) => void} | null>} what
+ *   writes its samples; null: no picture of that size that this browser reads
+ */
+export async function decodePicture(bytes, width, height) {
+  let image;
+  try {
+    const blob = new Blob([/** @type {BlobPart} */ (bytes)], { type: 'image/avif' });
+    image = await createImageBitmap(blob, { colorSpaceConversion: 'none' });
+  } catch {
+    return null;
+  }
+  try {
+    if (image.width !== width || image.height !== height) return null;
+    const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true, alpha: false });
+    if (!context) return null;
+    context.drawImage(image, 0, 0);
+    const { data } = context.getImageData(0, 0, width, height);
+    const write = (room) => {
+      for (let at = 0; at < room.length; ++at) room[at] = data[4 * at]; // grey: all three are the same
+    };
+    return { width, height, write };
+  } finally {
+    image.close();
   }
 }

@@ -24,6 +24,11 @@ export function surfaceOf(element) {
   return track.writable;
 }
 
+/** Nothing will be shown there: a page that waits for its videos need not wait for this one. */
+export function leave(element) {
+  if (element instanceof HTMLVideoElement) element.srcObject = null;
+}
+
 /** Shows HR pictures, cropped to the source's size. */
 export class Screen {
   #init;

@@ -1,9 +1,10 @@
 /**
- * One play of a stream, over as many connections as it takes, and what is upscaled of it.
+ * One play of a stream, as the window sees it, over as many connections as it takes. The core, which
+ * decides, is in a worker.
  *
- *     coded frames ─► identity worker ─► frame numbers ─┐
- *     decoded frames ──────────────────────────────────┼─► upscaling worker ─► screen
- *     data channel ─► conversation ─► anchors, assets ─┘
+ *     coded frames ─► identity worker ─┐
+ *     decoded frames ──────────────────┼─► play worker ─► screen
+ *     data channel ◄───────────────────┘
  *
  * Events: `manifest`, `state`, `shown`, `captured`, and `notice`, whose `detail` is a sentence.
  *
@@ -11,96 +12,84 @@
  */
 
 import { CrispcastError } from '../core.js';
-import { Assets } from './assets.js';
-import { VERSION } from './channel.js';
-import { Conversation } from './conversation.js';
 import { DecodedFrames, takesTrack } from './decoded-frames.js';
 import { Figures } from './figures.js';
 import { Lifeline } from './lifeline.js';
-import { parseTrust } from './signing.js';
-import { whyNothing, whyPlain } from './support.js';
-import { Upscaling } from './upscaling.js';
+import { Play } from './play.js';
+import { leave } from './screen.js';
+import { verify } from './signing.js';
+import { Stock } from './stock.js';
+import { whyNoCore, whyNothing, whyPlain } from './support.js';
 
-const REPORT = 1000; // milliseconds between `stats`
+const REPORT = 1000; // milliseconds between reports to the server
 const DRAIN = 800; // milliseconds for the last frames once the server said that it is over
+const CACHE = 256 << 20; // bytes of assets that outlive the page
 
-/** @typedef {import('./manifest.js').Manifest} Manifest */
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** @typedef {import('./connection.js').Connection | import('./sfu-connection.js').SfuConnection} Connection */
 /** @typedef {'connecting' | 'playing' | 'paused' | 'ended' | 'failed' | 'closed'} State */
 
 export class Session extends EventTarget {
   /** @type {State} */
   state = 'connecting';
-  /** @type {Manifest | null} */
+  /** What the manifest says, in plain data (tasks.js). @type {any} */
   manifest = null;
   rung = 0;
   figures = new Figures();
   /** The last frame shown. */
   frame = 0;
   /** Why plain video is shown, or null. @type {string | null} */
-  plain = whyPlain();
+  plain = whyNoCore() ?? whyPlain();
   /** The frame that a channel was at; null where this is none. @type {number | null} */
   live = null;
+  /** Whether the server changes rungs by itself, and can be told to. */
+  adaptive = false;
+  /** Seconds of video ahead for which all assets are there. */
+  buffered = 0;
   /** Why it failed, once it has. */
   failure = '';
   #options;
   #lifeline;
-  #conversation;
-  /** @type {Upscaling | null} */
-  #upscaling = null;
-  #assets;
+  /** @type {Play | null} */
+  #play = null;
+  /** Instead of it, where the core does not run. @type {Stock | null} */
+  #stock = null;
   #decoded;
   #loops = false;
   /** The rung that a person chose; null: whichever the server sees fit. @type {number | null} */
   #chosen = null;
-  #readyFor = -1; // the segment whose assets `resume` waits for
+  #joined = false; // ever
+  #opened = false; // this connection's channel
   #landings = 0; // places that were sought
   #landed = false; // whether a frame was shown since
   #soughtAt = 0;
-  #segment = -1;
   #ending = 0;
   #timers = [];
 
   /** @param {{url: string, screen: HTMLVideoElement | HTMLCanvasElement, video: HTMLVideoElement, threads?: number,
    *   token?: string, tokenOrigins?: string[], plain?: boolean, loop?: boolean,
-   *   delivery?: import('./routes.js').Preference, cacheLimit?: number, reconnect?: number,
+   *   delivery?: 'auto' | 'channel' | 'http', cacheLimit?: number, reconnect?: number,
    *   trust?: string | null, media?: string, mediaToken?: string}} options
    *   `trust`: public keys with blanks between; `media`: see lifeline.js */
   constructor(options) {
     super();
     this.#options = options;
     this.#loops = Boolean(options.loop);
-    if (options.plain) this.plain = 'Plain video was asked for.';
+    if (options.plain) this.plain ??= 'Plain video was asked for.';
     this.figures.plain = Boolean(this.plain);
-    this.#assets = new Assets({
-      ...options,
-      figures: this.figures,
-      send: (message) => this.#send(message),
-      deliver: (rung, sha256, bytes) => this.#upscaling?.say({ type: 'asset', rung, sha256, bytes }),
-      guarded: (take) => this.#guarded(take),
-    });
-    this.#decoded = new DecodedFrames(options.video, this.figures, (message, transfer) =>
-      this.#upscaling?.say(message, transfer),
-    );
-    this.#conversation = new Conversation({
-      begin: (manifest, rung, live, untrusted) => this.#begin(manifest, rung, live, untrusted),
-      unreadable: (why) => this.#unreadable(why),
-      join: (rung, live) => this.#join(rung, live),
-      timed: (time) => this.#timed(time),
-      switched: (rung, frame) => this.#switched(rung, frame),
-      refused: (why) => this.#refused(why),
-      asset: (piece) => this.#assets.take(piece),
-      ended: () => (this.#ending = setTimeout(() => this.#enter('ended'), DRAIN)),
-      lost: (why) => this.#lost(why),
-      fail: (why) => this.fail(why),
-    });
+    if (whyNoCore()) this.#withoutCore();
+    this.#decoded = new DecodedFrames(options.video, this.figures, (message, transfer) => this.#say(message, transfer));
     this.#lifeline = new Lifeline(options, {
       reads: () => !this.plain,
       over: () => this.#over,
-      made: (connection) => this.#made(connection),
-      answered: (endpoint, token) => this.#assets.connected(endpoint, token),
-      opened: () => this.#send({ type: 'hello', version: VERSION, sr: !this.plain }),
-      message: (data) => void this.#guarded(() => this.#conversation.hear(data)),
+      made: (connection) => {
+        this.#opened = false;
+        this.#show(connection);
+      },
+      answered: (endpoint, token) => this.#say({ type: 'reached', endpoint, token }),
+      opened: () => this.#open(),
+      message: (data) => this.#hear(data),
       lost: (why) => this.#lost(why),
     });
   }
@@ -109,31 +98,26 @@ export class Session extends EventTarget {
   async start() {
     const nothing = whyNothing();
     if (nothing) throw new CrispcastError(nothing);
-    this.#conversation.trust = parseTrust(this.#options.trust);
-    if (!this.plain) {
-      this.#upscaling = new Upscaling(this.figures, {
-        shown: (shown) => this.#shown(shown),
-        captured: (captured) => this.#tell('captured', captured),
-        dropped: (rung, assets) => this.#assets.dropped(rung, assets),
-        settled: (sha256) => this.#settled(sha256),
-        notice: (why) => this.#tell('notice', why),
-        fallBack: (why) => this.#fallBack(why),
-      });
+    if (!this.#stock) {
+      const { threads = 0, delivery = 'auto', cacheLimit = CACHE, trust = null } = this.#options;
+      const options = { threads, delivery, cacheLimit, trust, plain: Boolean(this.plain), loops: this.#loops };
+      this.#play = new Play(this.#answers);
+      this.#play.start(options);
     }
     await this.#lifeline.connect();
     this.#timers.push(setInterval(() => this.#report(), REPORT));
   }
 
   pause() {
-    this.#send({ type: 'pause' });
+    this.#say({ type: 'pause', on: true, landing: this.#landings });
+    this.#stock?.pause(true);
     this.#enter('paused');
   }
 
-  /** Goes on; frame numbers are counted anew, because stream time ran on. */
   resume() {
-    this.#upscaling?.say({ type: 'forget' });
-    if (this.live !== null) this.#land(null);
-    this.#send({ type: 'resume' });
+    if (this.live !== null) this.#land();
+    this.#say({ type: 'pause', on: false, landing: this.#landings });
+    this.#stock?.pause(false);
     this.#enter('playing');
   }
 
@@ -145,9 +129,8 @@ export class Session extends EventTarget {
     const to = Math.min(Math.max(frame, 0), this.manifest.frames - 1);
     this.frame = to;
     this.#soughtAt = performance.now();
-    this.#land(to);
-    if (!this.plain) this.#assets.advance(this.rung, this.manifest.segmentOf(to));
-    this.#send({ type: 'seek', frame: to });
+    this.#land();
+    this.#say({ type: 'seek', frame: to, landing: this.#landings });
     clearTimeout(this.#ending);
     if (this.state !== 'paused') this.#enter('playing');
     return undefined;
@@ -156,66 +139,47 @@ export class Session extends EventTarget {
   /** Begins again at the end, or not. @param {boolean} on */
   loop(on) {
     this.#loops = on;
-    if (this.manifest) this.#tellLoop();
-  }
-
-  /** Whether the server changes rungs by itself, and can be told to. */
-  get adaptive() {
-    return this.manifest !== null && this.#conversation.minor >= 1;
+    this.#say({ type: 'loop', on });
   }
 
   /** Changes to this rung at the next segment; null: as the server sees fit. @param {number | null} rung */
   chooseRung(rung) {
     this.#chosen = rung;
-    if (this.manifest) this.#askForRung();
-  }
-
-  #askForRung() {
-    const rung = this.#chosen;
-    if (rung === null ? !this.adaptive : !this.manifest.rungs[rung]) return;
-    if (rung !== null && !this.plain) this.#assets.advance(rung, this.manifest.segmentOf(this.frame));
-    this.#send({ type: 'rung', rung });
+    if (this.#joined) this.#say({ type: 'rung', rung });
   }
 
   /** Interpolation left of this part of the width, from 0 to 1. @param {number} at */
   split(at) {
-    this.#upscaling?.say({ type: 'split', at });
+    this.#say({ type: 'split', at });
   }
 
   /** Posts the planes of the next frames as `captured`. @param {number} count */
   capture(count) {
-    this.#upscaling?.say({ type: 'capture', count });
+    this.#say({ type: 'capture', count });
   }
 
   /** Ends it; safe to call twice. @param {State} [state] */
   close(state = 'closed') {
     if (this.#over) return;
-    this.#send({ type: 'bye', reason: 'leaving' });
     this.#enter(state);
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#ending);
     this.#lifeline.end();
-    this.#assets.close();
     this.#decoded.stop();
-    this.#upscaling?.end();
-  }
-
-  /** Seconds of video ahead for which all assets are there. */
-  get buffered() {
-    return this.#assets.ahead(this.rung, this.frame);
+    this.#play?.end();
   }
 
   get #over() {
     return this.state === 'closed' || this.state === 'failed';
   }
 
-  #made(connection) {
-    this.#conversation.connected();
-    this.#play(connection);
+  /** To the worker. */
+  #say(message, transfer = []) {
+    this.#play?.say(message, transfer);
   }
 
   /** Where sound needs a gesture it is off at first, and the mute button gives it. */
-  #play({ picture, sound }) {
+  #show({ picture, sound }) {
     const { video } = this.#options;
     const taken = !this.plain && takesTrack(); // the picture's: it goes to the worker
     video.srcObject = new MediaStream(taken ? [sound.track] : [picture.track, sound.track]);
@@ -228,121 +192,74 @@ export class Session extends EventTarget {
 
   // -- the data channel -----------------------------------------------------------------------
 
-  #send(message) {
-    this.#lifeline.send(message);
+  #open() {
+    this.#opened = true;
+    if (this.#stock) return this.#stock.opened();
+    const { identities } = /** @type {Connection} */ (this.#lifeline.connection);
+    if (this.#joined) this.#land();
+    const opened = { type: 'opened', identities, landing: this.#landings };
+    return this.#say(opened, identities ? [identities] : []);
   }
 
-  async #guarded(take) {
-    try {
-      await take();
-    } catch (error) {
-      // A bad message costs itself; frames go on, interpolated where it was needed.
-      this.figures.refused += 1;
-      this.#tell('notice', /** @type {Error} */ (error).message);
-    }
+  #hear(data) {
+    if (this.#stock) this.#stock.hear(data);
+    else this.#say({ type: 'message', data }, data instanceof ArrayBuffer ? [data] : []);
   }
 
-  #timed(time) {
-    this.#upscaling?.say(time);
-    if (this.plain) this.frame = time.frame;
-    // A seek may end on another rung.
-    else if (time.type === 'sought') this.#switched(time.rung, time.frame);
+  // -- what the worker says -------------------------------------------------------------------
+
+  get #answers() {
+    return {
+      broken: ({ text }) => this.#fallBack(text),
+      send: ({ text }) => this.#lifeline.send(text),
+      manifest: ({ manifest, engine }) => {
+        this.manifest = manifest;
+        this.figures.engine = engine;
+      },
+      joined: (joined) => this.#join(joined),
+      ready: () => {
+        if (this.state === 'connecting') this.#enter('playing');
+      },
+      ended: () => (this.#ending = setTimeout(() => this.#enter('ended'), DRAIN)),
+      lost: ({ text }) => this.#lost(text || 'The server stops.'),
+      failed: ({ text }) => this.fail(text),
+      unreadable: ({ text }) => this.#unreadable(sentence(text)),
+      verify: ({ bytes, question }) => this.#verify(bytes, question),
+      untrusted: ({ text }) => this.#distrust(sentence(text)),
+      notice: ({ text }) => this.#tell('notice', text),
+      counts: ({ counts, ahead }) => {
+        this.figures.count(counts);
+        this.buffered = ahead;
+      },
+      shown: (shown) => this.#shown(shown),
+      presented: ({ frame, rung }) => {
+        this.frame = frame;
+        this.rung = rung;
+      },
+      passed: () => (this.figures.inFlight -= 1),
+      unshown: ({ text }) => {
+        this.figures.inFlight -= 1;
+        this.#tell('notice', text);
+      },
+      captured: (captured) => this.#tell('captured', captured),
+    };
   }
 
-  #switched(rung, frame) {
-    if (!this.manifest?.rungs[rung] || this.plain) return;
-    this.#assets.advance(rung, this.manifest.segmentOf(frame));
-  }
-
-  #refused(why) {
-    this.#upscaling?.say({ type: 'stay' });
-    this.#tell('notice', why);
-  }
-
-  #begin(manifest, rung, live, untrusted) {
-    this.manifest = manifest;
-    if (untrusted) this.#fallBack(untrusted);
-    this.#join(rung, live);
-    this.#tell('manifest');
-  }
-
-  /** Of a video of which nothing is known, what comes is shown. */
-  #unreadable(why) {
-    this.figures.refused += 1;
-    this.#fallBack(why);
-    this.#tell('notice', why);
-    if (this.state === 'connecting') this.#enter('playing');
-    this.#send({ type: this.state === 'paused' ? 'pause' : 'resume' });
-  }
-
-  /** Goes on where the play was, or begins. */
-  #join(rung, live) {
-    const { manifest } = this;
-    this.rung = rung;
-    const first = this.#segment < 0;
-    if (!this.plain) {
-      if (first) this.#startUpscaling();
-      const { identities, picture } = /** @type {Connection} */ (this.#lifeline.connection);
-      this.#upscaling.say({ type: 'connected', identities }, identities ? [identities] : []);
-      this.#decoded.from(picture.track);
-    }
+  /** This connection plays what the manifest says. */
+  #join({ rung, live, adapts }) {
+    const first = !this.#joined;
+    this.#joined = true;
     this.live = live;
+    this.adaptive = adapts;
+    if (first) this.rung = rung;
     this.#lifeline.joined();
-    this.#tellLoop();
-    if (this.#chosen !== null) this.#askForRung();
-    const next = first ? 0 : this.#next;
-    if (live !== null) this.#land(null);
-    else if (next > 0) {
-      this.#land(next);
-      this.#send({ type: 'seek', frame: next });
-    }
-    this.#segment = this.#readyFor = manifest.segmentOf(live ?? next);
-    if (this.plain) return this.#readyIfSo();
-    this.#assets.renew();
-    this.#assets.advance(this.rung, this.#segment);
-    return this.#readyIfSo();
-  }
-
-  /** The frame to go on with. */
-  get #next() {
-    const next = this.#landed ? this.frame + 1 : this.frame;
-    return this.#loops && next >= this.manifest.frames ? 0 : next;
-  }
-
-  #startUpscaling() {
-    const { screen, threads = 0, url } = this.#options;
-    const bases = new URL('../bases/', url).href; // beside /whep/NAME
-    this.#upscaling.start(this.manifest, this.rung, screen, { threads, bases });
-  }
-
-  #tellLoop() {
-    const on = this.#loops || this.live !== null;
-    this.#assets.describe(this.manifest, on);
-    this.#upscaling?.say({ type: 'loop', on });
-    if (this.#loops || this.figures.frames) this.#send({ type: 'loop', on: this.#loops });
-  }
-
-  #land(target) {
-    this.#conversation.seeking = target !== null;
-    this.#landings += 1;
-    this.#landed = false;
-    this.#upscaling?.say({ type: 'land', target, landing: this.#landings });
-  }
-
-  /** Start the media once what its first segment needs is there, or nothing is wanted. */
-  #readyIfSo() {
-    if (this.#readyFor < 0) return;
-    if (!this.plain && !this.#assets.ready(this.rung, this.#readyFor)) return;
-    this.#readyFor = -1;
-    if (this.state === 'connecting') this.#enter('playing');
-    this.#send({ type: this.state === 'paused' ? 'pause' : 'resume' });
-  }
-
-  // -- upscaling ------------------------------------------------------------------------------
-
-  #settled(sha256) {
-    this.#assets.settled(sha256);
-    this.#readyIfSo();
+    const { picture } = /** @type {Connection} */ (this.#lifeline.connection);
+    if (first && !this.plain) this.#play?.showOn(this.#options.screen);
+    if (this.plain) this.#decoded.presented();
+    else this.#decoded.from(picture.track);
+    if (!first) return;
+    if (this.#chosen !== null) this.chooseRung(this.#chosen);
+    this.#tell('manifest');
   }
 
   #shown(shown) {
@@ -352,28 +269,63 @@ export class Session extends EventTarget {
       if (!this.#landed && this.#soughtAt) this.figures.seekMs = performance.now() - this.#soughtAt;
       this.#landed = true;
       this.#soughtAt = 0;
-      const segment = this.manifest.segmentOf(shown.frame);
-      const turned = segment !== this.#segment || shown.rung !== this.rung;
       this.frame = shown.frame;
       this.rung = shown.rung;
-      if (turned) {
-        this.#segment = segment;
-        this.#assets.advance(this.rung, segment);
-      }
     }
     if (this.state === 'connecting') this.#enter('playing');
     this.#tell('shown', shown);
   }
 
-  /** The engine does not run here after all: plain video from now on. */
-  #fallBack(why) {
-    if (this.plain) return;
-    this.plain = `${why}: plain video is shown.`;
+  /** Another place is sought. */
+  #land() {
+    this.#landings += 1;
+    this.#landed = false;
+  }
+
+  /** The core does not run here after all, or can do nothing: plain video from now on. */
+  #fallBack(why, greeted = false) {
+    if (this.#stock || this.#over) return;
+    this.plain ??= `${why}: plain video is shown.`;
     this.figures.plain = true;
-    this.#upscaling.end();
-    this.#play(/** @type {Connection} */ (this.#lifeline.connection));
+    this.#play?.end();
+    this.#play = null;
+    leave(this.#options.screen);
+    this.#withoutCore();
+    this.#show(/** @type {Connection} */ (this.#lifeline.connection));
     this.#tell('state');
-    this.#readyIfSo();
+    if (greeted) this.#stock?.pause(this.state === 'paused');
+    else if (this.#opened) this.#open();
+  }
+
+  /** Of a video of which nothing is known, what comes is shown. */
+  #unreadable(why) {
+    this.#fallBack(why, true);
+    this.figures.refused += 1;
+    this.#tell('notice', why);
+    if (this.state === 'connecting') this.#enter('playing');
+  }
+
+  /** Here, where pages have their WebCrypto. */
+  async #verify(bytes, question) {
+    this.#say({ type: 'verified', question, answer: await verify(bytes) });
+  }
+
+  /** Nothing that the manifest names may be used: plain video, by the core as ever. */
+  #distrust(why) {
+    this.plain ??= `${why}: plain video is shown.`;
+    this.figures.plain = true;
+    this.#say({ type: 'plain' });
+    leave(this.#options.screen);
+    this.#show(/** @type {Connection} */ (this.#lifeline.connection));
+    if (this.#joined) this.#decoded.presented();
+    this.#tell('state');
+  }
+
+  #withoutCore() {
+    this.#stock = new Stock({
+      send: (text) => this.#lifeline.send(text),
+      ended: () => (this.#ending = setTimeout(() => this.#enter('ended'), DRAIN)),
+    });
   }
 
   // -- life -----------------------------------------------------------------------------------
@@ -385,11 +337,13 @@ export class Session extends EventTarget {
   }
 
   get #atEnd() {
-    return this.live === null && this.manifest !== null && this.#next >= this.manifest.frames;
+    const next = this.#landed ? this.frame + 1 : this.frame;
+    return this.live === null && !this.#loops && this.manifest !== null && next >= this.manifest.frames;
   }
 
   /** Looks for the server until it is there again, or patience is over. */
   async #reconnect(why) {
+    this.#say({ type: 'disconnected' });
     const looking = this.#lifeline.comeBack(why);
     this.#tell('notice', `${why} Trying again.`);
     const gaveUp = await looking;
@@ -404,7 +358,7 @@ export class Session extends EventTarget {
 
   async #report() {
     if (!this.manifest || this.#lifeline.looking) return;
-    this.#send({ type: 'stats', ...this.figures.stats(this.adaptive) });
+    this.#say({ type: 'report', fps: this.figures.fps });
     const silent = await this.#lifeline.silent(() => this.state === 'playing');
     if (silent) this.#lost('Nothing comes from the server.');
   }

@@ -11,6 +11,7 @@
  */
 
 import { CrispcastError } from '../core.js';
+import { identityIn } from './identity.js';
 import { answerOffer, connect, leave } from './whep.js';
 
 const VERSION = '1.2'; // of docs/control.md
@@ -86,9 +87,9 @@ export class SfuConnection {
     await answerOffer(this.peer, session, shown);
   }
 
-  /** Does what a server would. @param {any} said a message of docs/control.md */
+  /** Does what a server would. @param {string} said a message of docs/control.md */
   send(said) {
-    const { type, assets, rung } = typeof said === 'string' ? JSON.parse(said) : said;
+    const { type, assets, rung } = JSON.parse(said);
     if (type === 'want') for (const wanted of assets) this.#bring(wanted);
     else if (type === 'pause') this.#rest();
     else if (type === 'resume') this.#resume();
@@ -156,7 +157,7 @@ export class SfuConnection {
     return peer;
   }
 
-  /** Has frame numbers read, for who upscales and for us. */
+  /** Has the beginnings of coded frames told, to who upscales and to us. */
   #read() {
     const { reader } = this.#options;
     if (!reader) return;
@@ -167,7 +168,10 @@ export class SfuConnection {
     this.identities = theirs.port2;
   }
 
-  #look({ package: id, time, rung, frame }) {
+  #look({ time, av1, bytes }) {
+    const named = identityIn(bytes, av1 ? 'av1' : 'h264');
+    if (!named) return;
+    const { package: id, rung, frame } = named;
     this.#unnamed = 0;
     const { id: ours, rungs } = this.#described?.tree ?? {};
     if (id === ours && rungs?.[rung]) {

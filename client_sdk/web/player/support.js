@@ -6,9 +6,13 @@
 
 import { simd } from '../platform.js';
 
+/** Why the core cannot run here, or null where it can. @returns {string | null} */
+export function whyNoCore() {
+  return simd() ? null : 'This browser has no WebAssembly SIMD: plain video is shown.';
+}
+
 /** Why there can be no super-resolution here, or null where there can. @returns {string | null} */
 export function whyPlain() {
-  if (!simd()) return 'This browser has no WebAssembly SIMD: plain video is shown.';
   if (!globalThis.crypto?.subtle)
     return 'Pages that do not come by https cannot check what they are sent: plain video is shown.';
   if (!('VideoFrame' in globalThis) || !('OffscreenCanvas' in globalThis))

@@ -44,6 +44,12 @@ class Array {
         return true;
     }
 
+    // The same for what comes piece by piece, `most` elements in all.
+    bool grow(size_t size, size_t most) {
+        const size_t twice = capacity_ < most / 2 ? 2 * capacity_ : most;
+        return reserve(size > twice ? size : size > capacity_ ? twice : 0) && resize(size);
+    }
+
     bool push(const T& value) {
         if (size_ == capacity_ && !reserve(capacity_ == 0 ? 16 : capacity_ * 2)) return false;
         data_[size_++] = value;

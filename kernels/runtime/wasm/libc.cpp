@@ -32,6 +32,12 @@ int strcmp(const char* a, const char* b) {
     return static_cast<unsigned char>(*a) - static_cast<unsigned char>(*b);
 }
 
+size_t strlen(const char* text) {
+    const char* end = text;
+    while (*end != 0) ++end;
+    return size_t(end - text);
+}
+
 // The page decides how many workers there are.
 long sysconf(int) {
     return 1;

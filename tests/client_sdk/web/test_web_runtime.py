@@ -295,7 +295,7 @@ def test_missing_modules_are_named(node: list[str], modules: Path, tmp_path: Pat
 
 def test_the_modules_stay_small(modules: Path) -> None:
     for path in modules.glob("*.wasm"):
-        assert path.stat().st_size < 145_000, path.name
+        assert path.stat().st_size < 225_000, path.name  # of which the core is a third
     assert len(list(modules.glob("*.wasm"))) == 4
 
 
@@ -304,5 +304,5 @@ def test_the_types_fit_the_code() -> None:
     if compiler is None:
         pytest.skip("no tsc here: npm install -g typescript")
     web = Path(__file__).parents[3] / "client_sdk" / "web"
-    command = [compiler, "--noEmit", "--strict", "--target", "es2022", "crispcast.d.ts"]
-    subprocess.run(command, cwd=web, check=True)
+    command = [compiler, "--noEmit", "--strict", "--target", "es2022"]
+    subprocess.run([*command, "crispcast.d.ts", "session.d.ts"], cwd=web, check=True)
