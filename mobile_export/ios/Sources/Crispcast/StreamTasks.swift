@@ -16,6 +16,7 @@ extension StreamCore {
         case CRISPCAST_TASK_BASE: base(text(of: task.id))
         case CRISPCAST_TASK_VERIFY: verify(task.count, bytes)
         case CRISPCAST_TASK_MANIFEST: opened()
+        case CRISPCAST_TASK_JOINED: break  // an app hears of `ready`, which follows
         default: tell(task, sha256)
         }
     }
