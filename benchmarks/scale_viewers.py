@@ -19,7 +19,7 @@ from typing import Any
 import av
 
 from client_sdk.core import Result
-from client_sdk.playback import PlayOptions
+from client_sdk.play_options import PlayOptions
 from client_sdk.session import Session
 from client_sdk.upscaler import Planes
 from client_sdk.upscaling_thread import UpscalingThread

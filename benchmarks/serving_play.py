@@ -25,7 +25,7 @@ from aioice.ice import StunProtocol
 from client_sdk.contract import Package, open_package
 from client_sdk.core import Result
 from client_sdk.picture import planes_of
-from client_sdk.playback import PlayOptions
+from client_sdk.play_options import PlayOptions
 from client_sdk.session import Session
 from client_sdk.upscaler import Planes, Upscaler
 from client_sdk.upscaling_thread import UpscalingThread

@@ -54,7 +54,7 @@ def play(
     import asyncio
 
     from client_sdk.contract.signing import parse_trust
-    from client_sdk.playback import PlayOptions, check_preference
+    from client_sdk.play_options import PlayOptions, check_preference
     from client_sdk.session import play_async
 
     options = PlayOptions(

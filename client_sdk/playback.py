@@ -11,22 +11,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, get_args
+from typing import Protocol
 
 import av
 
-from client_sdk.cache import DEFAULT_LIMIT, AssetCache
+from client_sdk.cache import AssetCache
 from client_sdk.contract.asset_frames import AssetFrame
 from client_sdk.contract.control import Wanted
 from client_sdk.contract.manifest import Manifest
-from client_sdk.contract.signing import Trust, key_text
+from client_sdk.contract.signing import key_text
 from client_sdk.core import Delivery, Session, Task, TaskKind
 from client_sdk.http_assets import HttpAssets
+from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayMeter, PlayStats
 from client_sdk.sinks import Sink, WindowClosed, open_sink
 from client_sdk.upscaling_thread import UpscalingThread
@@ -39,49 +38,6 @@ HTTP_FROM = 64 << 10
 """Bytes from which on `auto` prefers HTTP: a data channel is slow where packets are lost."""
 _NEVER = (1 << 32) - 1
 _MOST_COMPLAINTS = 100  # that are logged: a server may say bad things without end
-
-Preference: TypeAlias = Literal["auto", "channel", "http"]
-OnStatus: TypeAlias = Callable[[PlayStats], None]
-
-
-def check_preference(text: str) -> Preference:
-    """The preference of that name. Raises StreamError on any other."""
-    for preference in get_args(Preference):
-        if text == preference:
-            return text  # type: ignore[return-value]
-    raise StreamError(f"delivery {text!r} is none of auto, channel and http")
-
-
-@dataclass(frozen=True)
-class PlayOptions:
-    """How to play. `out`: .y4m or .mp4; `threads` 0: all cores; `cache`: a folder, or None.
-
-    `cache_limit`: bytes that the cache may hold. `delivery`: the way that assets are asked for
-    first; what fails one way is asked for the other way. `loop`: begin again at the end, for ever.
-    `reconnect`: seconds for which a lost server is looked for; 0: not at all. `token`: the bearer
-    token that the server wants, where it wants one; `token_origins`: who else may see it when the
-    server sends the play there, as https://b.example.org. `trust`: public keys, one of which must
-    have signed the manifest, or all is interpolated; none: signatures are not asked for. `media`:
-    the WHEP endpoint of an SFU that the media comes from, with `media_token` where it wants one;
-    the URL that is played is then a package's at its origin (`client_sdk.sfu_connection`).
-    """
-
-    out: str | os.PathLike[str] | None = None
-    display: bool = False
-    sr: bool = True
-    threads: int = 0
-    cache: str | os.PathLike[str] | None = None
-    cache_limit: int = DEFAULT_LIMIT
-    delivery: Preference = "auto"
-    loop: bool = False
-    reconnect: float = 30.0
-    on_status: OnStatus | None = None
-    status_interval: float = 0.5
-    token: str | None = field(default=None, repr=False)
-    token_origins: tuple[str, ...] = ()
-    trust: Trust = ()
-    media: str | None = None
-    media_token: str | None = field(default=None, repr=False)
 
 
 class Player(Protocol):

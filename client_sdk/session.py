@@ -22,8 +22,9 @@ from client_sdk.cache import AssetCache
 from client_sdk.connection import Connection
 from client_sdk.contract.manifest import Manifest
 from client_sdk.origin import Origin
+from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayMeter, PlayStats
-from client_sdk.playback import Playback, PlayOptions
+from client_sdk.playback import Playback
 from client_sdk.reconnecting import come_back
 from client_sdk.sfu_connection import SfuConnection
 from client_sdk.sinks import check_output

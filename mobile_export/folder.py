@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from client_sdk.contract.exchange import exchange, put_back
 from kernels.errors import CrispcastError
 
 INDEX_FILE, README_FILE, MODELS = "export.json", "README.md", "models"
@@ -27,11 +28,12 @@ FORMAT, VERSION = "crispcast-export", "1.0"
 def whole_folder(target: Path, force: bool) -> Iterator[Path]:
     """A hidden folder beside `target` that becomes it when the block ends well, else is removed.
 
-    An existing target is refused, and with `force` replaced if it is an export. Raises
-    CrispcastError where it is refused or cannot be written.
+    An existing target is refused, and with `force` replaced if it is an export; a kill leaves
+    either that or the new one. Raises CrispcastError where it is refused or cannot be written.
     """
     if not target.name:
         raise CrispcastError(f"{target} has no name: name a folder to export to")
+    put_back(target)
     if target.exists() or target.is_symlink():
         if not force:
             raise CrispcastError(f"{target} exists: name another folder, or --force to replace it")
@@ -43,14 +45,7 @@ def whole_folder(target: Path, force: bool) -> Iterator[Path]:
         partial.mkdir(parents=True)
         yield partial
         if target.exists():
-            replaced = target.with_name(f".{target.name}.replaced")
-            target.rename(replaced)
-            try:
-                partial.rename(target)
-            except OSError:
-                replaced.rename(target)
-                raise
-            shutil.rmtree(replaced)
+            exchange(partial, target)
         else:
             partial.rename(target)
     except OSError as error:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from client_sdk.contract.exchange import exchange, put_back
 from client_sdk.contract.manifest import (
     CHROMA_VERSION,
     PLAIN_VERSION,
@@ -39,7 +40,6 @@ from client_sdk.contract.patch_map import FILE_HEADER, PatchMap, encode_record
 from client_sdk.contract.plate import Region
 from client_sdk.contract.signing import SIGNATURE_FILE
 from kernels.errors import PackageError
-from overfit.exchange import exchange, put_back
 
 REPORT_FOLDER, SURVEY_FILE, SETTINGS_FILE = "report", "survey.json", "settings.json"
 

@@ -108,6 +108,28 @@ def test_unknown_frames_are_held_back_too_but_not_for_ever(play: Play) -> None:
     assert shown[-1]
 
 
+@pytest.mark.parametrize("paused", [0.2, 1, 2, 40])
+def test_a_frame_still_on_its_way_through_a_pause_is_known_and_none_is_taken_for_another(
+    paused: float,
+) -> None:
+    play = Play(draw(fps=(25, 1)))
+    assert play.come(0, 0).frame == 0
+    assert play.come(1).frame == 1
+    play.session.pause(True)
+    play.session.pause(False)
+    assert [play.come(n).frame for n in (2, 3)] == [2, 3]
+    # What comes after the pause names itself; until then nothing is guessed.
+    assert play.come(4 + paused).frame == (4 if paused < 0.5 else -1)
+    assert play.come(6 + paused, 6).frame == 6
+    assert play.come(7 + paused).frame == 7
+
+
+def test_frames_of_before_a_pause_that_were_lost_are_not_guessed(play: Play) -> None:
+    play.session.pause(True)
+    play.session.pause(False)
+    assert play.come(6).frame == -1  # it may be 6, or 5 after a pause of one frame
+
+
 def test_lost_frames_are_counted_and_seeks_are_not_losses(play: Play) -> None:
     play.come(7, 7)
     play.session.seek(16)

@@ -207,6 +207,10 @@ def test_keys_that_are_none_make_no_session(trust: str) -> None:
         Session(threads=1, trust=trust)
 
 
-def test_keys_may_have_commas_and_line_breaks_between() -> None:
-    keys = [key_text(bytes([n]) * 32) for n in range(8)]
-    Session(threads=1, trust=f"\n{keys[0]},{keys[1]}, {keys[2]}\r\n" + "\t".join(keys[3:]) + " ")
+def test_keys_may_have_commas_and_line_breaks_between(drawn: Drawn) -> None:
+    keys = [key_text(public(number)) for number in range(8)]
+    trust = f"\n{keys[0]},{keys[1]}, {keys[2]}\r\n" + "\t".join(keys[3:]) + " "
+    for number in range(8):
+        session = Session(threads=1, isa="portable", trust=trust, delivery=Delivery.CHANNEL)
+        tasks = verify(session, join(session, drawn, signed_by(number, drawn)))
+        assert wants(tasks) == ["want"]

@@ -20,8 +20,9 @@ from client_sdk.contract.asset_frames import frames_of
 from client_sdk.contract.control import ManifestHead, Refused, encode_message
 from client_sdk.core import Session, Task
 from client_sdk.flood import excess
+from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayMeter
-from client_sdk.playback import Playback, PlayOptions
+from client_sdk.playback import Playback
 from client_sdk.timeline import CLOCK_RATE, Timeline
 from client_sdk.upscaler import Planes
 from client_sdk.upscaling_thread import UpscalingThread

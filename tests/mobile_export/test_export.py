@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +20,9 @@ import crispcast
 from client_sdk.contract import open_package
 from kernels.errors import CrispcastError
 from mobile_export import export
+from mobile_export.folder import whole_folder, write_index
 from mobile_export.selection import experts_of
+from tests.faults import killed_before_change
 from tests.mobile_export.real import codes, match_db
 
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'crispcast[export]'")
@@ -139,6 +145,34 @@ class TestRefusals:
         assert not (tmp_path / "out" / "models" / "old.onnx").exists()
         assert left(tmp_path) == ["out"]
 
+    @pytest.mark.parametrize("at_once", [True, False])
+    def test_a_kill_at_any_moment_leaves_the_old_export_or_the_new_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+    ) -> None:
+        def cannot(*_: object) -> None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+        def write(target: Path, text: str) -> None:
+            with whole_folder(target, force=True) as folder:
+                (folder / "model").write_text(text)
+                write_index(folder, {}, text)
+
+        if not at_once:
+            monkeypatch.setattr("client_sdk.contract.exchange._exchange_at_once", cannot)
+        found = set()
+        for change in itertools.count(1):
+            target = tmp_path / str(change) / "out"
+            write(target, "old")
+            killed = killed_before_change(change, target.parent, partial(write, target, "new"))
+            if not at_once:  # the next export puts back what a kill in between took
+                with pytest.raises(CrispcastError, match="exists"), whole_folder(target, False):
+                    pass
+            found.add((target / "model").read_text())
+            if not killed:
+                break
+        assert found == {"old", "new"}
+        assert left(target.parent) == ["out"]
+
     def test_a_place_that_cannot_be_written(self, capsys, tiny_path: Path, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         said = refused(capsys, tiny_path, "--target", "nnapi", "-o", tmp_path / "file" / "out")
@@ -146,9 +180,6 @@ class TestRefusals:
         assert left(tmp_path) == ["file"]
 
     def test_a_full_disk(self, tiny_path: Path, tmp_path: Path, monkeypatch) -> None:
-        import errno
-        import os
-
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -155,7 +155,7 @@ def test_a_kill_at_any_moment_leaves_the_package_that_was_there_or_the_new_one(
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
     if not at_once:
-        monkeypatch.setattr("overfit.exchange._exchange_at_once", cannot)
+        monkeypatch.setattr("client_sdk.contract.exchange._exchange_at_once", cannot)
     new = replace(parts, config={"scale": 2, "seed": 1})
     for name, each in (("old", parts), ("new", new)):
         write_package(tmp_path / name / "test.crisp", each)

@@ -21,10 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 
-from server.serving import listen
+from tests.server.asgi import served_app
 from tests.server.test_reconnect import free_port
 
 JANUS = shutil.which("janus")
@@ -256,13 +255,5 @@ def _room(name: str) -> int:
 async def bridged(janus: Janus, token: str | None = None) -> AsyncIterator[Bridge]:
     """The bridge on a free port, inside the test's event loop, until the block ends."""
     bridge = Bridge(janus, token)
-    config = uvicorn.Config(bridge.app(), log_config=None, access_log=False)
-    with listen("127.0.0.1", 0) as opened:
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[opened]))
-        try:
-            bridge.url = f"http://127.0.0.1:{opened.getsockname()[1]}"
-            yield bridge
-        finally:
-            server.should_exit = True
-            await serving
+    async with served_app(bridge.app()) as bridge.url:
+        yield bridge

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.contract import Package
-from client_sdk.playback import PlayOptions
+from client_sdk.play_options import PlayOptions
 from client_sdk.session import Session
 from kernels.errors import CrispcastError, StreamError
 from server.access import Access

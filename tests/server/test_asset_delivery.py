@@ -19,7 +19,7 @@ from client_sdk.contract import MANIFEST_FILE, Package, asset_file, open_package
 from client_sdk.contract.asset_frames import AssetFrame
 from client_sdk.contract.control import Wanted
 from client_sdk.http_assets import HttpAssets
-from client_sdk.playback import PlayOptions, Preference, check_preference
+from client_sdk.play_options import PlayOptions, Preference, check_preference
 from kernels import bases
 from kernels.compiler import base_id, decode_plan, encode_plan
 from kernels.errors import StreamError

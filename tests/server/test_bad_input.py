@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
-from client_sdk.playback import PlayOptions
+from client_sdk.play_options import PlayOptions
 from client_sdk.session import Session
 from kernels.errors import StreamError
 from server.settings import Settings

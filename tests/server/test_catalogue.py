@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from client_sdk.contract import Package, open_package
-from client_sdk.playback import PlayOptions
+from client_sdk.play_options import PlayOptions
 from client_sdk.session import Session
 from server.catalogue import Catalogue, open_catalogue
 from server.settings import Settings

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from client_sdk.contract import Package
-from client_sdk.playback import PlayOptions
+from client_sdk.play_options import PlayOptions
 from client_sdk.session import Session
 from kernels import bases
 from kernels.compiler import base_id

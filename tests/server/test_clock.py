@@ -12,8 +12,8 @@ import pytest
 from aiortc import clock
 
 from client_sdk.contract import open_package
+from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayStats
-from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
 from tests.client_sdk.tiny import write_tiny
 from tests.server.serving import serving

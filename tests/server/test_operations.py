@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from client_sdk.playback import PlayOptions
+from client_sdk.play_options import PlayOptions
 from client_sdk.session import Session
 from server.logs import JsonLines, TextLines, ViewerLog, set_up_logs
 from server.settings import Settings

@@ -14,7 +14,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from typer.testing import CliRunner
 
@@ -28,17 +27,17 @@ from client_sdk.contract.signing import (
     why_untrusted,
 )
 from client_sdk.origin import Described, fetch_manifest, package_url
+from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayStats
-from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
 from kernels import bases
 from kernels.compiler import base_id
 from kernels.errors import CrispcastError, StreamError
 from server.encoding.signing import SigningKey, sign_package
 from server.origin_files import write_origin
-from server.serving import listen
 from server.settings import Settings
 from tests.client_sdk.tiny import SEGMENTS
+from tests.server.asgi import served_app
 from tests.server.serving import Served, serving
 from tests.server.test_play import offline
 from tests.server.test_playback_control import Shown, frames_of
@@ -94,16 +93,8 @@ class Files:
 @contextlib.asynccontextmanager
 async def files(package: Package) -> AsyncIterator[Files]:
     origin = Files(package)
-    config = uvicorn.Config(origin.app(), log_config=None, access_log=False)
-    with listen("127.0.0.1", 0) as opened:
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve(sockets=[opened]))
-        try:
-            origin.url = f"http://127.0.0.1:{opened.getsockname()[1]}"
-            yield origin
-        finally:
-            server.should_exit = True
-            await running
+    async with served_app(origin.app()) as origin.url:
+        yield origin
 
 
 async def played(

@@ -25,8 +25,8 @@ from client_sdk.contract.asset_frames import AssetFrame, encode_frame
 from client_sdk.contract.control import ChooseRung, encode_message
 from client_sdk.contract.sei import parse_payload
 from client_sdk.picture import planes_of, user_data_of
+from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayStats
-from client_sdk.playback import PlayOptions
 from client_sdk.session import Session, play_async
 from client_sdk.sinks import WindowClosed, open_sink
 from client_sdk.upscaler import Planes, Upscaler
@@ -330,6 +330,7 @@ def test_a_pause_holds_the_play_until_it_is_resumed(either_path: Path) -> None:
             await session.first_frame.wait()
             session.pause()
             await viewer.paused.wait()
+            await asyncio.sleep(0.1)  # for all that is on its way; a frame rests in the buffer
             assert not playing.done()
             session.resume()
             return await playing

@@ -14,8 +14,8 @@ import pytest
 from client_sdk.contract import open_package
 from client_sdk.contract.control import Seek, encode_message
 from client_sdk.core import Result
+from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayStats
-from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
 from client_sdk.upscaler import Planes
 from client_sdk.upscaling_thread import UpscalingThread

@@ -19,8 +19,8 @@ from client_sdk import session as client
 from client_sdk.contract import open_package
 from client_sdk.contract.asset_frames import AssetFrame, encode_frame
 from client_sdk.contract.control import Want
+from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayStats
-from client_sdk.playback import PlayOptions
 from client_sdk.reconnecting import LONGEST, Backoff
 from client_sdk.session import Session
 from client_sdk.whep import NO_REDIRECT

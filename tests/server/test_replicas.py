@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from client_sdk.contract import open_package
+from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayStats
-from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
 from kernels.errors import CrispcastError
 from server import whep

@@ -30,8 +30,8 @@ from client_sdk.contract.control import (
 from client_sdk.core import Result
 from client_sdk.core import Session as CoreSession
 from client_sdk.picture import planes_of
+from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayStats
-from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
 from client_sdk.upscaler import Plane, Upscaler
 from server.adaptation import QUEUE
@@ -139,7 +139,7 @@ def test_plans_of_the_new_rung_that_do_not_come_cost_quality_and_are_never_those
         ]
     rungs = rungs_of(played(out), [frames_of(package, 0), plain])
     assert rungs[-1] == 1
-    assert stats.late_plans > 0
+    assert stats.wrong_assets > 0
     assert stats.frames_sr == rungs.count(0)
 
 

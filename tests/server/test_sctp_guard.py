@@ -24,7 +24,7 @@ from aiortc.rtcsctptransport import (
 )
 
 from client_sdk.contract.control import CHANNEL, Hello, encode_message
-from client_sdk.playback import PlayOptions
+from client_sdk.play_options import PlayOptions
 from client_sdk.session import Session
 from kernels.errors import StreamError
 from server.viewer import Viewer

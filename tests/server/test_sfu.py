@@ -11,8 +11,8 @@ import pytest
 
 from client_sdk import session as client
 from client_sdk.contract import open_package
+from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayStats
-from client_sdk.playback import PlayOptions
 from client_sdk.session import Session
 from server import publishing
 from server.media import PackageMedia

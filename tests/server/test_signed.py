@@ -14,7 +14,7 @@ import crispcast
 from client_sdk.contract import MANIFEST_FILE, SIGNATURE_FILE, open_package
 from client_sdk.contract.control import Hello, ManifestHead
 from client_sdk.contract.signing import parse_trust
-from client_sdk.playback import PlayOptions
+from client_sdk.play_options import PlayOptions
 from server.catalogue import open_catalogue
 from server.encoding.signing import SigningKey, sign_package
 from server.settings import Settings

@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import av
-import uvicorn
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from fastapi import FastAPI, Request, Response
 
 from client_sdk.contract import av1_codec
-from server.serving import listen
+from tests.server.asgi import served_app
 
 SDP = "application/sdp"
 
@@ -120,14 +119,8 @@ async def whip_endpoint() -> AsyncIterator[Endpoint]:
     """The endpoint on a free port, inside the test's event loop, until the block ends."""
     av1_codec.register()
     endpoint = Endpoint()
-    config = uvicorn.Config(endpoint.app(), log_config=None, access_log=False)
-    with listen("127.0.0.1", 0) as opened:
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[opened]))
-        try:
-            endpoint.url = f"http://127.0.0.1:{opened.getsockname()[1]}"
+    try:
+        async with served_app(endpoint.app()) as endpoint.url:
             yield endpoint
-        finally:
-            server.should_exit = True
-            await serving
-            await asyncio.gather(*(session.peer.close() for session in endpoint.sessions))
+    finally:
+        await asyncio.gather(*(session.peer.close() for session in endpoint.sessions))

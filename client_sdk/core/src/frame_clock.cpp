@@ -39,7 +39,7 @@ void FrameClock::set_anchor(uint32_t time, const FrameIdentity& identity,
     int place = count_;
     for (; place > 0 && ticks(time, anchors_[place - 1].time) < 0; --place)
         anchors_[place] = anchors_[place - 1];
-    anchors_[place] = {time, identity};
+    anchors_[place] = {time, identity, false};
     ++count_;
 }
 
@@ -50,7 +50,11 @@ void FrameClock::check(const Manifest& manifest) {
     count_ = kept;
 }
 
-Identified FrameClock::identify(uint32_t time, const Manifest& manifest) const {
+void FrameClock::hold() {
+    for (int i = 0; i < count_; ++i) anchors_[i].held = true;
+}
+
+Identified FrameClock::identify(uint32_t time, const Manifest& manifest, int64_t next) const {
     int place = count_;
     while (place > 0 && ticks(time, anchors_[place - 1].time) < 0) --place;
     if (place == 0) return {};
@@ -58,7 +62,7 @@ Identified FrameClock::identify(uint32_t time, const Manifest& manifest) const {
     const int64_t step = frames_in(ticks(time, anchor.time), manifest);
     const int64_t frame = anchor.identity.frame + step;
     const Segment& segment = manifest.segments[manifest.segment_of(anchor.identity.frame)];
-    if (frame >= segment.end()) return {};
+    if (frame >= segment.end() || (anchor.held && frame != next)) return {};
     return {frame, anchor.identity.rung};
 }
 

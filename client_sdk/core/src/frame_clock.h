@@ -40,15 +40,19 @@ class FrameClock {
     // What the manifest does not know is forgotten.
     void check(const Manifest& manifest);
     // An anchor may come before its frame does, so a frame counts from the newest that is not in
-    // its future, and only inside that one's segment.
-    Identified identify(uint32_t time, const Manifest& manifest) const;
+    // its future, and only inside that one's segment. `next` follows the last one shown.
+    Identified identify(uint32_t time, const Manifest& manifest, int64_t next) const;
     // After a seek the old count is void.
     void forget() { count_ = 0; }
+    // In a pause RTP time goes on and frames do not: what was known before tells who `next` is, for
+    // frames still on their way, and no more.
+    void hold();
 
   private:
     struct Anchor {
         uint32_t time;
         FrameIdentity identity;
+        bool held;  // from before a pause
     };
 
     // Coded frames may come long before they are decoded: a burst after a seek.

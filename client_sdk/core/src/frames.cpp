@@ -46,7 +46,7 @@ int32_t Session::locate(const crispcast_session_frame& frame, crispcast_session_
             return CRISPCAST_ERROR_FRAME_NUMBER;
         identified = {frame.number, frame.rung};
     } else {
-        identified = clock_.identify(frame.rtp_time, *manifest_);
+        identified = clock_.identify(frame.rtp_time, *manifest_, next_);
         const bool landing = landing_.active();
         result.shown = landing_.shows(frame.rtp_time, identified, *manifest_);
         result.landed = landing && result.shown;
@@ -157,7 +157,7 @@ int32_t Session::look() {
 int32_t Session::wants(uint32_t rtp_time, int32_t& wanted) const {
     wanted = 1;
     if (manifest_ == nullptr) return CRISPCAST_ERROR_NO_MANIFEST;
-    wanted = landing_.wants(rtp_time, clock_.identify(rtp_time, *manifest_), *manifest_);
+    wanted = landing_.wants(rtp_time, clock_.identify(rtp_time, *manifest_, next_), *manifest_);
     return CRISPCAST_OK;
 }
 

@@ -19,8 +19,12 @@ int32_t Session::seek(int64_t frame) {
 int32_t Session::pause(bool on) {
     if (over_) return CRISPCAST_ERROR_OVER;
     if (paused_ && !on) {
-        clock_.forget();  // RTP time went on meanwhile
-        if (live_ >= 0) landing_.begin(-1);
+        if (live_ >= 0) {
+            clock_.forget();
+            landing_.begin(-1);
+        } else {
+            clock_.hold();
+        }
     }
     paused_ = on;
     return send_word(on ? "pause" : "resume");

@@ -11,7 +11,7 @@ import pytest
 
 from client_sdk.contract import Package, open_package
 from client_sdk.contract.patch_map import PatchMap
-from client_sdk.playback import PlayOptions
+from client_sdk.play_options import PlayOptions
 from client_sdk.session import play_async
 from kernels.compiler import base_of
 from kernels.errors import CrispcastError

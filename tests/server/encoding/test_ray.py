@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,47 +74,41 @@ def test_a_failure_comes_through(cluster: Any, tmp_path: Path) -> None:
         RayEngine(cluster.address).run([graph(2, 3, fails=True)], Store(tmp_path), lambda _: None)
 
 
-def test_a_node_that_dies_at_its_work_is_made_up_for(cluster: Any, tmp_path: Path) -> None:
-    """The job waits for a word that comes only when the first who did it has been killed."""
+@contextmanager
+def waiting_job(cluster: Any, folder: Path) -> Iterator[Callable[[], int]]:
+    """A job is done that waits for a word, which it gets, and does it. Who is at it, each in turn.
+
+    A process that tells of itself waits until it is asked for, and the word comes once, at the
+    block's end: so all but the last must have been lost.
+    """
     for pipe in ("begun", "go"):
-        os.mkfifo(tmp_path / pipe)
-    job = Job("slow", wait_for_word, {"folder": str(tmp_path)})
+        os.mkfifo(folder / pipe)
+    job = Job("slow", wait_for_word, {"folder": str(folder)})
     done: dict[str, Any] = {}
 
     def run() -> None:
-        done.update(
-            RayEngine(cluster.address).run([job], Store(tmp_path / "store"), lambda _: None)
-        )
+        done.update(RayEngine(cluster.address).run([job], Store(folder / "store"), lambda _: None))
 
     driver = threading.Thread(target=run, daemon=True)
     driver.start()
-    worker = int((tmp_path / "begun").read_text())
-    os.kill(worker, signal.SIGKILL)
-    assert int((tmp_path / "begun").read_text()) != worker
-    (tmp_path / "go").write_text("done")
+    yield lambda: int((folder / "begun").read_text())
+    (folder / "go").write_text("done")
     driver.join()
     assert (done["slow"].folder / "value").read_text() == "done"
+
+
+def test_a_worker_that_dies_at_its_work_is_made_up_for(cluster: Any, tmp_path: Path) -> None:
+    with waiting_job(cluster, tmp_path) as at_it:
+        worker = at_it()
+        os.kill(worker, signal.SIGKILL)
+        assert at_it() != worker
 
 
 def test_a_whole_node_that_is_lost_is_made_up_for_by_another(cluster: Any, tmp_path: Path) -> None:
-    for pipe in ("begun", "go"):
-        os.mkfifo(tmp_path / pipe)
-    job = Job("slow", wait_for_word, {"folder": str(tmp_path)})
-    done: dict[str, Any] = {}
-
-    def run() -> None:
-        done.update(
-            RayEngine(cluster.address).run([job], Store(tmp_path / "store"), lambda _: None)
-        )
-
-    driver = threading.Thread(target=run, daemon=True)
-    driver.start()
-    first = node_of(cluster, int((tmp_path / "begun").read_text()))
-    cluster.remove_node(first, allow_graceful=False)
-    assert node_of(cluster, int((tmp_path / "begun").read_text())) is not first
-    (tmp_path / "go").write_text("done")
-    driver.join()
-    assert (done["slow"].folder / "value").read_text() == "done"
+    with waiting_job(cluster, tmp_path) as at_it:
+        first = node_of(cluster, at_it())
+        cluster.remove_node(first, allow_graceful=False)
+        assert node_of(cluster, at_it()) is not first
     cluster.add_node(num_cpus=1)  # for the tests that follow
 
 
