@@ -10,6 +10,7 @@ its command runs, so that a player needs no torch and a server no encoder.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -108,36 +109,38 @@ def _crispcast(
 ) -> None: ...
 
 
-class _RoomCommand(TyperCommand):
+def _of_room(module: str, made: str) -> type[TyperCommand]:
     """A command that its room has: what it takes and does is loaded when it is asked for."""
 
-    def found(self) -> Any:
-        """The room's command, as click has it."""
-        raise NotImplementedError
+    class Found(TyperCommand):
+        def get_params(self, ctx: Any) -> list[Any]:
+            params: list[Any] = _found(module, made).get_params(ctx)
+            return params
 
-    def get_params(self, ctx: Any) -> list[Any]:
-        params: list[Any] = self.found().get_params(ctx)
-        return params
+        def invoke(self, ctx: Any) -> Any:
+            return _found(module, made).invoke(ctx)
 
-    def invoke(self, ctx: Any) -> Any:
-        return self.found().invoke(ctx)
-
-
-class _EncodeCommand(_RoomCommand):
-    def found(self) -> Any:
-        from server.encoding.command import encode_command
-
-        return encode_command()
+    return Found
 
 
-class _ExportCommand(_RoomCommand):
-    def found(self) -> Any:
-        from mobile_export.command import export_command
+def _group_of_room(module: str, made: str) -> type[TyperGroup]:
+    """A room's group of commands, likewise."""
 
-        return export_command()
+    class Found(TyperGroup):
+        def list_commands(self, ctx: Any) -> list[str]:
+            return list(_found(module, made).list_commands(ctx))
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            return _found(module, made).get_command(ctx, cmd_name)
+
+    return Found
 
 
-@app.command("encode", cls=_EncodeCommand)
+def _found(module: str, made: str) -> Any:
+    return getattr(importlib.import_module(module), made)()
+
+
+@app.command("encode", cls=_of_room("server.encoding.command", "encode_command"))
 def _encode() -> None:
     """Encode VIDEO into a package: a small video, experts, plates and patch maps."""
 
@@ -199,56 +202,9 @@ def _serve(
     serve(path, load_settings(settings, os.environ, context.meta), on_ready=ready)
 
 
-@app.command("publish")
-def _publish(
-    package: Annotated[Path, typer.Argument(help="A package, NAME.crisp.")],
-    to: Annotated[str, typer.Option(help="The WHIP endpoint: https://sfu.example.org/NAME/whip")],
-    rung: Annotated[int, typer.Option(min=0, help="Index of the rung.")] = 0,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="CRISPCAST_PUBLISH_TOKEN",
-            help="Bearer token, where the endpoint wants one.",
-        ),
-    ] = None,
-    token_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Who else may see the token when the endpoint sends us there, as "
-            "https://b.example.org; may be given again."
-        ),
-    ] = None,
-    reconnect: Annotated[
-        float, typer.Option(min=0, help="Seconds to look for an SFU that is lost; 0: none.")
-    ] = float("inf"),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
-) -> None:
+@app.command("publish", cls=_of_room("server.publish_command", "publish_command"))
+def _publish() -> None:
     """Publish a package to an SFU (WHIP) as a channel, a loop without an end, until interrupted."""
-    from server.logs import set_up_logs
-    from server.publishing import PublishOptions, PublishStats, publish
-    from server.settings import Settings
-
-    live = sys.stderr.isatty()
-
-    def line(stats: PublishStats) -> str:
-        way = "" if stats.round_trip is None else f", {stats.round_trip * 1000:.0f} ms to and fro"
-        return (
-            f"{'on' if stats.connected else 'off'}, {stats.frames} frames, {stats.bytes} bytes, "
-            f"{stats.reconnects} times again, {stats.lost:.1%} lost{way}"
-        )
-
-    def show(so_far: PublishStats) -> None:
-        if live:
-            print(f"\r{line(so_far)}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    set_up_logs(Settings())
-    options = PublishOptions(to, rung, token, tuple(token_origin or ()), reconnect)
-    try:
-        published = publish(package, options, on_status=show)
-    finally:
-        if live:
-            print(file=sys.stderr)
-    _print(published.to_json(), as_json, line(published))
 
 
 @app.command("origin")
@@ -263,48 +219,22 @@ def _origin(
         typer.echo(f"packages/{name}")
 
 
-@app.command("export", cls=_ExportCommand)
+@app.command("export", cls=_of_room("mobile_export.command", "export_command"))
 def _export() -> None:
     """Export a package's networks for phones: Core ML, ONNX for NNAPI, or an SDK to embed."""
 
 
-class _RoomCommands(TyperGroup):
-    """The room's group of commands, likewise."""
-
-    def found(self) -> Any:
-        """The group, as click has it."""
-        raise NotImplementedError
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(self.found().list_commands(ctx))
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return self.found().get_command(ctx, cmd_name)
-
-
-class _StoreCommands(_RoomCommands):
-    def found(self) -> Any:
-        from server.encoding.store_command import store_commands
-
-        return store_commands()
-
-
 app.add_typer(
-    typer.Typer(cls=_StoreCommands, no_args_is_help=True),
+    typer.Typer(
+        cls=_group_of_room("server.encoding.store_command", "store_commands"), no_args_is_help=True
+    ),
     name="store",
     help="The finished jobs that encodes go on from: list, check, tidy.",
 )
-
-
-class _KeyCommands(_RoomCommands):
-    def found(self) -> Any:
-        from server.encoding.key_command import key_commands
-
-        return key_commands()
-
-
 app.add_typer(
-    typer.Typer(cls=_KeyCommands, no_args_is_help=True),
+    typer.Typer(
+        cls=_group_of_room("server.encoding.key_command", "key_commands"), no_args_is_help=True
+    ),
     name="key",
     help="Keys that sign packages, so that players take nothing of anybody else.",
 )
@@ -318,113 +248,9 @@ def _settings() -> None:
     typer.echo(commented_file(), nl=False)
 
 
-@app.command("play")
-def _play(
-    url: Annotated[str, typer.Argument(help="http://HOST:PORT/whep/NAME")],
-    out: Annotated[Path | None, typer.Option(help="Write what is shown: .mp4 or .y4m.")] = None,
-    stats: Annotated[Path | None, typer.Option(help="Write the figures here, as JSON.")] = None,
-    display: Annotated[bool, typer.Option("--display", help="Show it in a window.")] = False,
-    no_sr: Annotated[bool, typer.Option("--no-sr", help="Interpolate only.")] = False,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that keeps plans and plates for another play.",
-            show_default="the user's cache folder, as ~/.cache/crispcast",
-        ),
-    ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep nothing on disk.")] = False,
-    cache_limit: Annotated[
-        int, typer.Option(min=0, help="Bytes that it may hold; the least used go first.")
-    ] = 256 << 20,
-    delivery: Annotated[
-        str,
-        typer.Option(
-            help="How plans and plates are asked for first: channel, http, or auto: the large ones "
-            "by http."
-        ),
-    ] = "auto",
-    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
-    reconnect: Annotated[
-        float, typer.Option(min=0, help="Seconds to look for a server that is lost; 0: none.")
-    ] = 30.0,
-    token: Annotated[
-        str | None,
-        typer.Option(envvar="CRISPCAST_TOKEN", help="Bearer token, where the server wants one."),
-    ] = None,
-    token_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Who else may see the token when the server sends the play there, as "
-            "https://b.example.org; may be given again."
-        ),
-    ] = None,
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(
-            envvar="CRISPCAST_TRUST",
-            help="Super-resolve only what this public key has signed; may be given again.",
-        ),
-    ] = None,
-    media: Annotated[
-        str | None,
-        typer.Option(
-            help="Take the media from an SFU's WHEP endpoint; URL is then http://HOST/packages/NAME."
-        ),
-    ] = None,
-    media_token: Annotated[
-        str | None,
-        typer.Option(envvar="CRISPCAST_MEDIA_TOKEN", help="Bearer token that the SFU wants."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
-) -> None:
+@app.command("play", cls=_of_room("client_sdk.play_command", "play_command"))
+def _play() -> None:
     """Play a stream with super-resolution in compiled sparse kernels."""
-    from client_sdk.cache import user_folder
-
-    if cache is not None and no_cache:
-        raise CrispcastError("--cache and --no-cache contradict each other; give one of them")
-    if cache is None and not no_cache:
-        cache = user_folder()
-    live = sys.stderr.isatty()
-
-    def show(so_far: PlayStats) -> None:
-        if live:
-            print(f"\r{_play_line(so_far)}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    try:
-        played = play(
-            url,
-            out=out,
-            stats=stats,
-            display=display,
-            sr=not no_sr,
-            on_status=show,
-            threads=threads,
-            cache=cache,
-            cache_limit=cache_limit,
-            delivery=delivery,
-            loop=loop,
-            reconnect=reconnect,
-            token=token,
-            token_origins=token_origin or (),
-            trust=trust or (),
-            media=media,
-            media_token=media_token,
-        )
-    finally:
-        if live:
-            print(file=sys.stderr)
-    if played.untrusted:
-        _say(f"nothing was super-resolved: {played.untrusted}")
-    _print(json.loads(played.to_json()), as_json, _play_line(played))
-
-
-def _play_line(stats: PlayStats) -> str:
-    return (
-        f"{stats.frames} frames, {stats.fps:.1f} fps, {stats.upscale_ms_median:.1f} ms to upscale "
-        f"({stats.isa}), {stats.plan_bytes} bytes of plans, {stats.late_plans} late, "
-        f"{stats.frames_interpolated} interpolated, {stats.frames_lost} lost"
-    )
 
 
 @app.command("inspect")

@@ -323,7 +323,7 @@ def test_a_play_keeps_plans_in_the_users_cache_folder_unless_it_is_told_not_to(
         kept.append(options["cache"])  # type: ignore[arg-type]
         return PlayStats()
 
-    monkeypatch.setattr(crispcast, "play", played)
+    monkeypatch.setattr("client_sdk.play", played)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     url = "http://127.0.0.1:1/whep/x"
