@@ -23,6 +23,7 @@ from server.app import create_app
 from server.catalogue import Catalogue, open_catalogue
 from server.logs import set_up_logs
 from server.settings import Settings
+from server.timed_http import timed_http
 from server.whep import Viewers
 
 log = logging.getLogger("crispcast.server")
@@ -92,6 +93,7 @@ def configured(app: FastAPI, settings: Settings) -> uvicorn.Config:
             ) from None
     return uvicorn.Config(
         app,
+        http=timed_http(settings.http_timeout),
         log_config=None,
         access_log=False,
         lifespan="on",

@@ -165,6 +165,9 @@ class Settings(BaseModel):
     """Longest body of a POST or PATCH."""
     offer_timeout: Seconds = 5.0
     """How many seconds that body may take to come."""
+    http_timeout: Seconds = 20.0
+    """A connection that has not sent the whole head of a request after so many seconds, or takes
+    nothing of an answer for as long, is ended."""
     retry_after: Annotated[int, Field(ge=1, le=3600)] = 5
     """Seconds that a refused viewer is asked to wait."""
     adaptive: bool = True

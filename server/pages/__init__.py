@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import importlib.util
 import os
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from string import Template
 from urllib.parse import quote
@@ -33,6 +33,7 @@ _ISOLATED = {
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
 _HERE = Path(__file__).parent
+_MOST_POSTERS = 256  # that are kept
 
 
 def poster_path(name: str) -> str:
@@ -43,7 +44,10 @@ def poster_path(name: str) -> str:
 def pages_router(catalogue: Catalogue, access: Access, settings: Settings) -> APIRouter:
     """`GET /`, `GET /watch/NAME` and the posters, of what the request's token opens."""
     router = APIRouter()
-    posters: dict[str, tuple[str, bytes]] = {}
+
+    @lru_cache(maxsize=_MOST_POSTERS)
+    def jpeg(name: str, identity: str) -> bytes:
+        return make_poster(catalogue.packages[name])
 
     def package_of(name: str, request: Request) -> Package:
         access.require(request.headers.get("authorization"), name)
@@ -75,16 +79,16 @@ def pages_router(catalogue: Catalogue, access: Access, settings: Settings) -> AP
     def poster(name: str, request: Request) -> Response:
         """A frame of the video as a JPEG, made once for as long as the package stays the same."""
         package = package_of(name, request)
-        identity = package.manifest.id
-        if name not in posters or posters[name][0] != identity:
-            try:
-                posters[name] = identity, make_poster(package)
-            except PackageError as error:
-                raise HTTPException(500, f"package {name} has no poster: {error}") from None
+        try:
+            made = jpeg(name, package.manifest.id)
+        except KeyError:  # it went this moment
+            raise HTTPException(404, f"there is no package {name[:80]}") from None
+        except PackageError as error:
+            raise HTTPException(500, f"package {name} has no poster: {error}") from None
         # A shared cache must not hand on what wants a token.
         kept = "public" if access.is_open(name) else "private"
         headers = {**_ISOLATED, "Cache-Control": f"{kept}, max-age=3600"}
-        return Response(posters[name][1], media_type="image/jpeg", headers=headers)
+        return Response(made, media_type="image/jpeg", headers=headers)
 
     return router
 

@@ -17,7 +17,7 @@ void require(bool holds) {
     if (!holds) abort();
 }
 
-enum { kManifest, kMessage, kPiece, kIdentify, kCoded, kFrame, kSeek, kConnected, kMotion, kAsset };
+enum { kManifest, kMessage, kPiece, kIdentify, kCoded, kFrame, kSeek, kConnected, kMotion, kAsset, kDisconnected, kPause };
 
 constexpr size_t kMostSamples = 1 << 20;
 constexpr char kTrust[] =
@@ -156,6 +156,14 @@ void happen(crispcast_session session, int what, const Event& event) {
             if (event.size < 64) break;
             memcpy(name, event.bytes, 64);
             crispcast_session_asset(session, name, event.bytes + 64, event.size - 64);
+            break;
+        case kDisconnected: {
+            int32_t over = 0;
+            crispcast_session_disconnected(session, &over);
+            break;
+        }
+        case kPause:
+            crispcast_session_pause(session, event.size & 1);
             break;
         default:
             break;
