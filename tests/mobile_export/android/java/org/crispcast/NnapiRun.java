@@ -94,7 +94,7 @@ public final class NnapiRun {
         FrameInfo made = backend.upscale(core, frame, found);
         session(folder).upscale(
                 new Incoming(in, 0, SessionCore.NUMBERED | SessionCore.INTERPOLATE, 0, 0), wanted);
-        return made.shown() && backend.broken() && apart(found.y, wanted.y) == 0;
+        return made.shown() && !made.superResolved() && backend.broken() && apart(found.y, wanted.y) == 0;
     }
 
     private static SessionCore session(Path folder) throws Exception {

@@ -33,6 +33,13 @@ public final class FrameInfo {
         return numbers[4] != 0;
     }
 
+    /** The same frame, of which no network made all that it should. */
+    FrameInfo interpolated() {
+        long[] others = numbers.clone();
+        others[5] = 0;
+        return new FrameInfo(others);
+    }
+
     boolean shown() {
         return numbers[3] != 0;
     }

@@ -46,7 +46,8 @@ final class NnapiBackend implements Backend {
             try {
                 networks(core, in, info.rung(), out, before, follows ? in.width : in.strideY);
             } catch (CrispcastException error) {
-                broken = true; // the frame stays as far as it came: interpolated
+                broken = true; // the frame stays as far as it came
+                info = info.interpolated();
             }
         }
         previous = sized(previous, in.width * in.height);
