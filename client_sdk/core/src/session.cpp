@@ -1,5 +1,5 @@
 // What client and server say to each other, and what the play needs next. What the app asks for is
-// in requests.cpp, what happens to frames in frames.cpp.
+// in requests.cpp, what comes of assets in pieces.cpp, what happens to frames in frames.cpp.
 #include "session.h"
 
 #include <new>
@@ -13,7 +13,6 @@ namespace {
 constexpr double kHorizon = 30;  // seconds
 constexpr double kMaxHorizon = 600;
 constexpr uint64_t kMemoryLimit = uint64_t(512) << 20;
-constexpr size_t kPieceHeader = 41;
 
 AssetOptions asset_options(const crispcast_session_options& options) {
     AssetOptions out;
@@ -22,11 +21,6 @@ AssetOptions asset_options(const crispcast_session_options& options) {
     out.memory_limit = options.memory_limit == 0 ? kMemoryLimit : options.memory_limit;
     if (options.http_from != 0) out.http_from = options.http_from;
     return out;
-}
-
-uint32_t little_endian(const uint8_t* bytes) {
-    return uint32_t(bytes[0]) | uint32_t(bytes[1]) << 8 | uint32_t(bytes[2]) << 16 |
-           uint32_t(bytes[3]) << 24;
 }
 
 }  // namespace
@@ -322,7 +316,7 @@ int32_t Session::join() {
     return status == CRISPCAST_OK ? advance(rung_, segment_) : status;
 }
 
-// -- assets -----------------------------------------------------------------------------------
+// -- what is needed ---------------------------------------------------------------------------
 
 // A rung comes to a segment: ask for what is needed from there on.
 int32_t Session::advance(uint32_t rung, uint32_t segment) {
@@ -348,97 +342,6 @@ int32_t Session::say_when_ready() {
     const bool told = notes_.tell(task, "");
     const int32_t status = send_word(paused_ ? "pause" : "resume");
     return told ? status : CRISPCAST_ERROR_MEMORY;
-}
-
-int32_t Session::frame_bytes(const uint8_t* bytes, size_t size) {
-    if (over_) return CRISPCAST_ERROR_OVER;
-    if (size <= kPieceHeader || size > CRISPCAST_MAX_ASSET_FRAME_BYTES || bytes[0] != 1) {
-        ++wrong_messages_;
-        why << "an asset frame of " << int64_t(size) << " bytes is too short, too long or of "
-            << "another version";
-        return CRISPCAST_ERROR_ASSET_FRAME;
-    }
-    Digest sha256;
-    memcpy(sha256.bytes, bytes + 1, sizeof sha256.bytes);
-    const uint64_t offset = little_endian(bytes + 33), total = little_endian(bytes + 37);
-    const uint8_t* const data = bytes + kPieceHeader;
-    const size_t count = size - kPieceHeader;
-    if (offset + count > total) {
-        ++wrong_messages_;
-        why << "an asset frame ends at " << int64_t(offset + count) << " of " << int64_t(total)
-            << " bytes";
-        return CRISPCAST_ERROR_ASSET_FRAME;
-    }
-    if (has_head_ && sha256 == head_.sha256) return on_manifest_piece(offset, total, data, count);
-    if (plain()) return CRISPCAST_OK;
-    const uint32_t asset = manifest_ == nullptr ? kNone : manifest_->find(sha256);
-    int32_t status = CRISPCAST_ERROR_ASSET_UNKNOWN;
-    if (asset == kNone)
-        why << "asset " << sha256 << " was not asked for";
-    else
-        status = assets_.piece(asset, offset, total, data, count);
-    if (status != CRISPCAST_OK && status != CRISPCAST_ERROR_MEMORY) ++wrong_messages_;
-    const int32_t said = say_when_ready();
-    return status == CRISPCAST_OK ? said : status;
-}
-
-// The number of an asset that some segment needs.
-int32_t Session::find(const char* sha256, uint32_t& asset) {
-    if (over_) return CRISPCAST_ERROR_OVER;
-    if (manifest_ == nullptr) return CRISPCAST_ERROR_NO_MANIFEST;
-    if (!trust_.covers(manifest_sha256_)) return CRISPCAST_ERROR_UNTRUSTED;
-    Digest digest;
-    if (sha256 == nullptr || !from_hex(sha256, strlen(sha256), digest.bytes, 32))
-        return CRISPCAST_ERROR_ARGUMENT;
-    asset = manifest_->find(digest);
-    if (asset != kNone && manifest_->assets[asset].rung != kNone) return CRISPCAST_OK;
-    why << "asset " << digest << " belongs to no segment";
-    return CRISPCAST_ERROR_ASSET_UNKNOWN;
-}
-
-int32_t Session::piece(const char* sha256, uint64_t offset, const uint8_t* bytes, size_t size) {
-    uint32_t asset;
-    int32_t status = find(sha256, asset);
-    if (status != CRISPCAST_OK) return status;
-    status = assets_.piece(asset, offset, manifest_->assets[asset].bytes, bytes, size);
-    if (status != CRISPCAST_OK && status != CRISPCAST_ERROR_MEMORY) ++wrong_messages_;
-    const int32_t said = say_when_ready();
-    return status == CRISPCAST_OK ? said : status;
-}
-
-int32_t Session::asset(const char* sha256, const uint8_t* bytes, size_t size) {
-    uint32_t asset;
-    int32_t status = find(sha256, asset);
-    if (status != CRISPCAST_OK) return status;
-    status = assets_.whole(asset, bytes, size);
-    const int32_t said = say_when_ready();
-    return status == CRISPCAST_OK ? said : status;
-}
-
-int32_t Session::lacks(const char* sha256) {
-    uint32_t asset;
-    int32_t status = find(sha256, asset);
-    if (status == CRISPCAST_OK) status = assets_.lacks(asset);
-    return status == CRISPCAST_OK ? say_when_ready() : status;
-}
-
-int32_t Session::picture(const char* sha256, const uint8_t* samples, ptrdiff_t stride, int width,
-                         int height) {
-    uint32_t asset;
-    int32_t status = find(sha256, asset);
-    if (status != CRISPCAST_OK) return status;
-    status = assets_.picture(asset, samples, stride, width, height);
-    const int32_t said = say_when_ready();
-    return status == CRISPCAST_OK ? said : status;
-}
-
-int32_t Session::base(const char* id, const uint8_t* bytes, size_t size) {
-    uint8_t wanted[CRISPCAST_BASE_ID_BYTES];
-    if (id == nullptr || !from_hex(id, strlen(id), wanted, sizeof wanted))
-        return CRISPCAST_ERROR_ARGUMENT;
-    const int32_t status = assets_.base(wanted, bytes, size);
-    const int32_t said = say_when_ready();
-    return status == CRISPCAST_OK ? said : status;
 }
 
 int32_t Session::next_task(int64_t now_ms, crispcast_task& task) {
