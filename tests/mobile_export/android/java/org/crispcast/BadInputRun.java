@@ -1,9 +1,6 @@
 package org.crispcast;
 
-import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -31,27 +28,9 @@ public final class BadInputRun {
     private BadInputRun() {}
 
     public static void main(String[] arguments) throws Exception {
-        HttpServer server =
-                HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        server.createContext("/whep/clip", exchange -> {
-            boolean post = exchange.getRequestMethod().equals("POST");
-            byte[] answer = "v=0\r\n".getBytes(StandardCharsets.US_ASCII);
-            exchange.getRequestBody().readAllBytes();
-            if (post) {
-                exchange.getResponseHeaders().set("Content-Type", "application/sdp");
-                exchange.getResponseHeaders().set("Location", "/whep/clip/session");
-            }
-            exchange.sendResponseHeaders(post ? 201 : 200, post ? answer.length : -1);
-            if (post) exchange.getResponseBody().write(answer);
-            exchange.close();
-        });
-        server.start();
-        String url = "http://127.0.0.1:" + server.getAddress().getPort() + "/whep/clip";
-        try {
-            anotherVersion(new Play(url));
-            severalThreads(new Play(url));
-        } finally {
-            server.stop(0);
+        try (SignallingServer server = new SignallingServer(null)) {
+            anotherVersion(new Play(server.url()));
+            severalThreads(new Play(server.url()));
         }
     }
 

@@ -2,10 +2,7 @@ package org.crispcast;
 
 import android.app.Activity;
 import android.app.Application;
-import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -45,43 +42,23 @@ import org.webrtc.VideoTrack;
  */
 public final class StreamRun {
     private static boolean failed;
-    private static final AtomicInteger DELETED = new AtomicInteger();
 
     private StreamRun() {}
 
     public static void main(String[] arguments) throws Exception {
-        HttpServer server =
-                HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        server.createContext("/whep/clip", exchange -> {
-            boolean post = exchange.getRequestMethod().equals("POST");
-            byte[] answer = "v=0\r\n".getBytes(StandardCharsets.US_ASCII);
-            exchange.getRequestBody().readAllBytes();
-            if (post) {
-                exchange.getResponseHeaders().set("Content-Type", "application/sdp");
-                exchange.getResponseHeaders().set("Location", "/whep/clip/session");
-                exchange.getResponseHeaders().add(
-                        "Link", "<turn:host>; rel=\"ice-server\"; username=\"a\"; credential=\"b\"");
-                exchange.sendResponseHeaders(201, answer.length);
-                exchange.getResponseBody().write(answer);
-            } else {
-                DELETED.incrementAndGet();
-                exchange.sendResponseHeaders(200, -1);
-            }
-            exchange.close();
-        });
-        server.start();
-        String url = "http://127.0.0.1:" + server.getAddress().getPort() + "/whep/clip";
+        SignallingServer server = new SignallingServer(
+                "<turn:host>; rel=\"ice-server\"; username=\"a\"; credential=\"b\"");
         for (int i = 1; i < arguments.length; ++i) {
             Recording recording = new Recording(Paths.get(arguments[0]), arguments[i]);
-            Stage stage = new Stage(url, recording);
+            Stage stage = new Stage(server.url(), recording);
             String wrong = stage.play();
             stage.close();
             if (JavaI420Buffer.LIVE.get() != 0) wrong += "frames are kept; ";
             failed |= !wrong.isEmpty();
             System.out.println(recording.name + (wrong.isEmpty() ? " ok" : ": " + wrong));
         }
-        int ended = DELETED.get();
-        server.stop(0);
+        int ended = server.deleted();
+        server.close();
         System.out.println(ended >= arguments.length - 1 ? "sessions deleted" : "left " + ended);
         System.exit(failed ? 1 : 0);
     }
