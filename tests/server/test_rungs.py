@@ -266,12 +266,17 @@ def test_an_older_client_is_told_nothing_that_it_does_not_know(
     assert any('"switch"' in text for text in said)
     said.clear()
     send = Connection.send
-    monkeypatch.setattr(
-        Connection,
-        "send",
-        lambda self, text: send(self, text.replace('"version":"1.1"', '"version":"1.0"')),
-    )
+    greeted: list[str] = []
+
+    def send_older(self: Connection, text: str) -> None:
+        older = re.sub(r'"version":"[\d.]+"', '"version":"1.0"', text)
+        if older != text:
+            greeted.append(older)
+        send(self, older)
+
+    monkeypatch.setattr(Connection, "send", send_older)
     stats = play(ladder, PlayOptions(), choose)
+    assert len(greeted) == 1
     assert not any('"switch"' in text for text in said)
     assert stats.frames == open_package(ladder).manifest.source.frames
 
