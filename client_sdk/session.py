@@ -70,6 +70,7 @@ class Session:
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._joined = asyncio.Event()  # this connection's manifest is here
         self._paused = False
+        self._loops: bool | None = None  # as it was wished for
         self._frames = 0  # that came by this connection
         self._end_count: int | None = None
         self.first_frame = asyncio.Event()
@@ -82,6 +83,11 @@ class Session:
     async def run(self) -> PlayStats:
         """Play until the end. Raises StreamError where it cannot start or breaks off for good."""
         self.playback = Playback(self._url, self._options, self._cache, self._meter, self)
+        # What was wished for before there was anything to play.
+        if self._paused:
+            self.playback.pause(True)
+        if self._loops is not None:
+            self.playback.loop(self._loops)
         self._spawn(self._report(self.playback))
         try:
             self._meter.started = asyncio.get_running_loop().time()
@@ -136,7 +142,10 @@ class Session:
         if self._over.done():
             return None
         self._hang_up()
-        if not await playback.disconnected():
+        over = await playback.disconnected()
+        if self._over.done():
+            return None  # the server's last word came meanwhile
+        if not over:
             return self._lost.result()
         self.stop("end")
         self._all_here.set()
@@ -208,6 +217,7 @@ class Session:
 
     def loop(self, on: bool) -> None:
         """Begin again at the end, or not."""
+        self._loops = on
         if self.playback is not None:
             self.playback.loop(on)
 

@@ -133,8 +133,8 @@ class UpscalingThread:
 
     def report(self, fps: float) -> None:
         """Tell the server how it goes; `fps`: frames put out a second."""
-        pace = self.pace
-        self.say(lambda: self._session.report(pace.networks_ms, fps, pace.resting))
+        pace, rests = self.pace, self._paced and self.pace.resting
+        self.say(lambda: self._session.report(pace.networks_ms, fps, rests))
 
     def finish(self) -> None:
         """Do all that waits, close the sinks and join. Blocks."""
@@ -169,6 +169,7 @@ class UpscalingThread:
                     sink.close()
                 except Exception as error:
                     self._fail(error)
+            self._session.close()
 
     def _do(self, job: _Job) -> None:
         # Whatever happens, the thread must go on taking jobs, or `finish` would wait for ever.

@@ -85,6 +85,7 @@ class Conversation:
         self._after = after
         self._messages = Bucket(settings.messages_per_minute, asyncio.get_running_loop().time)
         self._seeks, self._pauses = Joined(_STORM), Joined(_STORM)
+        self._pause_waits = False  # one that came, and may be joined away
         self._patience: asyncio.TimerHandle | None = None  # with a pause
         self._told = Stats()
         self._channel: RTCDataChannel | None = None
@@ -188,6 +189,7 @@ class Conversation:
         elif isinstance(message, Resume):
             self._pauses.ask(self.resume)
         elif isinstance(message, Pause):
+            self._pause_waits = True
             self._pauses.ask(self._pause)
         elif isinstance(message, Seek):
             self._seek(message.frame)
@@ -234,10 +236,16 @@ class Conversation:
         """Let the play begin, or go on."""
         self.paused.clear()
         self._be_patient(False)
-        joins = self._media.channel is not None and not self._playhead.running
+        unheard, self._pause_waits = self._pause_waits, False
+        running = self._playhead.running
         self._playhead.resume()
-        if joins:
+        if self._media.channel is None:
+            return
+        if not running:
             self._tell_sought()
+        elif unheard:
+            # Who says that it goes on waits for where, though nobody obeyed its pause.
+            self._tell_place()
 
     def _seek(self, frame: int) -> None:
         if self._media.channel is not None:
@@ -315,10 +323,22 @@ class Conversation:
             return
         assert self._video is not None
         target = self._playhead.target
-        ticks = video_ticks(self._playhead, target / self._media.package.manifest.source.rate)
-        time = (self._rtp_origin + ticks) & 0xFFFF_FFFF
-        self._sought = Sought(rtp_time=time, rung=self._video.wanted_rung, frame=target)
+        self._sought = Sought(
+            rtp_time=self._rtp_time(target), rung=self._video.wanted_rung, frame=target
+        )
         self._tell(self._sought)
+
+    def _tell_place(self) -> None:
+        """Where it is by now, of a play that never stood still."""
+        if self._rtp_origin is None or self._video is None:
+            return  # nothing was sent yet: `sought` comes with the first picture
+        frame = min(self._playhead.frame, self._media.package.manifest.source.frames - 1)
+        self._tell(Sought(rtp_time=self._rtp_time(frame), rung=self._video.rung, frame=frame))
+
+    def _rtp_time(self, frame: int) -> int:
+        assert self._rtp_origin is not None
+        ticks = video_ticks(self._playhead, frame / self._media.package.manifest.source.rate)
+        return (self._rtp_origin + ticks) & 0xFFFF_FFFF
 
     def _correct_sought(self, rung: int, frame: int, ticks: int) -> None:
         """The rung may have changed after `sought` was told, and before its IDR was sent."""

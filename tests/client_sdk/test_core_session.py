@@ -378,6 +378,57 @@ def test_what_was_asked_for_is_asked_of_another_connection_too(drawn: Drawn) -> 
     assert joined.frame == -1
 
 
+def joined(drawn: Drawn) -> tuple[Session, str]:
+    """A session whose server is there, and an asset that it fetches."""
+    session = Session(threads=1, delivery=Delivery.HTTP)
+    session.connected()
+    session.message(head(drawn))
+    say_manifest(session, drawn)
+    return session, next(t.sha256 for t in tasks_of(session) if t.kind == TaskKind.FETCH)
+
+
+def given_up(session: Session, name: str) -> None:
+    """It comes neither way."""
+    session.lacks(name)
+    list(tasks_of(session, 100))
+    list(tasks_of(session, 100 + PATIENCE_MS))
+    session.lacks(name)
+    assert TaskKind.REFUSED in kinds(list(tasks_of(session, 200 + PATIENCE_MS)))
+
+
+def test_what_was_given_up_is_taken_when_it_comes_after_all(drawn: Drawn) -> None:
+    session, name = joined(drawn)
+    session.piece(name, 0, drawn.assets[name][:5])
+    given_up(session, name)
+    session.piece(name, 5, drawn.assets[name][5:])
+    for other, data in drawn.assets.items():
+        if other != name:
+            session.asset(other, data)
+    for task in tasks_of(session):
+        answer(session, drawn, task)
+    assert session.upscale(lr(drawn, 0), number=0).super_resolved
+
+
+def test_what_was_given_up_is_asked_of_another_connection(drawn: Drawn) -> None:
+    session, name = joined(drawn)
+    given_up(session, name)
+    session.disconnected()
+    session.connected()
+    session.message(head(drawn))
+    again = [task.sha256 for task in tasks_of(session) if task.kind == TaskKind.FETCH]
+    assert name in again
+
+
+def test_what_fails_while_there_is_no_connection_is_asked_of_the_next(drawn: Drawn) -> None:
+    session, name = joined(drawn)
+    session.disconnected()
+    session.lacks(name)
+    assert TaskKind.REFUSED not in kinds(list(tasks_of(session)))
+    session.connected()
+    session.message(head(drawn))
+    assert name in [task.sha256 for task in tasks_of(session) if task.kind == TaskKind.FETCH]
+
+
 def test_the_manifest_is_handed_out_as_it_came(drawn: Drawn) -> None:
     session = Session(threads=1)
     session.connected()

@@ -156,6 +156,48 @@ def test_bad_messages_without_end_fill_no_log(
     assert len(caplog.records) == 100
 
 
+def test_plays_that_are_over_hold_nothing_of_the_core(tiny: Package) -> None:
+    # There may be 64 sessions at once.
+    async def run() -> None:
+        for _ in range(70):
+            playback = Playback("a server", PlayOptions(), AssetCache(None), PlayMeter(), Silent())
+            await playback.finish()
+            kept.append(playback)
+
+    kept: list[Playback] = []
+    asyncio.run(run())
+    assert len(kept) == 70
+
+
+class Reported:
+    """A session of which it is noted what it reports."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.told: list[bool] = []
+
+    def report(self, upscale_ms: float, fps: float, interpolating: bool) -> None:
+        self.told.append(interpolating)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
+@pytest.mark.parametrize("paced", [True, False])
+def test_only_who_rests_from_networks_says_so(tiny: Package, paced: bool) -> None:
+    session: Any = Reported(Session(threads=1))
+    thread = UpscalingThread(
+        session, lambda _: [], PlayMeter(), AssetCache(None), Deaf(), max_backlog=8, paced=paced
+    )
+    thread.say(partial(session.manifest, tiny.manifest_bytes))
+    for _ in range(12):
+        thread.say(lambda: thread.pace.took(1e9, 1e4))
+    thread._after_frames(lambda: None).result(20)
+    thread.report(25.0)
+    thread.finish()
+    assert session.told == [paced]
+
+
 def positions_of(times: list[int]) -> list[int]:
     timeline = Timeline(FPS)
     return [timeline.place(pts, anew=False) for pts in times]

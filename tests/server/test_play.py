@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import aioice.ice
 import av
@@ -27,6 +28,7 @@ from client_sdk.contract.sei import parse_payload
 from client_sdk.picture import planes_of, user_data_of
 from client_sdk.play_options import PlayOptions
 from client_sdk.play_stats import PlayStats
+from client_sdk.playback import Playback
 from client_sdk.session import Session, play_async
 from client_sdk.sinks import WindowClosed, open_sink
 from client_sdk.upscaler import Planes, Upscaler
@@ -337,6 +339,45 @@ def test_a_pause_holds_the_play_until_it_is_resumed(either_path: Path) -> None:
 
     stats = asyncio.run(run())
     assert (stats.frames, stats.frames_sr) == (FRAMES, FRAMES)
+
+
+def test_what_was_wished_for_before_the_play_counts(tiny_path: Path) -> None:
+    async def run() -> int:
+        async with serving(tiny_path) as served, asyncio.timeout(PATIENCE):
+            session = Session(f"{served.url}/whep/tiny", PlayOptions())
+            playing = asyncio.create_task(session.run())
+            session.pause()
+            session.loop(True)
+            await session.manifest
+            viewer = served.viewers.only()
+            await viewer.paused.wait()
+            assert viewer.frames_sent == 0
+            session.resume()
+            while viewer.frames_sent <= FRAMES:
+                await asyncio.sleep(0.02)
+            session.stop()
+            return (await playing).frames
+
+    assert asyncio.run(run()) > 0
+
+
+def test_the_servers_last_word_is_what_a_play_ends_with() -> None:
+    """The channel is closed behind the word, which goes through the thread that upscales."""
+
+    async def run() -> None:
+        session = Session("http://127.0.0.1:1/whep/tiny", PlayOptions(reconnect=0))
+        session._lost.set_result("the data channel was closed")
+
+        class Playing:
+            async def disconnected(self) -> bool:
+                session.fail(StreamError("the video is damaged on the server"))
+                return False
+
+        assert await session._until_lost(cast(Playback, Playing())) is None
+        with pytest.raises(StreamError, match="is damaged on the server"):
+            await session._over
+
+    asyncio.run(run())
 
 
 def test_a_server_that_stops_says_goodbye(tiny_path: Path) -> None:

@@ -11,12 +11,22 @@ import pytest
 from aiortc.rtp import RTCP_RTPFB_NACK, RtcpReceiverInfo, RtcpRrPacket, RtcpRtpfbPacket
 
 from client_sdk.contract import Package
-from client_sdk.contract.control import Bye, Hello, Message, Pause, Resume, Seek, encode_message
+from client_sdk.contract.control import (
+    Bye,
+    Hello,
+    Message,
+    Pause,
+    Resume,
+    Seek,
+    Sought,
+    encode_message,
+)
 from server.asset_store import AssetStore
 from server.feedback import Feedback
 from server.joining import Joined
 from server.media import PackageMedia
 from server.metrics import Metrics
+from server.playhead import ChannelClock
 from server.settings import Settings
 from server.viewer import Viewer
 from tests.server.serving import serving
@@ -47,11 +57,19 @@ def test_what_is_joined_is_done_at_once_and_the_last_in_the_end() -> None:
 
 
 def converse(
-    tiny: Package, talk: Callable[[Viewer, MemoryChannel], Awaitable[None]], limits: Settings
+    tiny: Package,
+    talk: Callable[[Viewer, MemoryChannel], Awaitable[None]],
+    limits: Settings,
+    *,
+    channel: bool = False,
 ) -> None:
+    plays_for_ever = channel
+
     async def run() -> None:
         channel = MemoryChannel()
-        media = PackageMedia.open(tiny)
+        now = asyncio.get_running_loop().time()
+        clock = ChannelClock(tiny.manifest, now) if plays_for_ever else None
+        media = PackageMedia.open(tiny, clock)
         viewer = Viewer(media, AssetStore(1 << 20), limits, lambda _: None, Metrics())
         viewer._add_tracks(audio=False)
         viewer._peer.emit("datachannel", channel)
@@ -96,6 +114,24 @@ def test_a_storm_of_pauses_ends_as_the_last_said(tiny: Package, last: Pause | Re
         assert playhead.running == isinstance(last, Resume)
 
     converse(tiny, talk, Settings(messages_per_minute=0))
+
+
+def test_who_pauses_and_goes_on_at_once_in_a_channel_is_told_where_it_is(tiny: Package) -> None:
+    async def talk(viewer: Viewer, channel: MemoryChannel) -> None:
+        conversation = viewer._conversation
+        hear(channel, Hello(), Resume())
+        conversation.anchor(5000, 0, 0, 0)  # the first picture is sent
+        told = len(channel.said)
+        hear(channel, Resume())
+        hear(channel, Pause(), Resume())
+        while len(channel.said) == told:
+            await asyncio.sleep(0.01)
+        (where,) = channel.said[told:]
+        assert isinstance(where, Sought)
+        assert (where.frame, where.rung) == (viewer._playhead.frame, 0)
+        assert where.rtp_time >= 5000
+
+    converse(tiny, talk, Settings(), channel=True)
 
 
 def test_who_stays_paused_too_long_is_let_go_with_a_reason(tiny: Package) -> None:

@@ -17,7 +17,20 @@ void require(bool holds) {
     if (!holds) abort();
 }
 
-enum { kManifest, kMessage, kPiece, kIdentify, kCoded, kFrame, kSeek, kConnected, kMotion, kAsset, kDisconnected, kPause };
+enum {
+    kManifest,
+    kMessage,
+    kPiece,
+    kIdentify,
+    kCoded,
+    kFrame,
+    kSeek,
+    kConnected,
+    kMotion,
+    kAsset,
+    kDisconnected,
+    kPause
+};
 
 constexpr size_t kMostSamples = 1 << 20;
 constexpr char kTrust[] =

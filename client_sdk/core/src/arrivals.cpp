@@ -39,6 +39,7 @@ void Assets::connected() {
     for (const uint32_t number : live_) {
         Asset& asset = *table_[number];
         asset.switched = 0;
+        if (asset.state == State::refused && asset.lost) asset.state = State::asked;
         if (asset.state != State::asked) continue;
         if (connected_before_)
             ask(number);
@@ -57,6 +58,7 @@ int32_t Assets::piece(uint32_t number, uint64_t offset, uint64_t total, const ui
         return CRISPCAST_ERROR_ASSET_UNKNOWN;
     }
     if (asset->by_channel) channel_moved_ = true;
+    if (asset->state == State::refused && asset->lost) asset->state = State::asked;
     if (asset->state != State::asked) return CRISPCAST_OK;  // it is here by another way
     came_bytes += size;
     if (total != facts.bytes || offset > total || size > total - offset) {
@@ -136,7 +138,9 @@ int32_t Assets::lacks(uint32_t number) {
     if (asset->state == State::looking) {
         ask(number);
     } else if (asset->state == State::asked && !asset->by_channel) {
-        if (connected_ && asset->switched++ < kSwitches) {
+        if (!connected_ && connected_before_) {
+            asset->pending &= kStore;  // the next connection asks for it again
+        } else if (connected_ && asset->switched++ < kSwitches) {
             asset->by_channel = true;
             asset->pending = kWant;
         } else {

@@ -34,6 +34,7 @@ struct Asset {
     uint8_t switched = 0;            // times that it changed its way
     bool by_channel = false;         // asked for on the data channel
     bool for_good = false;           // refused for what it says, not for how it came
+    bool lost = false;               // refused since it did not come: it still may
     uint32_t rung = 0, segment = 0;  // that need it next
     uint32_t pass = 0;
     uint64_t cost = 0;  // bytes of memory

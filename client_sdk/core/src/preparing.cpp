@@ -27,8 +27,10 @@ int32_t Assets::refuse(uint32_t number, int32_t status, bool for_good) {
     Asset& asset = *table_[number];
     asset.state = State::refused;
     asset.for_good = for_good;
+    asset.lost = status == CRISPCAST_ERROR_ASSET_LOST;
     asset.pending &= kStore;
-    if (asset.pending == 0) asset.bytes.release();
+    // What came of one that is lost is gone on from.
+    if (asset.pending == 0 && !asset.lost) asset.bytes.release();
     account(asset);
     ++refused_count;
     ++version_;

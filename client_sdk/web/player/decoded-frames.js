@@ -16,6 +16,7 @@ export class DecodedFrames {
   #figures;
   #send;
   #taking = false;
+  #plain = false;
   #stopped = false;
 
   /**
@@ -41,8 +42,8 @@ export class DecodedFrames {
 
   /** The element shows them itself: tell only which, as far as the browser says it. */
   presented() {
-    if (this.#taking || !('requestVideoFrameCallback' in this.#video)) return;
-    this.#taking = true;
+    if (this.#plain || !('requestVideoFrameCallback' in this.#video)) return;
+    this.#plain = true; // whatever was taken of them until now
     const told = (_, { rtpTimestamp: time, width, height }) => {
       if (this.#stopped) return;
       this.#video.requestVideoFrameCallback(told);
@@ -56,7 +57,7 @@ export class DecodedFrames {
   }
 
   #take = (_, { rtpTimestamp }) => {
-    if (this.#stopped) return;
+    if (this.#stopped || this.#plain) return;
     this.#video.requestVideoFrameCallback(this.#take);
     if (this.#figures.inFlight >= IN_FLIGHT) return;
     let frame;

@@ -45,14 +45,19 @@ export class HttpRoute {
    * @param {string} [token] that may be shown to that server
    */
   reached(endpoint, token) {
-    this.#queue.clear();
-    this.#running = new Set();
-    this.#stop.abort();
-    this.#stop = new AbortController();
+    this.stop();
     this.#restsUntil = -Infinity;
     this.#base = new URL('../assets/', endpoint).href;
     // The assets are beside the endpoint; fetch takes it off where a redirect leads elsewhere.
     this.#headers = token ? { Authorization: `Bearer ${token}` } : {};
+  }
+
+  /** Break off all that is on its way or waits; `failed` does not hear of it. */
+  stop() {
+    this.#queue.clear();
+    this.#running = new Set();
+    this.#stop.abort();
+    this.#stop = new AbortController();
   }
 
   /** @param {Wanted} wanted an asset, from `offset` on */

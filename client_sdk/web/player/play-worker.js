@@ -71,6 +71,7 @@ class Play {
   }
 
   disconnected() {
+    this.#tasks.disconnected();
     this.#obey(() => this.#session.disconnected());
   }
 

@@ -28,16 +28,16 @@ export class Tasks {
 
   /**
    * @param {any} session of ../session.js
-   * @param {{cacheLimit: number, say: (message: object) => void, obey: (call: () => void) => void,
+   * @param {{cacheLimit: number, cache?: any, say: (message: object) => void, obey: (call: () => void) => void,
    *   described: (manifest: any) => void}} options `obey` makes a call of the session, and what follows
    *   from it, and tells where it is refused; `described` hears of the manifest
    */
-  constructor(session, { cacheLimit, say, obey, described }) {
+  constructor(session, { cacheLimit, cache = new AssetCache(cacheLimit), say, obey, described }) {
     this.#session = session;
     this.#say = say;
     this.#obey = obey;
     this.#described = described;
-    this.#cache = new AssetCache(cacheLimit);
+    this.#cache = cache;
     this.#http = new HttpRoute({
       take: (sha256, offset, bytes) => {
         this.#httpBytes += bytes.length;
@@ -51,6 +51,11 @@ export class Tasks {
   reached(endpoint, token) {
     this.#http.reached(endpoint, token);
     this.#bases.reached(endpoint);
+  }
+
+  /** The connection is lost: what is on its way by HTTP belongs to it. */
+  disconnected() {
+    this.#http.stop();
   }
 
   /** The core's counts, and how many bytes of assets came by HTTP. */
@@ -85,7 +90,8 @@ export class Tasks {
     const looks = this.#looks;
     this.#looks = [];
     const found = await Promise.all(looks.map((sha256) => this.#cache.get(sha256)));
-    this.#obey(() => looks.forEach((sha256, at) => this.#found(sha256, found[at])));
+    // Each by itself: one that is refused costs itself only.
+    looks.forEach((sha256, at) => this.#obey(() => this.#found(sha256, found[at])));
   }
 
   #found(sha256, bytes) {

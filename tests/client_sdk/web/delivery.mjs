@@ -143,6 +143,41 @@ const scenarios = {
     assert.equal(failed.size, 0);
   },
 
+  async parting() {
+    const server = await serving(hangs);
+    const { route, get, brought, failed } = routes();
+    route.reached(server.endpoint);
+    NAMES.slice(0, 4).forEach(get);
+    await until(() => brought.size > 0);
+    route.stop(); // the connection is lost
+    await until(() => server.broken === server.asked);
+    await tick(2 * PATIENCE);
+    assert.equal(failed.size, 0); // the next one asks for all of them again
+  },
+
+  async refused_of_cache() {
+    const [given, told] = [[], []];
+    const session = {
+      asset(name) {
+        if (name === NAMES[1]) throw new CrispcastError('a plan of another version', 107);
+        given.push(name);
+      },
+    };
+    const obey = (call) => {
+      try {
+        call();
+      } catch (error) {
+        told.push(error.message);
+      }
+    };
+    const cache = { get: async (name) => ASSETS.get(name) };
+    const tasks = new Tasks(session, { cacheLimit: 1, cache, say: () => {}, obey, described: () => {} });
+    for (const sha256 of NAMES.slice(0, 4)) tasks.do({ kind: 'look', sha256 });
+    await until(() => given.length === 3);
+    assert.deepEqual(given, [NAMES[0], NAMES[2], NAMES[3]]);
+    assert.deepEqual(told, ['a plan of another version']);
+  },
+
   async damaged() {
     const { session, manifest, tree, tasks } = await playing();
     const [expert] = tree.rungs[0].segments[0].experts;

@@ -22,6 +22,8 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("hanging", id="http that hangs is left for the channel and tried again"),
         pytest.param("trickling", id="so is http that trickles"),
         pytest.param("reconnecting", id="another connection waits for nothing of the one before"),
+        pytest.param("parting", id="a connection that is lost takes its fetches along"),
+        pytest.param("refused_of_cache", id="what is refused of a cache costs itself only"),
         pytest.param("damaged", id="what came damaged comes once more"),
         pytest.param("bases", id="bases come in time and no larger than they may be"),
         pytest.param("wrong_bases", id="a base that is another is asked for once more"),
