@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,8 @@ from kernels.errors import CrispcastError
 
 if TYPE_CHECKING:
     from client_sdk import PlayStats
+
+_TRUST = "CRISPCAST_TRUST"
 
 
 def _play(
@@ -57,7 +60,7 @@ def _play(
     trust: Annotated[
         list[str] | None,
         typer.Option(
-            envvar="CRISPCAST_TRUST",
+            envvar=_TRUST,
             help="Super-resolve only what this public key has signed; may be given again.",
         ),
     ] = None,
@@ -103,7 +106,7 @@ def _play(
             reconnect=reconnect,
             token=token,
             token_origins=token_origin or (),
-            trust=trust or (),
+            trust=trust or _said_to_trust(),
             media=media,
             media_token=media_token,
         )
@@ -113,6 +116,12 @@ def _play(
     if played.untrusted:
         print(f"crispcast: nothing was super-resolved: {played.untrusted}", file=sys.stderr)
     typer.echo(played.to_json() if as_json else _line(played))
+
+
+def _said_to_trust() -> tuple[str, ...]:
+    """What the variable holds where it names no key: it is set, so a signature is asked for."""
+    said = os.environ.get(_TRUST)
+    return () if said is None else (said,)
 
 
 def _line(stats: PlayStats) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from client_sdk.contract import Package, open_package
+from client_sdk.contract.plain_files import write_whole
 from kernels.errors import PackageError
 from overfit.measurement import METHODS, Measurement, OnFrame, measure
 from overfit.metrics import pooled_psnr
@@ -69,8 +70,9 @@ def report(
     `curves` is what `python -m benchmarks.rd --json` wrote of the same clip; the page then shows
     them, else what the survey of the encode expected, where there was one.
 
-    Raises PackageError: damaged, made from another video, no such rung, or not writable; and
-    CrispcastError where the curves are those of another clip, or none.
+    Raises PackageError: damaged, made from another video, no such rung, not writable, or with a
+    link in the report's place; and CrispcastError where the curves are those of another clip, or
+    none.
     """
     begun = time.monotonic()
     package = open_package(path)
@@ -79,6 +81,8 @@ def report(
     source_facts = package.manifest.source
     duration = source_facts.frames / source_facts.rate
     folder = path / REPORT_FOLDER
+    if folder.is_symlink():
+        raise PackageError(f"{folder} is a link, which would lead a report elsewhere: remove it")
     if curves is None:
         known = read_survey(folder / SURVEY_FILE)
     else:
@@ -170,10 +174,7 @@ def _means(scores: Scores, method: str, start: int = 0, end: int | None = None) 
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, text.encode("utf-8"))
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise PackageError(f"{path}: cannot be written ({error.strerror})") from error

@@ -332,3 +332,33 @@ def test_a_play_keeps_plans_in_the_users_cache_folder_unless_it_is_told_not_to(
     assert kept == [tmp_path / "xdg" / "crispcast", None, tmp_path / "own"]
     run("play", url, "--no-cache", "--cache", tmp_path).assert_refused("contradict each other")
     assert "--no-cache" in run("play", "--help").out
+
+
+@pytest.mark.parametrize("value", ["", "  ", "\n", ","])
+def test_a_variable_that_names_no_key_does_not_turn_the_check_of_signatures_off(
+    run, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("CRISPCAST_TRUST", value)
+    url = "http://127.0.0.1:1/whep/x"
+    run("play", url, "--no-cache", "--reconnect", "0").assert_refused("no key to trust")
+    assert run("key", "verify", "x.crisp").code != 0
+
+
+def test_a_key_that_is_given_comes_before_the_variable(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted: list[object] = []
+
+    def played(url: str, **options: object) -> PlayStats:
+        trusted.append(options["trust"])
+        return PlayStats()
+
+    monkeypatch.setattr("client_sdk.play", played)
+    url, key = "http://127.0.0.1:1/whep/x", f"ed25519:{'ab' * 32}"
+    monkeypatch.delenv("CRISPCAST_TRUST", raising=False)
+    assert run("play", url, "--no-cache").code == 0
+    monkeypatch.setenv("CRISPCAST_TRUST", "")
+    assert run("play", url, "--no-cache", "--trust", key).code == 0
+    monkeypatch.setenv("CRISPCAST_TRUST", f"{key} {key}")
+    assert run("play", url, "--no-cache").code == 0
+    assert trusted == [(), [key], [key, key]]

@@ -222,6 +222,12 @@ class Asset(Frozen):
     bytes: Annotated[int, Field(ge=1, le=MAX_PLATE_BYTES)]
     canvas: Annotated[tuple[Side, Side] | None, Field(exclude_if=_is_none)] = None
 
+    @check(mode="after")
+    def _is_a_canvas_where_it_is_a_plate(self) -> Self:
+        if self.canvas is not None and self.kind != "plate":
+            raise ValueError(f"a {self.kind} is no canvas")
+        return self
+
 
 class Audio(Frozen):
     """The Opus track, encoded once (Ogg, RFC 7845)."""

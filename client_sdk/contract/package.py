@@ -11,6 +11,7 @@ from pathlib import Path
 from client_sdk.contract.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
 from client_sdk.contract.motion import Views, decode_motion
 from client_sdk.contract.patch_map import FILE_HEADER, FILE_MAJOR, MAGIC, PatchMap, decode_record
+from client_sdk.contract.plain_files import open_plain
 from client_sdk.contract.signing import read_signature
 from kernels.errors import PackageError
 
@@ -79,7 +80,7 @@ class Package:
         if place is None:
             raise PackageError(f"{self.path}: no asset {sha256}")
         try:
-            with place.path.open("rb") as file:
+            with open_plain(place.path) as file:
                 file.seek(place.offset)
                 data = file.read(place.bytes)
         except OSError as error:
@@ -125,7 +126,7 @@ def open_package(
     if not manifest_file.is_file():
         raise PackageError(f"{root} is not a package: it has no {MANIFEST_FILE}")
     try:
-        with manifest_file.open("rb") as file:
+        with open_plain(manifest_file) as file:
             data = file.read(MAX_MANIFEST_BYTES + 1)
     except OSError as error:
         raise PackageError(f"{manifest_file} cannot be read: {error.strerror}") from None
@@ -186,7 +187,7 @@ def _size(path: Path) -> int:
 
 def _maps_size(path: Path) -> int:
     size = _size(path)
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         header = file.read(len(FILE_HEADER))
     if header[:4] != MAGIC or len(header) < len(FILE_HEADER):
         raise PackageError(f"{path} is not a patch-map file")
@@ -204,7 +205,7 @@ def _check_content(package: Package) -> None:
         files.append((package.path / manifest.audio.file, manifest.audio.sha256))
     for path, sha256 in files:
         digest = hashlib.sha256()
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
         if digest.hexdigest() != sha256:

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from client_sdk.contract import SIGNATURE_FILE, open_package
+from client_sdk.contract.plain_files import write_whole
 from client_sdk.contract.signing import key_text, signature_text, signed_message
 from kernels.errors import CrispcastError, PackageError
 
@@ -110,14 +111,7 @@ def sign_package(path: Path, key: SigningKey) -> None:
     Raises PackageError where the package is damaged or cannot be written; then it is as it was.
     """
     package = open_package(path, signed=False)
-    partial = path / f".{SIGNATURE_FILE}.partial"
     try:
-        with partial.open("w", encoding="ascii") as file:
-            file.write(key.sign(package.manifest_bytes))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path / SIGNATURE_FILE)
+        write_whole(path / SIGNATURE_FILE, key.sign(package.manifest_bytes).encode("ascii"))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise PackageError(f"{path} cannot be signed: {error.strerror}") from None

@@ -47,6 +47,16 @@ def event_of(step: dict[str, Any]) -> bytes:
     return b""
 
 
+def with_chroma_as_canvas(manifest: bytes) -> bytes:
+    """The manifest, whose chroma says that it is a canvas of its own size."""
+    tree = json.loads(manifest)
+    for rung in tree["rungs"]:
+        for piece in (piece for plate in rung["plates"] for piece in plate if "chroma" in piece):
+            _, _, width, height = piece["region"]
+            tree["assets"][piece["chroma"]]["canvas"] = [width // 2, height]
+    return json.dumps(tree, separators=(",", ":")).encode()
+
+
 def seeds() -> Iterator[tuple[str, bytes]]:
     """Small plays, each with what the others lack."""
     plays = {name: [step for step, _ in steps_of(name)] for name in ("sei", "seek", "canvas")}
@@ -61,6 +71,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     pieces = [part for part in canvas if part[:1] == bytes([PIECE])][1:]
     frames = [part for part in canvas if part[:1] in (bytes([FRAME]), bytes([IDENTIFY]))][:3]
     yield "canvas", event(MANIFEST, manifest) + b"".join(pieces + frames)
+    yield "chroma-canvas", event(MANIFEST, with_chroma_as_canvas(manifest)) + b"".join(own)
     told = [
         {"type": "anchor", "rtp_time": 1_000_000, "rung": 0, "frame": 0},
         {"type": "switch", "rung": 0, "frame": 8},

@@ -94,6 +94,19 @@ def test_both_refuse_fields_that_they_do_not_know(way: tuple[Any, ...]) -> None:
     assert core_takes(data) == python_takes(data), way
 
 
+@pytest.mark.parametrize("kind", ["plan", "chroma"])
+@pytest.mark.parametrize("last", ["kind", "canvas"])
+def test_nothing_but_a_plate_is_a_canvas(kind: str, last: str) -> None:
+    name = next(name for name, asset in TREE["assets"].items() if asset["kind"] == kind)
+    told = {**TREE["assets"][name], "canvas": [12, 32]}
+    moved = told.pop(last)
+    data = changed(("assets", name), {**told, last: moved})
+    with pytest.raises(PackageError, match=f"{name}.*a {kind} is no canvas"):
+        parse_manifest(data)
+    with pytest.raises(PackageError, match="no plate, and so no canvas"):
+        Session(threads=1, offline=True).manifest(data)
+
+
 @pytest.mark.parametrize("text", [b'{"format":"crispcast","version":"2.7"}', b"[" * 1_000_000])
 def test_what_is_no_manifest_of_this_version_is_refused(text: bytes) -> None:
     assert not core_takes(text)

@@ -86,6 +86,31 @@ def test_a_manifest_that_is_no_file_is_refused_at_once(tiny_copy: Path) -> None:
         open_package(tiny_copy)
 
 
+def test_a_manifest_that_is_a_link_is_refused(tiny_copy: Path, tmp_path: Path) -> None:
+    (tiny_copy / "manifest.json").rename(tmp_path / "elsewhere")
+    (tiny_copy / "manifest.json").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PackageError, match=r"manifest\.json is a link"):
+        open_package(tiny_copy)
+
+
+@pytest.mark.parametrize("kind", ["video", "maps", "audio", "plan", "plate"])
+def test_a_file_that_is_a_pipe_is_refused_at_once(tiny_copy: Path, kind: str) -> None:
+    path = _file(tiny_copy, kind)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(PackageError, match=path.name):
+        open_package(tiny_copy)
+
+
+def test_an_asset_that_became_a_pipe_is_refused_at_once(tiny_copy: Path) -> None:
+    package = open_package(tiny_copy)
+    path = _file(tiny_copy, "plan")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(PackageError, match="no file"):
+        package.asset(path.stem)
+
+
 def test_a_map_outside_its_file_is_refused(tiny_copy: Path) -> None:
     manifest = tiny_copy / "manifest.json"
     tree = json.loads(manifest.read_bytes())

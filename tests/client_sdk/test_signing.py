@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -118,4 +119,10 @@ def test_a_signature_is_no_link(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text(signed(1))
     (tmp_path / SIGNATURE_FILE).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(PackageError, match="link"):
+        read_signature(tmp_path)
+
+
+def test_a_signature_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / SIGNATURE_FILE)
+    with pytest.raises(PackageError, match="no file"):
         read_signature(tmp_path)

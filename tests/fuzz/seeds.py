@@ -114,6 +114,9 @@ def media(folder: Path) -> Iterator[tuple[str, str, bytes]]:
             yield "manifest", "tiny", package.manifest_bytes
             tree = coloured(package.manifest_bytes, make_chroma(2 * LR_WIDTH, 2 * LR_HEIGHT))
             yield "manifest", "coloured", json.dumps(tree).encode()
+            chroma = tree["rungs"][0]["plates"][0][0]["chroma"]
+            tree["assets"][chroma]["canvas"] = [LR_WIDTH, 2 * LR_HEIGHT]
+            yield "manifest", "chroma-canvas", json.dumps(tree).encode()
             write_audio(folder / "tone.ogg", 0.1)
             yield "ogg", "tone", (folder / "tone.ogg").read_bytes()
 

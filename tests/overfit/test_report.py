@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +110,31 @@ def test_a_report_is_no_part_of_a_package(document: dict, small_package: Path) -
 def test_a_rung_that_is_not_there(small_video: Path, small_package: Path) -> None:
     with pytest.raises(PackageError, match="rungs"):
         report(small_package, small_video, rung_index=3)
+
+
+@pytest.mark.parametrize("name", ["report.json", "report.html"])
+def test_a_report_is_written_through_no_link(
+    small_video: Path, package_copy: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (package_copy / "report").mkdir(exist_ok=True)
+    for place in (name, f".{name}.partial"):
+        (package_copy / "report" / place).unlink(missing_ok=True)
+        (package_copy / "report" / place).symlink_to(tmp_path / "mine")
+    found = report(package_copy, small_video, vmaf=False, threads=1)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert found.json_file.read_text().startswith("{")
+    assert found.page_file.read_text().startswith("<!doctype html>")
+
+
+def test_a_report_is_no_link_to_another_folder(
+    small_video: Path, package_copy: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "report.json").write_text("mine")
+    shutil.rmtree(package_copy / "report", ignore_errors=True)
+    (package_copy / "report").symlink_to(tmp_path / "mine")
+    with pytest.raises(PackageError, match="report is a link"):
+        report(package_copy, small_video, vmaf=False, threads=1)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["report.json"]
+    assert (tmp_path / "mine" / "report.json").read_text() == "mine"

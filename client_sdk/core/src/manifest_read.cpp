@@ -241,6 +241,8 @@ void Manifest::read_assets(Json& json) {
             }
         }
         keys.require(3);
+        if (json.ok() && asset.canvas_width != 0 && asset.kind != Kind::plate)
+            json.refuse("no plate, and so no canvas");
         asset.rung = kNone;
         if (!json.ok() || !full(assets.push(asset))) return;
     }

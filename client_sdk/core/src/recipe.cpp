@@ -111,7 +111,8 @@ int32_t Recipe::compose(const Assets& assets, const Rung& rung, const RungSegmen
             const bool luma_here = luma != nullptr && luma->samples.size() != 0 &&
                                    luma->width == region.width && luma->height == region.height;
             const Asset* const chroma = assets.here(piece.chroma);
-            const bool chroma_here = chroma != nullptr && chroma->width == region.width / 2 &&
+            const bool chroma_here = chroma != nullptr && chroma->samples.size() != 0 &&
+                                     chroma->width == region.width / 2 &&
                                      chroma->height == region.height;
             if (luma_here && !lumas.push({piece.luma, region})) return CRISPCAST_ERROR_MEMORY;
             if (chroma_here && !chromas.push({piece.chroma, region})) return CRISPCAST_ERROR_MEMORY;

@@ -181,3 +181,19 @@ def test_an_encode_with_a_bad_key_is_refused_before_any_work(
         "encode", small_video, "-o", tmp_path / "a.crisp", "--sign-key", tmp_path / "bad.key"
     ).assert_refused("no private key")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.key"]
+
+
+def test_signing_writes_through_no_link(run, key: Path, tiny_copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    for name in (SIGNATURE_FILE, f".{SIGNATURE_FILE}.partial"):
+        (tiny_copy / name).symlink_to(tmp_path / "mine")
+    done = run("key", "sign", tiny_copy, "--key", key)
+    assert done.code == 0, done.err
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert run("key", "verify", tiny_copy, "--trust", SigningKey.load(key).public).code == 0
+
+
+def test_a_signature_that_is_a_pipe_keeps_nobody_waiting(run, key: Path, tiny_copy: Path) -> None:
+    os.mkfifo(tiny_copy / SIGNATURE_FILE)
+    trust = SigningKey.load(key).public
+    run("key", "verify", tiny_copy, "--trust", trust).assert_refused("manifest.sig", "no file")
