@@ -6,12 +6,10 @@ The first build takes a minute or two: what is of the runtime is kept apart, for
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import platform
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,18 +57,6 @@ def sanitized(sanitizers: str, program: Path) -> Path:
     c = ("gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", *flags)
     name = sanitizers.replace(",", "-")
     return build(Toolchain(name, c, ("g++", *flags, "-w"), kernels), program)
-
-
-def for_arm(program: Path) -> Path:
-    """`program` for AArch64 Linux, without a library of that system."""
-    if importlib.util.find_spec("ziglang") is None:
-        pytest.skip("ziglang is missing: pip install ziglang")
-    target = ("-target", "aarch64-linux-musl", "-static", "-O2", "-fno-sanitize=undefined")
-    zig = (sys.executable, "-m", "ziglang")
-    cxx = (*zig, "c++", *target)
-    return build(
-        Toolchain("aarch64", (*zig, "cc", *target, "-std=c99"), cxx, arm("-mcpu=generic")), program
-    )
 
 
 def build(tools: Toolchain, program: Path) -> Path:

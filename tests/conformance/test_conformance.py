@@ -7,7 +7,6 @@ processor, and by the browser player's modules.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 
 from kernels.runtime import available_isas
-from tests.conformance.building import for_arm, sanitized
+from tests.conformance.building import sanitized
 from tests.conformance.cases import CASES
 from tests.conformance.core_face import CoreFace, Outcome
 from tests.conformance.recording import FIXTURES, FOLDER, Facts, Step, steps_of
@@ -111,22 +110,6 @@ def test_the_c_program_tells_what_differs(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "super_resolved is 1, not 0" in done.stdout
     assert "the farthest sample's distance is 1, not 0" in done.stdout
-
-
-def emulated() -> list[str]:
-    """The command of the replaying program on AArch64."""
-    qemu = shutil.which("qemu-aarch64")
-    if qemu is None:
-        pytest.skip("qemu-aarch64 is missing: apt-get install qemu-user")
-    return [qemu, "-cpu", "max", str(for_arm(REPLAY))]
-
-
-def test_the_c_program_on_arm() -> None:
-    assert replay(emulated()) == all_ok()
-
-
-def test_the_c_program_on_arm_with_neon() -> None:
-    assert replay(emulated(), "-i", "neoni8mm") == all_ok()
 
 
 def test_a_c_program_with_a_backend_of_its_own_for_luma() -> None:
