@@ -90,6 +90,7 @@ class SfuConnection:
                 await receiving.close()
                 receiving = self._receive([*servers, *session.ice_servers])
                 mine = await receiving.answer(session.sdp)
+                assert session.session is not None  # else it is refused
                 await asyncio.to_thread(send_answer, session.session, mine, self._session_token)
             else:
                 await receiving.answered(session.sdp)

@@ -46,12 +46,13 @@ class IceServer:
 class Answer:
     """The 201: the answer's SDP, the session's own URL for DELETE, and who answered.
 
-    `counter`: it was a 406, and the SDP is the server's own offer, which it wants answered by PATCH
-    of the session (draft-ietf-wish-whep-04, "Server Sends Counter-Offer").
+    `session`: None where it is elsewhere than `post_offer` says. `counter`: it was a 406, and the
+    SDP is the server's own offer, which it wants answered by PATCH of the session
+    (draft-ietf-wish-whep-04, "Server Sends Counter-Offer").
     """
 
     sdp: str
-    session: str
+    session: str | None
     endpoint: str
     counter: bool = False
     ice_servers: tuple[IceServer, ...] = ()
@@ -89,8 +90,10 @@ def post_offer(
 ) -> Answer:
     """POST the offer and take the answer. Blocks. Raises StreamError in one sentence.
 
-    A redirect to another origin does not get the token, but for `token_origins`. Without
-    `counter_offers` a 406 is a refusal like any other.
+    A redirect to another origin does not get the token, but for `token_origins`. A session is of
+    the origin that answered or of one that may see the token. One that is said to be elsewhere is
+    not contacted, lest a server send our requests to others: no DELETE ends it, and a counter-offer
+    from there is refused. Without `counter_offers` a 406 is a refusal like any other.
     """
     trusted = origins_of(url, *token_origins)
     if token is not None and not _TOKEN.fullmatch(token):
@@ -119,8 +122,12 @@ def post_offer(
         location, kind = told.get("Location"), told.get_content_type()
         if status not in (201, 406) or kind != SDP or not location or len(body) > MAX_ANSWER_BYTES:
             raise StreamError(f"{url} does not speak {protocol} (status {status}, {kind})")
-        sdp, session = body.decode("utf-8", "replace"), checked_url(location, url)
-        return Answer(sdp, session, url, status == 406, ice_servers_in(told))
+        sdp, counter, session = body.decode("utf-8", "replace"), status == 406, None
+        if origin_of(said := checked_url(location, url)) in trusted | origins_of(url):
+            session = said
+        elif counter:
+            raise StreamError(f"{url} wants its offer answered at another origin, {said}")
+        return Answer(sdp, session, url, counter, ice_servers_in(told))
     raise StreamError(f"{url}: more than {_REDIRECTS} redirects")
 
 
@@ -173,13 +180,16 @@ def bearer(token: str | None) -> dict[str, str]:
     return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
-def bearer_for(session: str, endpoint: str, token: str | None) -> str | None:
+def bearer_for(session: str | None, endpoint: str, token: str | None) -> str | None:
     """The token, where a session's URL is of the endpoint's own origin; else none."""
-    return token if origin_of(session) == origin_of(checked_url(endpoint)) else None
+    same = session is not None and origin_of(session) == origin_of(checked_url(endpoint))
+    return token if same else None
 
 
-def delete_session(session: str, token: str | None = None, timeout: float = 5.0) -> None:
-    """End the session. A server that is gone already is no error."""
+def delete_session(session: str | None, token: str | None = None, timeout: float = 5.0) -> None:
+    """End the session, where it may be contacted. A server that is gone already is no error."""
+    if session is None:
+        return
     url = checked_url(session)
     request = urllib.request.Request(url, method="DELETE", headers=bearer(token))
     try:
@@ -191,7 +201,8 @@ def delete_session(session: str, token: str | None = None, timeout: float = 5.0)
 def origin_of(url: str) -> tuple[str, str]:
     """Scheme and host with its port: who gets to see a token (RFC 6454, section 4)."""
     parts = urllib.parse.urlsplit(url)
-    return parts.scheme, parts.netloc
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, f"{parts.hostname}:{port}"
 
 
 def without_query(url: str) -> str:

@@ -75,7 +75,8 @@ def paired_frames(
     package: Package, rung_index: int, info: VideoInfo
 ) -> Iterator[tuple[Frame, Frame]]:
     """(source frame, decoded LR frame) of every frame number. Raises PackageError if any lacks."""
-    decoded = read_rung(package.video_path(rung_index))
+    rung = package.manifest.rungs[rung_index]
+    decoded = read_rung(package.video_path(rung_index), (rung.width, rung.height))
     for truth in read_frames(info.path, info):
         low = next(decoded, None)
         if low is None:

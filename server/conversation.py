@@ -40,6 +40,7 @@ from client_sdk.contract.control import (
 )
 from kernels.errors import StreamError
 from server.asset_store import AssetStore
+from server.bursts import Bursts
 from server.delivery import Delivery
 from server.feedback import Feedback
 from server.joining import Joined
@@ -86,6 +87,7 @@ class Conversation:
         self._messages = Bucket(settings.messages_per_minute, asyncio.get_running_loop().time)
         self._seeks, self._pauses = Joined(_STORM), Joined(_STORM)
         self._pause_waits = False  # one that came, and may be joined away
+        self._bursts = Bursts(media.package.manifest, asyncio.get_running_loop().time)
         self._patience: asyncio.TimerHandle | None = None  # with a pause
         self._told = Stats()
         self._channel: RTCDataChannel | None = None
@@ -187,7 +189,7 @@ class Conversation:
             assert self._delivery is not None
             self._delivery.want(message)
         elif isinstance(message, Resume):
-            self._pauses.ask(self.resume)
+            self._pauses.ask(self.resume, self._wait_to_join)
         elif isinstance(message, Pause):
             self._pause_waits = True
             self._pauses.ask(self._pause)
@@ -247,13 +249,18 @@ class Conversation:
             # Who says that it goes on waits for where, though nobody obeyed its pause.
             self._tell_place()
 
+    def _wait_to_join(self) -> float:
+        """Seconds until a channel may be joined again: what catches up with it is a burst too."""
+        live = self._playhead.live
+        return 0.0 if live is None or self._playhead.running else self._bursts.wait(live)
+
     def _seek(self, frame: int) -> None:
         if self._media.channel is not None:
             name = self._media.package.name
             why = f"{name} is a channel: all viewers see the same moment of it"
             self._tell(Refused(what="seek", message=why[:300]))
             return
-        self._seeks.ask(lambda: self._jump(frame))
+        self._seeks.ask(lambda: self._jump(frame), lambda: self._bursts.wait(frame))
 
     def _jump(self, frame: int) -> None:
         if self.paused.is_set():

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from bisect import bisect_left
+import time
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from client_sdk.contract import Package
 from client_sdk.contract.asset_frames import decode_frame, frames_of, sliced
@@ -21,11 +21,14 @@ from client_sdk.contract.control import Want
 from kernels.errors import PackageError
 from server.asset_store import AssetStore
 from server.logs import ViewerLog
+from server.rates import Bucket
+from server.wanted import WantedAssets
 
 log = logging.getLogger("crispcast.server")
 
-_PICTURES = ("plate", "chroma")
-_Waiting: TypeAlias = tuple[tuple[int, int], str]  # a deadline, and a hash
+AGAIN = 4
+"""Times that all assets of a package may go to one viewer at once, in parts or whole; after that,
+once more in the time that it plays."""
 _PIECE = 2048  # bytes of a message while the pace is set: less than a queue notices
 
 
@@ -62,18 +65,17 @@ class Delivery:
         high_water: int,
         low_water: int,
         log: logging.Logger | ViewerLog = log,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._channel = channel
         self._package = package
         self._assets = assets
-        self._position = position
         self._high_water = high_water
-        self._uses = [_uses(package, index) for index in range(len(package.manifest.rungs))]
-        self._wanted: dict[str, int] = {}
-        # What is wanted with its deadlines, the soonest last: what is small, and pictures.
-        self._queues: tuple[list[_Waiting], list[_Waiting]] = ([], [])
-        self._queued_at: tuple[int, int] | None = None  # the position; None where wishes changed
+        self._wanted = WantedAssets(package, position)
+        source, held = package.manifest.source, sum(p.bytes for p in package.places.values())
+        a_play = float(source.frames / source.rate)
+        self._allowance = Bucket(60 * held / a_play, clock, AGAIN * held)
         self._reading: asyncio.Task[None] | None = None
         self._read: tuple[str, bytes] | None = None  # the last that was read, until it goes out
         self._sending: tuple[str, Iterator[bytes]] | None = None
@@ -103,11 +105,16 @@ class Delivery:
             if place is None or wanted.offset >= place.bytes:
                 self._log.info("the client asked for what is not there")
                 continue
+            # What waits already is counted from there on.
+            counted = self._wanted.offset_of(wanted.sha256)
+            more = (place.bytes if counted is None else counted) - wanted.offset
+            if self._allowance.wait(max(0, more)):
+                self._log.info("the client asked for too much again")
+                continue
             if self._sending is not None and self._sending[0] == wanted.sha256:
                 self._sending = None  # it starts again, from where the viewer says
                 self._pieces = iter(())
-            self._wanted[wanted.sha256] = wanted.offset
-            self._queued_at = None
+            self._wanted.add(wanted.sha256, wanted.offset)
         self.pump()
 
     def pump(self) -> None:
@@ -121,7 +128,7 @@ class Delivery:
                 return
             channel.send(message)
             self.sent_bytes += len(message)
-            if self._rate is not None and self._sending is not None and self._paced(*self._sending):
+            if self._rate is not None and self._paced():
                 self._due += len(message) / self._rate
 
     def pace(self, rate: float | None) -> None:
@@ -137,19 +144,19 @@ class Delivery:
     def close(self) -> None:
         """Send nothing any more."""
         self._wanted.clear()
-        self._queued_at = self._sending = None
+        self._sending = None
         if self._reading is not None:
             self._reading.cancel()
         if self._timer is not None:
             self._timer.cancel()
 
-    def _paced(self, sha256: str, _: object = None) -> bool:
-        place = self._package.places.get(sha256)  # the manifest has none
-        return place is not None and place.kind in _PICTURES
+    def _paced(self) -> bool:
+        """Whether a picture is under way, for which the pace is kept."""
+        return self._sending is not None and self._wanted.is_picture(self._sending[0])
 
     def _must_wait(self) -> bool:
         """Whether the pace says so; `pump` is then called when it is over."""
-        if self._rate is None or (self._sending is not None and not self._paced(*self._sending)):
+        if self._rate is None or (self._sending is not None and not self._paced()):
             return False
         loop = asyncio.get_running_loop()
         self._due = max(self._due, loop.time() - _PIECE / self._rate)
@@ -165,12 +172,11 @@ class Delivery:
 
     def _start_small(self) -> bool:
         """Begin with something that need not wait, before the picture under way, if any is."""
-        small, _ = self._queue()
-        if not small:
+        if self._wanted.soonest(small_only=True) is None:
             return False
         if self._sending is not None:
-            self._wanted[self._sending[0]] = self._reached
-            self._sending, self._pieces, self._queued_at = None, iter(()), None
+            self._wanted.add(self._sending[0], self._reached)
+            self._sending, self._pieces = None, iter(())
         return self._start_next(small_only=True)
 
     def _next_message(self) -> bytes | None:
@@ -184,7 +190,7 @@ class Delivery:
             if message is None:
                 self._sending = None
                 continue
-            if self._rate is None or not self._paced(*self._sending):
+            if self._rate is None or not self._paced():
                 return message
             self._pieces = sliced(message, _PIECE)
             piece = next(self._pieces)
@@ -197,17 +203,11 @@ class Delivery:
 
         Pictures are passed over with `small_only`.
         """
-        small, pictures = self._queue()
-        waiting = [queue for queue in ((small,) if small_only else (small, pictures)) if queue]
-        if not waiting:
+        sha256 = self._wanted.soonest(small_only=small_only)
+        data = None if sha256 is None else self._at_hand(sha256)
+        if sha256 is None or data is None:
             return False
-        soonest = min(waiting, key=lambda queue: queue[-1])
-        sha256 = soonest[-1][1]
-        data = self._at_hand(sha256)
-        if data is None:
-            return False
-        soonest.pop()
-        self._sending = (sha256, frames_of(sha256, data, self._wanted.pop(sha256)))
+        self._sending = (sha256, frames_of(sha256, data, self._wanted.take(sha256)))
         return True
 
     def _at_hand(self, sha256: str) -> bytes | None:
@@ -224,44 +224,8 @@ class Delivery:
         except PackageError as error:
             # The viewer interpolates what does not come; the log says why.
             self._log.error("%s", error)
-            self._wanted.pop(sha256, None)
-            self._queued_at = None
+            if self._wanted.offset_of(sha256) is not None:
+                self._wanted.take(sha256)
         finally:
             self._reading = None
         self.pump()
-
-    def _queue(self) -> tuple[list[_Waiting], list[_Waiting]]:
-        """What waits, small and pictures; sorted anew only where that can have changed."""
-        position = self._position()
-        if self._queued_at != position:
-            self._queued_at = position
-            waiting = sorted(
-                ((self._deadline(sha256, *position), sha256) for sha256 in self._wanted),
-                reverse=True,
-            )
-            self._queues = (
-                [one for one in waiting if not self._paced(one[1])],
-                [one for one in waiting if self._paced(one[1])],
-            )
-        return self._queues
-
-    def _deadline(self, sha256: str, rung: int, segment: int) -> tuple[int, int]:
-        """The first segment from `segment` on that needs the asset; then map, motion,
-        plan, plate.
-
-        What only the past or another rung needs comes last.
-        """
-        uses = self._uses[rung].get(sha256, [])
-        place = bisect_left(uses, segment)
-        kind = ("map", "motion", "plan", "plate", "chroma").index(self._package.places[sha256].kind)
-        return (uses[place] if place < len(uses) else len(self._package.manifest.segments), kind)
-
-
-def _uses(package: Package, rung_index: int) -> dict[str, list[int]]:
-    """For each asset of a rung, the segments that need it, in order."""
-    uses: dict[str, list[int]] = {}
-    rung = package.manifest.rungs[rung_index]
-    for index in range(len(rung.segments)):
-        for sha256 in rung.assets_of(index):
-            uses.setdefault(sha256, []).append(index)
-    return uses

@@ -11,27 +11,31 @@ from collections.abc import Callable
 from fastapi import HTTPException, Request
 
 _MOST_ADDRESSES = 20_000
+_ROUNDED = 1e-6  # of a request: who waited as long as was said may pass
 
 
 class Bucket:
-    """`per_minute` requests a minute, and as many at once; 0 for no limit."""
+    """`per_minute` requests a minute, and as many at once, or `at_once`; 0 for no limit."""
 
-    __slots__ = ("_at", "_clock", "_left", "_size")
+    __slots__ = ("_at", "_clock", "_left", "_refill", "_size")
 
-    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
-        self._size = per_minute
+    def __init__(
+        self, per_minute: float, clock: Callable[[], float], at_once: int | None = None
+    ) -> None:
+        self._size = per_minute if at_once is None else at_once
+        self._refill = per_minute / 60  # a second
         self._clock = clock
-        self._left, self._at = float(per_minute), clock()
+        self._left, self._at = float(self._size), clock()
 
-    def wait(self, cost: int = 1) -> int:
+    def wait(self, cost: int = 1) -> float:
         """Count so many requests: 0 where they may pass, else the seconds until they would."""
         if not self._size:
             return 0
-        now, refill = self._clock(), self._size / 60
-        self._left = min(self._size, self._left + (now - self._at) * refill)
+        now = self._clock()
+        self._left = min(self._size, self._left + (now - self._at) * self._refill)
         self._at = now
-        if self._left < cost:
-            return math.ceil((cost - self._left) / refill)
+        if self._left < cost - _ROUNDED:
+            return (cost - self._left) / self._refill
         self._left -= cost
         return 0
 
@@ -55,7 +59,7 @@ class Rates:
         self._buckets[key] = bucket
         if len(self._buckets) > _MOST_ADDRESSES:
             self._buckets.popitem(last=False)
-        return bucket.wait()
+        return math.ceil(bucket.wait())
 
 
 def limited(per_minute: int) -> Callable[[Request], None]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import av
 
 from client_sdk.contract import Package
+from client_sdk.contract.rung_mp4 import open_rung
 from client_sdk.contract.sei import FrameIdentity
 from kernels.errors import PackageError
 from server.av1 import Av1Units
@@ -62,7 +63,8 @@ class RungVideo:
         self._index: list[tuple[int, int]] = []
         self._payloads: dict[tuple[int, bool], tuple[bytes, ...]] = {}
         self._held = 0
-        self._keys = self._read_index()
+        rung = package.manifest.rungs[rung_index]
+        self._keys = self._read_index((rung.width, rung.height))
         if len(self._index) != self._frames:
             few = len(self._index) < self._frames
             raise PackageError(
@@ -74,11 +76,10 @@ class RungVideo:
                 raise PackageError(f"{self._path}: frame {segment.start} is no key frame")
         self._file = os.open(self._path, os.O_RDONLY)
 
-    def _read_index(self) -> set[int]:
+    def _read_index(self, size: tuple[int, int]) -> set[int]:
         keys: set[int] = set()
         try:
-            with av.open(str(self._path), format="mp4", options=LOCAL) as container:
-                stream = container.streams.video[0]
+            with open_rung(self._path, size) as (container, stream):
                 # PyAV gives none for what FFmpeg has no decoder for, whatever its stubs say.
                 context: Any = stream.codec_context
                 if context is None or context.name not in _DECODERS[self._codec]:

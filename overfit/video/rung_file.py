@@ -13,6 +13,7 @@ from av.bitstream import BitStreamFilterContext
 from av.error import FFmpegError
 from av.video.frame import PictureType
 
+from client_sdk.contract.rung_mp4 import open_rung
 from kernels.errors import VideoError
 from overfit.video.frames import Frame, Planes, VideoInfo, picture_of, raw_planes
 
@@ -96,18 +97,17 @@ def encode(
     return count, (width, height)
 
 
-def read_rung(path: Path) -> Iterator[Frame]:
+def read_rung(path: Path, size: tuple[int, int] | None = None) -> Iterator[Frame]:
     """The decoded LR frames of a rung, numbered from 0: what every viewer's decoder gives.
 
-    Raises VideoError where it cannot be read.
+    `size`: (width, height) of a rung that others made, as its manifest says. Raises VideoError
+    where it cannot be read, or its pictures are not of that size.
     """
     try:
-        options = {"protocol_whitelist": "file"}  # a package may come from anybody
-        with av.open(str(path), format="mp4", options=options) as container:
-            stream = container.streams.video[0]
+        with open_rung(path, size) as (container, stream):
             stream.thread_type = "AUTO"
             for number, picture in enumerate(container.decode(stream)):
                 y, u, v = (np.array(plane) for plane in raw_planes(picture))
                 yield Frame(number, y, u, v)
-    except (FFmpegError, OSError, IndexError) as error:
+    except (FFmpegError, OSError, IndexError, ValueError) as error:
         raise VideoError(f"{path}: cannot read the rung: {error}") from error

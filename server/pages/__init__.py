@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import importlib.util
 import os
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from string import Template
 from urllib.parse import quote
@@ -20,10 +20,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from client_sdk.contract import Package
-from kernels.errors import PackageError
 from server.access import Access
 from server.catalogue import Catalogue
-from server.pages.poster import make_poster
+from server.pages.poster import Posters
 from server.settings import Settings
 
 _ISOLATED = {
@@ -33,7 +32,6 @@ _ISOLATED = {
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
 _HERE = Path(__file__).parent
-_MOST_POSTERS = 256  # that are kept
 
 
 def poster_path(name: str) -> str:
@@ -44,10 +42,7 @@ def poster_path(name: str) -> str:
 def pages_router(catalogue: Catalogue, access: Access, settings: Settings) -> APIRouter:
     """`GET /`, `GET /watch/NAME` and the posters, of what the request's token opens."""
     router = APIRouter()
-
-    @lru_cache(maxsize=_MOST_POSTERS)
-    def jpeg(name: str, identity: str) -> bytes:
-        return make_poster(catalogue.packages[name])
+    posters = Posters()
 
     def package_of(name: str, request: Request) -> Package:
         access.require(request.headers.get("authorization"), name)
@@ -79,12 +74,9 @@ def pages_router(catalogue: Catalogue, access: Access, settings: Settings) -> AP
     def poster(name: str, request: Request) -> Response:
         """A frame of the video as a JPEG, made once for as long as the package stays the same."""
         package = package_of(name, request)
-        try:
-            made = jpeg(name, package.manifest.id)
-        except KeyError:  # it went this moment
-            raise HTTPException(404, f"there is no package {name[:80]}") from None
-        except PackageError as error:
-            raise HTTPException(500, f"package {name} has no poster: {error}") from None
+        made = posters.of(package)
+        if made is None:
+            raise HTTPException(500, f"package {name} has no poster: its video gives no picture")
         # A shared cache must not hand on what wants a token.
         kept = "public" if access.is_open(name) else "private"
         headers = {**_ISOLATED, "Cache-Control": f"{kept}, max-age=3600"}

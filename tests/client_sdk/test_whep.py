@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from client_sdk.whep import post_offer
+from client_sdk.whep import delete_session, post_offer
 from kernels.errors import StreamError
 
 
 @contextlib.contextmanager
 def answering(
-    location: str, seen: list[str], status: int = 201, tokens: list[str | None] | None = None
+    location: str | Callable[[int], str],
+    seen: list[str],
+    status: int = 201,
+    tokens: list[str | None] | None = None,
 ) -> Iterator[str]:
-    """A server that takes one POST and says that the session (or more) is at `location`."""
+    """A server that takes one POST and says that the session (or more) is at `location`,
+
+    or at what that says of the server's port.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -27,7 +33,8 @@ def answering(
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
             self.send_header("Content-Type", "application/sdp")
-            self.send_header("Location", location)
+            said = location if isinstance(location, str) else location(server.server_port)
+            self.send_header("Location", said)
             self.end_headers()
             self.wfile.write(b"v=0")
 
@@ -105,3 +112,32 @@ def test_an_origin_that_may_see_the_token_gets_it_by_a_redirect() -> None:
 def test_what_is_no_token_is_refused_before_it_is_sent(token: str) -> None:
     with pytest.raises(StreamError, match="no bearer token"):
         post_offer("http://127.0.0.1:1/whep/x", "v=0", token=token)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://127.0.0.2:{port}/s", "https://127.0.0.1:{port}/s", "//192.168.0.1/s", "http://h@h/s"],
+)
+def test_a_session_of_another_origin_is_not_contacted(location: str) -> None:
+    """Else any server could have every player send a DELETE to a host of its choice."""
+    with answering(lambda port: location.format(port=port), []) as server:
+        answer = post_offer(f"{server}/whep/x", "v=0", counter_offers=True)
+    assert answer.sdp == "v=0"
+    assert answer.session is None
+    delete_session(answer.session)
+
+
+def test_a_session_is_where_the_answer_came_from_or_at_a_named_origin() -> None:
+    with answering(lambda port: f"HTTP://user@127.0.0.1:{port}/s", []) as server:
+        assert post_offer(f"{server}/whep/x", "v=0").session is not None
+    with answering("http://b.example:80/s", []) as server:
+        answer = post_offer(f"{server}/whep/x", "v=0", token_origins=("http://b.example",))
+    assert answer.session == "http://b.example:80/s"
+
+
+def test_a_counter_offer_of_another_origin_is_refused() -> None:
+    with (
+        answering("http://b.example/s", [], 406) as server,
+        pytest.raises(StreamError, match="answered at another origin, http://b"),
+    ):
+        post_offer(f"{server}/whep/x", "v=0", counter_offers=True)

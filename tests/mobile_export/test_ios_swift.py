@@ -98,7 +98,8 @@ def test_a_token_goes_only_where_its_origin_was_compared() -> None:
     everything = "".join(SOURCES[name] for name in SOURCES if name.startswith("Sources/"))
     assert everything.count('"Authorization"') == 2
     assert "if let token = self.token(for: url) {" in ours["send"]
-    assert "{ trusted.contains(origin(url)) ? token : nil }" in ours["token"]
+    assert "{ trusts(url) ? token : nil }" in ours["token"]
+    assert "{ trusted.contains(origin(url)) }" in ours["trusts"]
     assert "{ bearer.token(for: url) }" in ours["token"]
     assert ours["origin"].count("lowercased()") == 2  # scheme and host
     assert "origin($0) == origin(endpoint)" in ours["authorize"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -16,8 +17,10 @@ from client_sdk.contract.asset_frames import Assembler, AssetFrame, decode_frame
 from client_sdk.contract.control import Want, Wanted
 from kernels.errors import PackageError
 from server.asset_store import AssetStore
-from server.delivery import Delivery
+from server.delivery import AGAIN, Delivery
+from server.wanted import WantedAssets
 from tests.client_sdk.tiny import add_chroma
+from tests.server.test_limits import Clock
 
 
 class PretendChannel:
@@ -47,7 +50,10 @@ class PretendChannel:
 
 
 def start(
-    package: Package, segment: int = 0, high_water: int = 1 << 20
+    package: Package,
+    segment: int = 0,
+    high_water: int = 1 << 20,
+    clock: Callable[[], float] = Clock(),  # noqa: B008 - one that stands still
 ) -> tuple[PretendChannel, Delivery]:
     """What is whole is at hand."""
     assets = AssetStore(1 << 20)
@@ -58,17 +64,32 @@ def start(
                 await assets.get(package, sha256)
 
     asyncio.run(read())
-    return begin(package, assets, segment, high_water)
+    return begin(package, assets, segment, high_water, clock)
 
 
 def begin(
-    package: Package, assets: AssetStore, segment: int = 0, high_water: int = 1 << 20
+    package: Package,
+    assets: AssetStore,
+    segment: int = 0,
+    high_water: int = 1 << 20,
+    clock: Callable[[], float] = Clock(),  # noqa: B008 - one that stands still
 ) -> tuple[PretendChannel, Delivery]:
     channel = PretendChannel()
     delivery = Delivery(
-        channel, package, assets, lambda: (0, segment), high_water=high_water, low_water=100
+        channel,
+        package,
+        assets,
+        lambda: (0, segment),
+        high_water=high_water,
+        low_water=100,
+        clock=clock,
     )
     return channel, delivery
+
+
+def drain_all(channel: PretendChannel, delivery: Delivery) -> None:
+    while not delivery.idle:
+        channel.drain()
 
 
 def want(*hashes: str, offset: int = 0) -> Want:
@@ -213,20 +234,84 @@ def test_a_viewer_that_waits_for_a_read_keeps_nobody_waiting(
     asyncio.run(run())
 
 
-def test_many_wanted_assets_are_sorted_once(tiny: Package, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = 0
-    deadline = Delivery._deadline
+@pytest.fixture
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The assets whose place in the queue was looked up."""
+    asked: list[str] = []
+    place = WantedAssets._place
 
-    def counting(delivery: Delivery, sha256: str, rung: int, segment: int) -> tuple[int, int]:
-        nonlocal asked
-        asked += 1
-        return deadline(delivery, sha256, rung, segment)
+    def counting(wanted: WantedAssets, sha256: str, *position: int) -> tuple[int, int, str]:
+        asked.append(sha256)
+        return place(wanted, sha256, *position)
 
-    monkeypatch.setattr(Delivery, "_deadline", counting)
+    monkeypatch.setattr(WantedAssets, "_place", counting)
+    return asked
+
+
+def test_many_wanted_assets_are_sorted_once(tiny: Package, looked_up: list[str]) -> None:
     channel, delivery = start(tiny)
     sizes = tiny.manifest.size_of(0)
     delivery.want(want(*sizes))
-    assert len(channel.order()) == asked == len(sizes) > 5
+    assert set(Counter(looked_up).values()) == {2}  # to come and to go
+    assert len(channel.order()) == len(sizes) > 5
+
+
+def test_one_more_wish_sorts_nothing_anew(tiny: Package, looked_up: list[str]) -> None:
+    channel, delivery = start(tiny, high_water=1)
+    first, *others, last = tiny.manifest.size_of(0)
+    delivery.want(want(*others))
+    looked_up.clear()
+    for sha256 in [*others, last, first]:
+        delivery.want(want(sha256))
+    assert set(looked_up) <= {channel.order()[0], first, last}
+    channel.drain()
+    assert len(looked_up) <= 4
+
+
+def test_wishes_that_come_and_go_leave_the_others_in_order(tiny: Package) -> None:
+    position = [0, 0]
+    names = list(tiny.manifest.size_of(0))
+    wanted = WantedAssets(tiny, lambda: (position[0], position[1]))
+    draw, kept = random.Random(7), set[str]()
+    for step in range(500):
+        position[1] = step // 100 % 3
+        sha256 = draw.choice(names)
+        if sha256 in kept and draw.random() < 0.5:
+            assert wanted.take(sha256) == len(sha256)
+            kept.remove(sha256)
+        else:
+            wanted.add(sha256, len(sha256))
+            kept.add(sha256)
+        anew = WantedAssets(tiny, lambda: (position[0], position[1]))
+        for each in sorted(kept):
+            anew.add(each, 0)
+        for small in (False, True):
+            assert wanted.soonest(small_only=small) == anew.soonest(small_only=small)
+        assert len(wanted) == len(kept)
+
+
+@pytest.mark.parametrize("high_water", [1, 1 << 20])
+def test_a_package_goes_to_a_viewer_a_few_times_and_then_as_often_as_it_plays(
+    tiny: Package, high_water: int
+) -> None:
+    clock = Clock()
+    channel, delivery = start(tiny, high_water=high_water, clock=clock)
+    held = sum(place.bytes for place in tiny.places.values())
+    for _ in range(100):
+        for sha256 in tiny.places:
+            delivery.want(want(sha256))
+            channel.drain()
+    largest = max(place.bytes for place in tiny.places.values())
+    brought = sum(len(frame.data) for frame in channel.sent)
+    assert held <= brought <= AGAIN * held
+    if high_water > 1:
+        assert brought >= AGAIN * held - largest
+    drain_all(channel, delivery)
+    channel.sent.clear()
+    clock.now += float(tiny.manifest.source.frames / tiny.manifest.source.rate)
+    delivery.want(want(*tiny.places))
+    drain_all(channel, delivery)
+    assert set(channel.order()) == set(tiny.places)
 
 
 def test_the_store_keeps_what_was_used_lately_up_to_its_limit(tiny: Package) -> None:

@@ -65,7 +65,7 @@ export class Connection {
     if (this.#closed) return;
     this.#closed = true;
     this.peer.close();
-    if (this.#session) leave(this.#session);
+    leave(this.#session);
   }
 
   #readBy(reader) {

@@ -25,7 +25,8 @@ export class SfuConnection {
   /** The port that frame numbers come through, or null where the browser hands out no coded frames. */
   identities = null;
   #options;
-  #session = '';
+  /** Its URL; null where there is none. @type {string | null} */
+  #session = null;
   #described = null;
   #announced = false;
   #joined = false;
@@ -103,7 +104,7 @@ export class SfuConnection {
     this.#resting = true;
     this.peer.close();
     this.#leave();
-    this.#session = '';
+    this.#session = null;
   }
 
   #resume() {
@@ -144,7 +145,7 @@ export class SfuConnection {
   }
 
   #leave() {
-    if (this.#session) leave(this.#session, this.#options.mediaToken, this.#options.media);
+    leave(this.#session ?? '', this.#options.mediaToken, this.#options.media);
   }
 
   #newPeer() {
@@ -188,7 +189,7 @@ export class SfuConnection {
    * @param {{rung: number, frame: number} | null} [at]
    */
   #announce(at = null) {
-    if (this.#announced || this.#closed || !this.#session) return;
+    if (this.#announced || this.#closed || this.#session === null) return;
     this.#announced = true;
     const { bytes, sha256, tree, signature } = this.#described;
     const place = at ? { rung: at.rung, live: at.frame } : { rung: 0 };

@@ -13,8 +13,8 @@ const GATHERING = 1000; // milliseconds: the server takes no trickle, so candida
  * Offers what the peer holds and sets the answer.
  * @param {RTCPeerConnection} peer @param {string} url of the WHEP endpoint
  * @param {string} [token] a bearer token @param {string[]} [origins] who may see it, besides the URL's
- * @returns {Promise<{session: string, endpoint: string, offer?: string}>} the session's own URL, and who
- *   answered; `offer`: it would rather make one (406), which another peer is to answer by `answerOffer`
+ * @returns {Promise<{session: string, endpoint: string, offer?: string}>} the session's own URL, empty where
+ *   it is said to be of an origin that neither answered nor may see the token; who answered; `offer`: it would rather make one (406), which another peer is to answer by `answerOffer`
  */
 export async function connect(peer, url, token, origins = []) {
   await peer.setLocalDescription(await peer.createOffer());
@@ -31,7 +31,11 @@ export async function connect(peer, url, token, origins = []) {
     const wait = Number(reply.headers.get('Retry-After') ?? 0) * 1000 || 0;
     throw Object.assign(refusal, { status: reply.status, wait });
   }
-  const session = new URL(reply.headers.get('Location') ?? '', reply.url).href;
+  const told = new URL(reply.headers.get('Location') ?? '', reply.url);
+  // Nobody sends our DELETE and PATCH to others.
+  const ours = [reply.url, url, ...origins].some((known) => new URL(known, reply.url).origin === told.origin);
+  if (counters && !ours) throw new CrispcastError(`${reply.url} wants its offer answered at another origin.`);
+  const session = ours ? told.href : '';
   if (counters) return { session, endpoint: reply.url, offer: await reply.text() };
   await peer.setRemoteDescription({ type: 'answer', sdp: await reply.text() });
   return { session, endpoint: reply.url };
@@ -45,7 +49,8 @@ export async function answerOffer(peer, session, token) {
   await peer.setLocalDescription(await peer.createAnswer());
   await gathered(peer);
   const headers = { 'Content-Type': SDP, ...bearer(token) };
-  const reply = await fetch(session, { method: 'PATCH', headers, body: peer.localDescription?.sdp }).catch(() => null);
+  const body = peer.localDescription?.sdp;
+  const reply = await fetch(session, { method: 'PATCH', headers, body, redirect: 'error' }).catch(() => null);
   if (!reply?.ok) throw new CrispcastError(`${session} does not take our answer`);
 }
 
@@ -64,11 +69,13 @@ async function post(url, body, token) {
 /**
  * Ends the session, even while the page goes away. For ours its URL is all that takes; others may want
  * their token, which is told to nobody but the endpoint's origin.
- * @param {string} session @param {string} [token] @param {string} [endpoint]
+ * @param {string} session empty where it is not to be contacted @param {string} [token]
+ * @param {string} [endpoint]
  */
 export function leave(session, token, endpoint = session) {
+  if (!session) return;
   const shown = new URL(session).origin === new URL(endpoint).origin ? token : undefined;
-  fetch(session, { method: 'DELETE', keepalive: true, headers: bearer(shown) }).catch(() => {});
+  fetch(session, { method: 'DELETE', keepalive: true, redirect: 'error', headers: bearer(shown) }).catch(() => {});
 }
 
 function gathered(peer) {

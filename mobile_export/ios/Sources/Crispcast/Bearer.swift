@@ -19,8 +19,11 @@ struct Bearer: Sendable {
         trusted = Set(([given] + named).map(origin))
     }
 
+    /// Whether `url` is of an origin that may see the token, be there one or not.
+    func trusts(_ url: URL) -> Bool { trusted.contains(origin(url)) }
+
     /// The token for a request to `url`; nil where it may not be seen there.
-    func token(for url: URL) -> String? { trusted.contains(origin(url)) ? token : nil }
+    func token(for url: URL) -> String? { trusts(url) ? token : nil }
 }
 
 /// Scheme, host and port (RFC 6454, section 4), whose letters have no case.

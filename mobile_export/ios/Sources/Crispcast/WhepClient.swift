@@ -10,7 +10,8 @@ public struct IceServer: Equatable, Sendable {
 /// The 201: the answer's SDP, the session's own URL for DELETE, and who answered.
 public struct WhepAnswer: Sendable {
     public let sdp: String
-    public let session: URL
+    /// Nil where it is said to be of an origin that is not to be contacted.
+    public let session: URL?
     public let endpoint: URL
     /// Where to ask for another session with the same server: the endpoint, and of one that a
     /// redirect led to, without what it said of the way there.
@@ -65,10 +66,17 @@ public struct WhepClient: Sendable {
                 body.count <= WhepClient.longestAnswer
             else { throw CrispcastError.server("\(url) does not speak WHEP") }
             return WhepAnswer(
-                sdp: String(decoding: body, as: UTF8.self), session: next, endpoint: url,
+                sdp: String(decoding: body, as: UTF8.self), session: session(next, of: url),
+                endpoint: url,
                 place: hops > 0 ? WhepClient.withoutQuery(url) : url)
         }
         throw CrispcastError.server("\(place): more than \(WhepClient.mostRedirects) redirects")
+    }
+
+    /// Where the session is: at the origin that answered, or at one that may see the token. A server
+    /// cannot send our requests elsewhere: then nil.
+    func session(_ said: URL, of endpoint: URL) -> URL? {
+        isWeb(said) && (origin(said) == origin(endpoint) || bearer.trusts(said)) ? said : nil
     }
 
     /// Ends the session. A server that is gone already is no error.

@@ -178,6 +178,20 @@ final class WhepTests: XCTestCase {
         XCTAssertNil(client.token(for: try XCTUnwrap(URL(string: "https://c.example/whep/x"))))
     }
 
+    func testASessionOfAnotherOriginIsNotContacted() throws {
+        let given = try XCTUnwrap(URL(string: "https://a.example/whep/x"))
+        let named = try XCTUnwrap(URL(string: "https://b.example"))
+        let client = try WhepClient(endpoint: given, tokenOrigins: [named])
+        let answered = try XCTUnwrap(URL(string: "https://c.example/whep/x"))
+        for friend in ["https://a.example/s", "https://b.example:443/s", "https://C.example/s"] {
+            let said = try XCTUnwrap(URL(string: friend))
+            XCTAssertEqual(client.session(said, of: answered), said)
+        }
+        for other in ["https://d.example/s", "http://c.example/s", "https://c.example:22/s", "c:/s"] {
+            XCTAssertNil(client.session(try XCTUnwrap(URL(string: other)), of: answered))
+        }
+    }
+
     func testARefusalSaysWhenToComeAgain() throws {
         let url = try XCTUnwrap(URL(string: "https://a.example/whep/x"))
         let response = try XCTUnwrap(

@@ -32,7 +32,12 @@ final class Bearer {
 
     /** The value of Authorization for a request there; null where it has none. */
     String header(URL url) {
-        return trusted.contains(origin(url)) ? header : null;
+        return trusts(url) ? header : null;
+    }
+
+    /** Whether it is of an origin that may see the token, be there one or not. */
+    boolean trusts(URL url) {
+        return trusted.contains(origin(url));
     }
 
     /** Scheme, host and port (RFC 6454, section 4), whose letters have no case. */

@@ -40,6 +40,7 @@ final class Whep {
     /** The 201: the answer's SDP, the session's URL for DELETE, who answered, ICE servers. */
     static final class Answer {
         final String sdp;
+        /** Null where it is said to be of an origin that is not to be contacted. */
         final URL session;
         final URL endpoint;
         /** Whether a redirect led to the endpoint. */
@@ -99,8 +100,8 @@ final class Whep {
                     throw new CrispcastException(
                             CrispcastException.NETWORK, url + " does not speak WHEP");
                 return new Answer(
-                        new String(body, StandardCharsets.UTF_8), checked(url, location), url, i > 0,
-                        iceServers(connection.getHeaderFields()));
+                        new String(body, StandardCharsets.UTF_8), session(url, location, bearer), url,
+                        i > 0, iceServers(connection.getHeaderFields()));
             } catch (IOException error) {
                 throw unreachable(url, error);
             }
@@ -108,8 +109,19 @@ final class Whep {
         throw new CrispcastException(CrispcastException.NETWORK, first + ": too many redirects");
     }
 
-    /** Ends the session on the server. One that is gone already is no error. */
+    /**
+     * Where the session is: at the origin that answered, or at one that may see the token. A server
+     * cannot send our requests elsewhere: then null.
+     */
+    static URL session(URL endpoint, String location, Bearer bearer) throws CrispcastException {
+        URL said = checked(endpoint, location);
+        boolean same = Bearer.origin(said).equals(Bearer.origin(endpoint));
+        return same || bearer.trusts(said) ? said : null;
+    }
+
+    /** Ends the session on the server; null: none. One that is gone already is no error. */
     static void delete(URL session) {
+        if (session == null) return;
         try {
             open(session, "DELETE", null).getResponseCode();
         } catch (IOException error) {
