@@ -60,7 +60,7 @@ class Recipe:
 
 
 SHORT, POOLED = Recipe(30, 2, 1), Recipe(30, 2, 2)
-LONG = Recipe(1000, 1, 1)
+LONG = Recipe(2000, 1, 1)
 """Its training takes several of a checkpoint's intervals."""
 
 
@@ -263,8 +263,10 @@ def _members(group: int, command: bytes = b"") -> list[int]:
     return found
 
 
-LONGEST = Kill(LONG, ("checkpoint:1", *["checkpoint:2"] * 3))
-"""One training, killed as it saves: what the first had is lost, the others are gone on from."""
+def longest(run: Undisturbed) -> Kill:
+    """One training, killed as it saves: what the first had is lost, the others are gone on from."""
+    on_the_way = len(run.named("checkpoint")) - 2  # each is an interval further
+    return Kill(LONG, ("checkpoint:1", *["checkpoint:2"] * max(0, min(3, on_the_way))))
 
 
 def plan(quick: bool, short: Undisturbed, pooled: Undisturbed) -> list[Kill]:
@@ -302,11 +304,12 @@ def measure(folder: Path, quick: bool) -> dict[str, Any]:
         )
         return survived
 
-    def longest() -> Survived:
-        return one(LONGEST, undisturbed(clip, folder / str(next(numbers)), LONG))
+    def trained() -> Survived:
+        run = undisturbed(clip, folder / str(next(numbers)), LONG)
+        return one(longest(run), run)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        waiting = [] if quick else [pool.submit(longest)]
+        waiting = [] if quick else [pool.submit(trained)]
         runs = {
             recipe: undisturbed(clip, folder / str(next(numbers)), recipe)
             for recipe in (SHORT, POOLED)
