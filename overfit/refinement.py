@@ -27,6 +27,7 @@ from torch.nn.functional import pixel_unshuffle
 from client_sdk.contract.patch_map import Rectangle
 from overfit import checkpoint as checkpoints
 from overfit.adam import Adam
+from overfit.freed_memory import keep_freed_memory
 from overfit.inference import to_codes
 from overfit.methods import Division, Scene
 from overfit.metrics import psnr_y
@@ -76,6 +77,7 @@ class Refiner:
     ) -> None:
         """`experts` by their number in `division`, all of them with a plate among their inputs."""
         torch.set_num_threads(config.threads)
+        keep_freed_memory()
         self.scene = scene
         self.experts = experts
         self.config = config

@@ -29,6 +29,7 @@ from overfit import checkpoint as checkpoints
 from overfit.acceleration import accelerate, acceleration_of, relax
 from overfit.adam import Adam
 from overfit.convergence import HASTE, Convergence
+from overfit.freed_memory import keep_freed_memory
 from overfit.networks import (
     Expert,
     NetworkConfig,
@@ -151,6 +152,7 @@ class _Run:
     ) -> None:
         """`calm`: the second attempt, at a lower rate, after `spent` seconds."""
         torch.set_num_threads(config.threads)
+        keep_freed_memory()
         torch.manual_seed(config.seed)
         self.config = config
         self.checkpoint = checkpoint
