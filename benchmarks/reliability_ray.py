@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability_timing import in_turn
+from benchmarks.reliability_timing import QUICK, SHORT, in_turn
 
 TARGETS = {"ray_overhead": ("<=", 0.05)}
 WORKERS = 2
@@ -28,7 +28,7 @@ def measure(folder: Path, quick: bool) -> dict[str, Any]:
             "local": ("--workers", str(WORKERS)),
             "ray": ("--engine", "ray", "--address", cluster.address),
         }
-        took = in_turn(folder, ways, quick)
+        took = in_turn(folder, ways, QUICK if quick else SHORT)
     finally:
         cluster.shutdown()
     local, ray = took["local"], took["ray"]

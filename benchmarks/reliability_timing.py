@@ -18,9 +18,22 @@ from benchmarks.reliability_clip import write_clip
 
 SIZE = 448, 384
 CHUNKS = 4
-STEPS, QUICK_STEPS = 2000, 100
-ROUNDS, QUICK_ROUNDS = 3, 1
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is timed: optimiser steps of all experts together, and how often."""
+
+    steps: int
+    rounds: int
+
+
+QUICK = Effort(100, 1)
+SHORT = Effort(2000, 3)
+"""About what the preset `fast` trains."""
+LONG = Effort(20_000, 2)
+"""What the preset `best` trains."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +44,20 @@ class Took:
     processor_seconds: float
 
 
-def in_turn(folder: Path, ways: Mapping[str, Sequence[str]], quick: bool) -> dict[str, Took]:
+def in_turn(folder: Path, ways: Mapping[str, Sequence[str]], effort: Effort) -> dict[str, Took]:
     """Medians of encodes from nothing, by way; a way is flags of `crispcast encode`.
 
     All make the same package, one core to a training. Raises CalledProcessError where one fails.
     """
+    folder.mkdir(exist_ok=True)
     clip = folder / "clip.mp4"
     write_clip(clip, *SIZE)
     taken: dict[str, list[Took]] = {way: [] for way in ways}
-    for turn in range(QUICK_ROUNDS if quick else ROUNDS):
+    for turn in range(effort.rounds):
         for way, flags in ways.items():
             own = folder / f"{turn}-{way}"
             store = ("--store", str(own / "store"))
-            taken[way].append(_timed(clip, own / "a.crisp", (*flags, *store), quick))
+            taken[way].append(_timed(clip, own / "a.crisp", (*flags, *store), effort))
             Console(stderr=True, highlight=False).print(f"{way}: {taken[way][-1]}")
     packages = [_files(path) for path in folder.glob("*/a.crisp")]
     assert all(package == packages[0] for package in packages), "the packages differ"
@@ -56,10 +70,10 @@ def in_turn(folder: Path, ways: Mapping[str, Sequence[str]], quick: bool) -> dic
     }
 
 
-def _timed(clip: Path, target: Path, flags: Sequence[str], quick: bool) -> Took:
+def _timed(clip: Path, target: Path, flags: Sequence[str], effort: Effort) -> Took:
     command = [sys.executable, "-m", "crispcast", "encode", str(clip), "-o", str(target), *flags]
     command += ["--preset", "fast", "--scale", "2", "--chunks", str(CHUNKS), "--threads", "1"]
-    command += ["--steps", str(QUICK_STEPS if quick else STEPS), "--json"]
+    command += ["--steps", str(effort.steps), "--json"]
     before = _processor_seconds()
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     seconds = float(json.loads(done.stdout.splitlines()[-1])["seconds"])
