@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -84,17 +84,26 @@ def encode(
                 frame.color_range = context.color_range
                 frame.pict_type = PictureType.I if count in keys else PictureType.NONE
                 for packet in stream.encode(frame):
-                    container.mux(cleaning.filter(packet))
+                    container.mux(cleaning.filter(_as_shown(packet)))
                 if count == 0 and encoder.begun is not None:
                     encoder.begun()
                 count += 1
                 picture = next(planes, None)
             for packet in stream.encode(None):
-                container.mux(cleaning.filter(packet))
+                container.mux(cleaning.filter(_as_shown(packet)))
             container.mux(cleaning.filter(None))
     except (FFmpegError, OSError) as error:
         raise VideoError(f"{path}: cannot write the rung: {error}") from error
     return count, (width, height)
+
+
+def _as_shown(packet: Any) -> Any:
+    """A rung's pictures are coded in the order in which they are shown, and decoded at that time.
+
+    SVT-AV1 makes decoding times of its own, and once an MP4 refused what they were.
+    """
+    packet.dts = packet.pts
+    return packet
 
 
 def read_rung(path: Path, size: tuple[int, int] | None = None) -> Iterator[Frame]:

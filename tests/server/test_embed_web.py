@@ -360,6 +360,10 @@ class TestInChromium:
             for each in done:
                 each.result()
             await asyncio.gather(*left, return_exceptions=True)
+            if directive == "worker-src":
+                await until(page, "player?.state === 'playing'")
+                video = "player.shadowRoot.querySelector('video')"
+                await until(page, f"{video}.videoWidth > 0 && {video}.currentTime > 0")
 
         headers = policy_without(directive, source)
         on_a_site(tmp_path, {"/": a_page(THREE_LINES)}, scenario, headers=headers)

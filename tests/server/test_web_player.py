@@ -513,6 +513,7 @@ def test_where_the_engine_does_not_run_plain_video_is_shown_and_says_so(
         await page.get_by_role("button", name="Play", exact=True).first.click()
         await until(page, "player.figures.plain")
         await until(page, "player.shadowRoot.querySelector('.small').currentTime > 0.5")
+        assert await ask(page, "player.state") == "playing"
         assert await page.locator("crispcast-player .small").is_visible()
         assert await page.locator("crispcast-player .screen").is_hidden()
         notice = await page.get_by_role("status").inner_text()

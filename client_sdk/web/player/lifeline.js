@@ -40,6 +40,9 @@ export class Lifeline {
   #play;
   /** Of frame numbers, for all connections: a server that is lost hands out no file. @type {Worker | null} */
   #reader = null;
+  #unread = false; // no reader starts here
+  #connecting = false;
+  #begun = false; // a manifest was here
   #silent = { packets: 0, reports: 0 };
 
   /**
@@ -74,7 +77,10 @@ export class Lifeline {
     this.connection = connection;
     this.#silent = { packets: 0, reports: 0 };
     this.#play.made(connection);
-    const endpoint = await connection.open(url);
+    this.#connecting = true;
+    const endpoint = await connection.open(url).finally(() => (this.#connecting = false));
+    // Coded frames that nobody reads never come out.
+    if (reader && this.#unread && connection === this.connection) return this.connect(url);
     // Without what a redirect said of the way there.
     this.#answered = endpoint === url ? url : endpoint.split('?')[0];
     this.#play.answered(endpoint, this.#sees(endpoint) ? this.#options.token : undefined);
@@ -107,6 +113,7 @@ export class Lifeline {
 
   /** This connection's manifest is here. */
   joined() {
+    this.#begun = true;
     this.looking = false;
   }
 
@@ -135,15 +142,21 @@ export class Lifeline {
   }
 
   #readerOnce() {
-    if (!this.#reader && 'RTCRtpScriptTransform' in globalThis) {
+    if (!this.#reader && !this.#unread && 'RTCRtpScriptTransform' in globalThis) {
       this.#reader = moduleWorker(new URL('./identity-worker.js', import.meta.url));
-      // Coded frames that nobody reads never come out: another connection, with another reader.
-      this.#reader.onerror = () => {
-        this.#reader = null;
-        this.#play.lost('The reader of frame numbers did not start.');
-      };
+      this.#reader.onerror = () => this.#doWithout();
     }
     return this.#reader;
+  }
+
+  /** Another connection, whose frames are known by `anchor`. */
+  #doWithout() {
+    this.#reader = null;
+    this.#unread = true;
+    const why = 'The reader of frame numbers did not start.';
+    if (this.#begun) this.#play.lost(why);
+    else if (!this.#connecting && !this.#play.over())
+      this.connect().catch(({ message }) => this.#play.lost(message ?? why));
   }
 
   /** Waits until this connection's manifest is there; throws where it does not come. */

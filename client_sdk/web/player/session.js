@@ -194,7 +194,11 @@ export class Session extends EventTarget {
 
   #open() {
     this.#opened = true;
-    if (this.#stock) return this.#stock.opened();
+    if (this.#stock) {
+      this.#stock.opened();
+      if (this.state === 'connecting') this.#enter('playing');
+      return undefined;
+    }
     const { identities } = /** @type {Connection} */ (this.#lifeline.connection);
     if (this.#joined) this.#land();
     const opened = { type: 'opened', identities, landing: this.#landings };
