@@ -60,7 +60,7 @@ class Recipe:
 
 
 SHORT, POOLED = Recipe(30, 2, 1), Recipe(30, 2, 2)
-LONG = Recipe(2000, 1, 1)
+LONG = Recipe(6000, 1, 1)
 """Its training takes several of a checkpoint's intervals."""
 
 
