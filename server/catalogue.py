@@ -78,7 +78,8 @@ class Catalogue:
                 stamp = _stamp(folder, whole=name in scan.packages) if still else None
             if stamp is not None:
                 scan.stamps[name] = stamp
-        for name in before.packages.keys() - scan.packages.keys() - scan.broken.keys():
+        gone = before.packages.keys() | before.broken.keys()
+        for name in gone - scan.packages.keys() - scan.broken.keys():
             log.warning("package %s is gone", name)
         for name in scan.packages.keys() & before.packages.keys():
             if scan.packages[name] is not before.packages[name]:
@@ -89,6 +90,8 @@ class Catalogue:
         try:
             scan.packages[name] = open_package(folder)
         except PackageError as error:
+            if not folder.exists() and not self._alone:
+                return  # it went this moment
             scan.broken[name] = str(error)
             if not self._alone or self._scan.stamps:  # at the start, who asked is told
                 log.error("package %s is not available: %s", name, error)
