@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import shutil
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,23 +30,34 @@ def package(tiny_path: Path, tmp_path: Path) -> Package:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The packages of which a poster was made; each takes long enough for others to come."""
+    """The packages of which a poster was made."""
     made: list[str] = []
 
     def make(package: Package) -> bytes:
         made.append(package.name)
-        time.sleep(0.02)
         return make_poster(package)
 
     monkeypatch.setattr(poster, "make_poster", make)
     return made
 
 
-def test_many_who_ask_at_once_make_one(package: Package, calls: list[str]) -> None:
-    posters = Posters()
+def test_many_who_ask_at_once_make_one(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    posters, asked, making = Posters(), threading.Semaphore(0), itertools.count(1)
+
+    def make(package: Package) -> bytes:
+        if next(making) == 1:
+            for _ in range(8):  # until all have asked
+                assert asked.acquire(timeout=20)
+        return make_poster(package)
+
+    def ask(_: int) -> bytes | None:
+        asked.release()
+        return posters.of(package)
+
+    monkeypatch.setattr(poster, "make_poster", make)
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: posters.of(package), range(32)))
-    assert calls == ["tiny"]
+        made = list(pool.map(ask, range(32)))
+    assert next(making) == 2
     assert made[0] is not None
     assert set(made) == {made[0]}
 

@@ -165,17 +165,25 @@ def test_who_asks_for_more_again_than_was_sent_does_not_get_it() -> None:
     asyncio.run(run())
 
 
-def test_a_connection_that_is_gone_ends_the_sender_in_peace() -> None:
+def test_a_connection_that_is_gone_ends_the_sender_in_peace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def gone(data: bytes) -> None:
+        raise ConnectionError
+
     async def run() -> None:
-        sender, wire = await sending([], parameters())
-
-        async def gone(data: bytes) -> None:
-            raise ConnectionError
-
-        wire._send_rtp = gone  # type: ignore[method-assign]
+        wire: Any = Wire()
+        wire._send_rtp = gone
+        track = Units(UNITS)
+        sender: Any = RTCRtpSender(track, wire)
+        PacketSender(sender)
+        await sender.send(parameters())
+        await asyncio.wait_for(sender._RTCRtpSender__rtp_exited.wait(), 5)
+        assert track.readyState == "ended"
         await asyncio.wait_for(sender.stop(), 5)
 
     asyncio.run(run())
+    assert caplog.text == ""
 
 
 def test_payloads_are_made_once_and_memory_is_bounded(

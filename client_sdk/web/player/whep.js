@@ -13,8 +13,9 @@ const GATHERING = 1000; // milliseconds: the server takes no trickle, so candida
  * Offers what the peer holds and sets the answer.
  * @param {RTCPeerConnection} peer @param {string} url of the WHEP endpoint
  * @param {string} [token] a bearer token @param {string[]} [origins] who may see it, besides the URL's
- * @returns {Promise<{session: string, endpoint: string, offer?: string}>} the session's own URL, empty where
- *   it is said to be of an origin that neither answered nor may see the token; who answered; `offer`: it would rather make one (406), which another peer is to answer by `answerOffer`
+ * @returns {Promise<{session: string, endpoint: string, offer?: string}>} the session's own URL, empty
+ *   where it is said to be of an origin that neither answered nor may see the token; who answered; `offer`:
+ *   it would rather make one (406), which another peer is to answer by `answerOffer`
  */
 export async function connect(peer, url, token, origins = []) {
   await peer.setLocalDescription(await peer.createOffer());
