@@ -23,8 +23,9 @@ from http.client import HTTPException
 from pydantic import TypeAdapter, ValidationError
 
 from client_sdk.contract.asset_frames import AssetFrame
+from client_sdk.contract.bounds import MAX_MANIFEST_BYTES
 from client_sdk.contract.control import Want, Wanted
-from client_sdk.contract.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from client_sdk.contract.manifest import Manifest, parse_manifest
 from client_sdk.contract.signing import SIGNATURE_FILE, SIGNATURE_HEADER, Signature
 from client_sdk.http_assets import HttpAssets
 from client_sdk.whep import NO_REDIRECT, Refusal, bearer, checked_url, origin_of

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_sdk.asset_tasks import AssetTasks
-from client_sdk.contract.manifest import Manifest, Rung
+from client_sdk.contract.manifest import Manifest
 from client_sdk.contract.package import Package
+from client_sdk.contract.rung import Rung
 from client_sdk.core import Session, TaskKind
 from kernels.errors import CrispcastError, PackageError
 

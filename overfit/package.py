@@ -24,13 +24,8 @@ from client_sdk.contract.manifest import (
     Asset,
     Audio,
     Manifest,
-    MapRef,
     Method,
-    PlatePiece,
-    Rung,
-    RungSegment,
     Segment,
-    SegmentQuality,
     Source,
     package_id,
 )
@@ -38,6 +33,7 @@ from client_sdk.contract.motion import Views, encode_motion
 from client_sdk.contract.package import MANIFEST_FILE, asset_file
 from client_sdk.contract.patch_map import FILE_HEADER, PatchMap, encode_record
 from client_sdk.contract.plate import Region
+from client_sdk.contract.rung import MapRef, PlatePiece, Rung, RungSegment, SegmentQuality
 from client_sdk.contract.signing import SIGNATURE_FILE
 from kernels.errors import PackageError
 

@@ -9,13 +9,8 @@ from client_sdk.contract.manifest import (
     Audio,
     Colour,
     Manifest,
-    MapRef,
     Method,
-    PlatePiece,
-    Rung,
-    RungSegment,
     Segment,
-    SegmentQuality,
     Source,
     package_id,
     parse_manifest,
@@ -32,6 +27,7 @@ from client_sdk.contract.patch_map import (
     encode_record,
     quarters,
 )
+from client_sdk.contract.rung import MapRef, PlatePiece, Rung, RungSegment, SegmentQuality
 from client_sdk.contract.signing import SIGNATURE_FILE
 
 __all__ = [

@@ -18,15 +18,15 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
-from client_sdk.contract.manifest import (
+from client_sdk.contract.bounds import (
     MAX_MANIFEST_BYTES,
     MAX_RUNGS,
     FrameNumber,
     Frozen,
     PackageId,
     Sha256,
-    first_fault,
 )
+from client_sdk.contract.manifest import first_fault
 from client_sdk.contract.signing import Signature
 from kernels.errors import StreamError
 

@@ -17,6 +17,27 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic import model_validator as check
 from pydantic_core import from_json
 
+from client_sdk.contract.bounds import (
+    MAX_CANVAS_FRAMES,
+    MAX_MANIFEST_BYTES,
+    MAX_MOTION_FRAMES,
+    MAX_PLAN_BYTES,
+    MAX_PLATE_BYTES,
+    MAX_RUNGS,
+    MAX_SEGMENTS,
+    ColourCode,
+    FileBytes,
+    FrameCount,
+    FrameNumber,
+    Frozen,
+    PackageFile,
+    PackageId,
+    Sha256,
+    Side,
+    Title,
+    is_none,
+)
+from client_sdk.contract.rung import Rung, SegmentQuality
 from kernels.errors import PackageError
 
 FORMAT = "crispcast"
@@ -25,51 +46,6 @@ VERSION = "1.4"
 CHROMA_VERSION = "1.3"
 PLAIN_VERSION = "1.2"
 """Of manifests of one rung, with chroma plates and without: as before, for older programs."""
-
-MAX_MANIFEST_BYTES = 32 << 20
-MAX_SIDE = 16_384  # samples
-MAX_FRAMES = 0xFFFF_FFFF  # a frame number is 32 bits in the SEI
-MAX_SEGMENTS = 100_000
-MAX_RUNGS = 16
-MAX_EXPERTS = 64  # of one segment, interpolation not counted
-MAX_PIECES = 64  # of one plate
-MAX_PLAN_BYTES = 4 << 20  # docs/plan-format.md
-MAX_PLATE_BYTES = 32 << 20
-MAX_MAP_BYTES = 1 << 20
-MAX_MOTION_BYTES = 1 << 20
-MAX_MOTION_FRAMES = 4096  # of a segment with a canvas
-MAX_CANVAS_FRAMES = 8  # area of a canvas, in frames
-MAX_TOLERANCE = 2295  # of chroma plates: nine samples wrong by 255 (docs/chroma.md)
-MAX_FILE_BYTES = 1 << 50
-
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-PackageId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
-RungName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
-# One folder and one plain name: nothing that begins with a dot, no way up, no drive, no root.
-PackageFile = Annotated[
-    str, StringConstraints(pattern=r"^(video|maps|audio)/[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
-PlateIndex = Annotated[int, Field(ge=0, lt=MAX_SEGMENTS)]
-Place = Annotated[int, Field(ge=0, lt=MAX_SIDE)]
-FrameNumber = Annotated[int, Field(ge=0, le=MAX_FRAMES)]
-FrameCount = Annotated[int, Field(ge=1, le=MAX_FRAMES)]
-FileBytes = Annotated[int, Field(ge=1, le=MAX_FILE_BYTES)]
-ColourCode = Annotated[int, Field(ge=0, le=255)]  # ITU-T H.273
-Tolerance = Annotated[int, Field(ge=1, le=MAX_TOLERANCE)]
-Decibels = Annotated[float, Field(ge=0, le=200, allow_inf_nan=False)]
-MultiplyAdds = Annotated[int, Field(ge=0, le=1 << 53)]
-
-
-def _is_none(value: object) -> bool:
-    return value is None
-
-
-class Frozen(BaseModel):
-    """A part of the contract: immutable, and refusing fields that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Colour(Frozen):
@@ -118,109 +94,12 @@ class Segment(Frozen):
         return self.start + self.frames
 
 
-class MapRef(Frozen):
-    """Where a record lies in the rung's maps file (bytes), and its hash.
-
-    A record is a patch map, or the motion of a segment that has a canvas.
-    """
-
-    sha256: Sha256
-    offset: Annotated[int, Field(ge=0, le=1 << 40)]
-    bytes: Annotated[int, Field(ge=1, le=MAX_MAP_BYTES)]
-
-
-Region = tuple[Place, Place, Side, Side]
-
-
-class PlatePiece(Frozen):
-    """An AVIF and the region of the HR frame it covers: x, y, width, height; None: all of it.
-
-    `chroma`: another with the colour of the same region.
-    """
-
-    sha256: Sha256
-    region: Annotated[Region | None, Field(exclude_if=_is_none)] = None
-    chroma: Annotated[Sha256 | None, Field(exclude_if=_is_none)] = None
-
-
-class RungSegment(Frozen):
-    """What a segment of a rung needs. Expert 0 is interpolation; expert i is `experts[i - 1]`.
-
-    `plate`: index in the rung's plates. `motion`: the views that its frames have of its plate,
-    where that is a canvas.
-    """
-
-    experts: Annotated[tuple[Sha256, ...], Field(max_length=MAX_EXPERTS)] = ()
-    plate: Annotated[PlateIndex | None, Field(exclude_if=_is_none)] = None
-    map: MapRef
-    motion: Annotated[MapRef | None, Field(exclude_if=_is_none)] = None
-
-    @property
-    def records(self) -> tuple[MapRef, ...]:
-        """What of it lies in the rung's maps file."""
-        return (self.map,) if self.motion is None else (self.map, self.motion)
-
-
-Pieces = Annotated[tuple[PlatePiece, ...], Field(min_length=1, max_length=MAX_PIECES)]
-
-
-class SegmentQuality(Frozen):
-    """PSNR of the luma of a segment in dB, super-resolved and by bicubic interpolation."""
-
-    psnr_y: Decibels
-    psnr_y_bicubic: Decibels
-
-    @classmethod
-    def of(cls, psnr_y: float, psnr_y_bicubic: float) -> Self:
-        """To a hundredth of a dB: every viewer downloads it."""
-        return cls(psnr_y=round(psnr_y, 2), psnr_y_bicubic=round(psnr_y_bicubic, 2))
-
-
-class Rung(Frozen):
-    """One low-resolution encode of the ladder; width and height in luma samples of the LR.
-
-    `plates`: each in pieces, the most useful first; where none lies, the plate is absent.
-    `chroma_tolerance`: how far the LR may be from plates' chroma, where any has some.
-    In a ladder, `quality` is of each segment, and `compute` the multiply-adds that a frame of its
-    dearest segment takes.
-    """
-
-    name: RungName
-    width: Side
-    height: Side
-    scale: Annotated[int, Field(ge=1, le=4)]
-    codec: Literal["h264", "av1"] = "h264"
-    profile: Literal["baseline", "constrained-baseline", "main", "high"]
-    file: PackageFile
-    sha256: Sha256
-    bytes: FileBytes
-    maps_file: PackageFile
-    plates: Annotated[tuple[Pieces, ...], Field(max_length=MAX_SEGMENTS)] = ()
-    chroma_tolerance: Annotated[Tolerance | None, Field(exclude_if=_is_none)] = None
-    segments: Annotated[tuple[RungSegment, ...], Field(min_length=1, max_length=MAX_SEGMENTS)]
-    quality: Annotated[tuple[SegmentQuality, ...] | None, Field(exclude_if=_is_none)] = None
-    compute: Annotated[MultiplyAdds | None, Field(exclude_if=_is_none)] = None
-
-    def pieces_of(self, segment_index: int) -> tuple[PlatePiece, ...]:
-        """The pieces of a segment's plate."""
-        plate = self.segments[segment_index].plate
-        return () if plate is None else self.plates[plate]
-
-    def assets_of(self, segment_index: int) -> tuple[str, ...]:
-        """Hashes of all that a segment needs, each once: map, motion, plans, plate, its chroma."""
-        segment, plate = self.segments[segment_index], self.pieces_of(segment_index)
-        records = (record.sha256 for record in segment.records)
-        pieces = (piece.sha256 for piece in plate)
-        chroma = (piece.chroma for piece in plate if piece.chroma is not None)
-        return tuple(dict.fromkeys((*records, *segment.experts, *pieces, *chroma)))
-
-
 class Asset(Frozen):
     """A plan, a plate or a plate's chroma: its size in bytes; of a canvas, width and height too."""
 
     kind: Literal["plan", "plate", "chroma"]
     bytes: Annotated[int, Field(ge=1, le=MAX_PLATE_BYTES)]
-    canvas: Annotated[tuple[Side, Side] | None, Field(exclude_if=_is_none)] = None
+    canvas: Annotated[tuple[Side, Side] | None, Field(exclude_if=is_none)] = None
 
     @check(mode="after")
     def _is_a_canvas_where_it_is_a_plate(self) -> Self:
@@ -252,8 +131,8 @@ class Manifest(Frozen):
     segments: Annotated[tuple[Segment, ...], Field(min_length=1, max_length=MAX_SEGMENTS)]
     rungs: Annotated[tuple[Rung, ...], Field(min_length=1, max_length=MAX_RUNGS)]
     assets: dict[Sha256, Asset] = Field(default_factory=dict)
-    audio: Annotated[Audio | None, Field(exclude_if=_is_none)] = None
-    quality: Annotated[tuple[SegmentQuality, ...] | None, Field(exclude_if=_is_none)] = None
+    audio: Annotated[Audio | None, Field(exclude_if=is_none)] = None
+    quality: Annotated[tuple[SegmentQuality, ...] | None, Field(exclude_if=is_none)] = None
 
     @check(mode="after")
     def _hangs_together(self) -> Self:

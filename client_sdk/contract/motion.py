@@ -11,7 +11,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk.contract.manifest import MAX_MOTION_BYTES, MAX_MOTION_FRAMES
+from client_sdk.contract.bounds import MAX_MOTION_BYTES, MAX_MOTION_FRAMES
 from kernels.canvas import FARTHEST, check_view
 from kernels.errors import PackageError, PlanError
 from kernels.range_coder import Contexts, Decoder, Encoder

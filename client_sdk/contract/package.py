@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from client_sdk.contract.manifest import MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from client_sdk.contract.bounds import MAX_MANIFEST_BYTES
+from client_sdk.contract.manifest import Manifest, parse_manifest
 from client_sdk.contract.motion import Views, decode_motion
 from client_sdk.contract.patch_map import FILE_HEADER, FILE_MAJOR, MAGIC, PatchMap, decode_record
 from client_sdk.contract.plain_files import open_plain

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk.contract.manifest import MAX_EXPERTS, MAX_MAP_BYTES, MAX_SIDE
+from client_sdk.contract.bounds import MAX_EXPERTS, MAX_MAP_BYTES, MAX_SIDE
 from kernels.errors import PackageError, PlanError
 from kernels.range_coder import Contexts, Decoder, Encoder
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from client_sdk.contract.manifest import MAX_PLATE_BYTES
+from client_sdk.contract.bounds import MAX_PLATE_BYTES
 from kernels.errors import PackageError
 
 Region: TypeAlias = tuple[int, int, int, int]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from client_sdk.contract import Colour, Grid, PatchMap, SegmentQuality, Source
-from client_sdk.contract.manifest import MAX_EXPERTS
+from client_sdk.contract.bounds import MAX_EXPERTS
 from client_sdk.contract.patch_map import Cell
 from overfit.chunking import choose_patch_size
 from overfit.methods.plans import base_among

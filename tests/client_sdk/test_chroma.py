@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from client_sdk.contract import Manifest, Package, parse_manifest
-from client_sdk.contract.manifest import MAX_TOLERANCE, PLAIN_VERSION
+from client_sdk.contract.bounds import MAX_TOLERANCE
+from client_sdk.contract.manifest import PLAIN_VERSION
 from client_sdk.contract.plate import compose_chroma, decode_chroma
 from client_sdk.picture import planes_of
 from client_sdk.upscaler import Upscaler

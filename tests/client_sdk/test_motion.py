@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client_sdk.contract import decode_motion, encode_motion
-from client_sdk.contract.manifest import MAX_MOTION_FRAMES
+from client_sdk.contract.bounds import MAX_MOTION_FRAMES
 from kernels.canvas import UNITS, check_view
 from kernels.errors import PackageError
 

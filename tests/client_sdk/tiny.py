@@ -40,7 +40,7 @@ from client_sdk.contract import (
     package_id,
     rung_size,
 )
-from client_sdk.contract.manifest import MAX_TOLERANCE
+from client_sdk.contract.bounds import MAX_TOLERANCE
 from client_sdk.picture import plane_view
 from kernels.compiler import encode_plan
 from kernels.plan import Activation, PlanTable

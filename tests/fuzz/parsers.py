@@ -284,13 +284,14 @@ def _parser(
 
 
 _CONTRACT = "client_sdk.contract."
+_MANIFEST = f"{_CONTRACT}manifest {_CONTRACT}rung {_CONTRACT}bounds"
 _RANGE = "kernels.range_coder"
 _PLAN = f"kernels.compiler.wire kernels.compiler.payload kernels.plan {_RANGE}"
 _AV1 = f"{_CONTRACT}av1_rtp {_CONTRACT}obu {_CONTRACT}sei"
 _TEXT = (StreamError, UnicodeDecodeError)
 
 PARSERS: dict[str, Parser] = {
-    "manifest": _parser(read_manifest, PackageError, f"{_CONTRACT}manifest", 8192, "json"),
+    "manifest": _parser(read_manifest, PackageError, _MANIFEST, 8192, "json"),
     "patch_map": _parser(read_patch_map, PackageError, f"{_CONTRACT}patch_map {_RANGE}", 512),
     "motion": _parser(read_motion, PackageError, f"{_CONTRACT}motion kernels.canvas {_RANGE}", 512),
     "plate": _parser(read_plate, PackageError, f"{_CONTRACT}plate", 4096),
