@@ -35,7 +35,8 @@ public final class CrispcastSession implements AutoCloseable {
     private final Lifeline lifeline;
     private final Background background;
     private final ScheduledExecutorService queue =
-            Executors.newSingleThreadScheduledExecutor(run -> new Thread(run, "crispcast"));
+            Executors.newSingleThreadScheduledExecutor(this::thread);
+    private volatile Thread own;
     private final Workers workers;
     private volatile boolean closed;
 
@@ -129,12 +130,12 @@ public final class CrispcastSession implements AutoCloseable {
         ask(() -> core.chooseRung(rung));
     }
 
-    /** How it goes. Waits for the session's thread, one frame at most. */
+    /** How it goes. Waits for the session's thread, one frame at most; a listener is on it. */
     public Figures figures() throws CrispcastException {
         if (closed) throw new IllegalStateException("this session is closed: make another one");
+        if (Thread.currentThread() == own) return counted();
         try {
-            return queue.submit(() -> new Figures(
-                    core.figures(), sink.skipped(), sink.upscaleMs(), sink.backendName())).get();
+            return queue.submit(this::counted).get();
         } catch (RejectedExecutionException closing) {
             throw new IllegalStateException("this session is closed: make another one");
         } catch (InterruptedException interrupted) {
@@ -175,6 +176,16 @@ public final class CrispcastSession implements AutoCloseable {
     }
 
     // ---- the session's thread
+
+    private Thread thread(Runnable run) {
+        own = new Thread(run, "crispcast");
+        return own;
+    }
+
+    private Figures counted() throws CrispcastException {
+        return new Figures(
+                core.figures(), sink.skipped(), sink.upscaleMs(), sink.backendName());
+    }
 
     private void ask(TaskRunner.Answer wish) {
         if (!post(wish))
