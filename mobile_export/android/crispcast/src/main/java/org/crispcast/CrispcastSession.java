@@ -358,6 +358,14 @@ public final class CrispcastSession implements AutoCloseable {
         }
 
         @Override
+        public boolean parted() throws CrispcastException {
+            if (small || !core.disconnected()) return false;
+            become(SessionState.ENDED, "");
+            lifeline.end();
+            return true;
+        }
+
+        @Override
         public void lost(String why) {
             become(SessionState.RECONNECTING, why);
         }

@@ -28,6 +28,12 @@ final class Lifeline {
 
         void binary(byte[] bytes) throws CrispcastException;
 
+        /**
+         * A connection is gone, and all frames that came by it were given. Whether the play is over
+         * with it.
+         */
+        boolean parted() throws CrispcastException;
+
         /** What played is lost, and looked for. */
         void lost(String why);
 
@@ -45,7 +51,8 @@ final class Lifeline {
 
     private URL answered; // by whom, the last time
     private Connection connection;
-    private AssetFetcher fetcher;
+    private URL endpoint; // of the connection
+    private AssetFetcher fetcher; // once its channel is open
     private boolean looking = true;
     private boolean over;
     private int tries;
@@ -76,7 +83,7 @@ final class Lifeline {
         looking = false;
     }
 
-    /** Who gets assets by HTTP; null without a connection. */
+    /** Who gets assets by HTTP; null without a channel, whose opening has them asked for anew. */
     AssetFetcher fetcher() {
         return fetcher;
     }
@@ -121,10 +128,15 @@ final class Lifeline {
         workers.farewells.execute(() -> Whep.delete(session));
     }
 
-    /** Tries again, later each time, until that has lasted too long. */
     private void lose(String why, int waitSeconds) {
         if (over || connection == null) return;
         disconnect();
+        owner.post(() -> comeBack(why, waitSeconds)); // after the frames that wait
+    }
+
+    /** Tries again, later each time, until that has lasted too long. */
+    private void comeBack(String why, int waitSeconds) throws CrispcastException {
+        if (over || owner.parted()) return;
         long now = System.nanoTime();
         if (!looking) {
             looking = true;
@@ -164,7 +176,7 @@ final class Lifeline {
         }
         tries = 0; // the next one begins with the address that the app gave
         answered = answer.redirected ? Whep.withoutQuery(answer.endpoint) : place;
-        fetcher = new AssetFetcher(answer.endpoint, bearer);
+        endpoint = answer.endpoint;
         of.answered(answer);
     }
 
@@ -187,7 +199,9 @@ final class Lifeline {
         @Override
         public void channelOpen(Connection of) {
             owner.post(() -> {
-                if (of == connection) owner.channelOpen();
+                if (of != connection) return;
+                fetcher = new AssetFetcher(endpoint, bearer);
+                owner.channelOpen();
             });
         }
 

@@ -41,14 +41,17 @@ final class TaskRunner {
         this.queue = queue;
     }
 
-    /** Begins a task of an asset or a base; false for any other kind. */
+    /**
+     * Begins a task of an asset or a base; false for any other kind. {@code fetcher}: of the connection
+     * there is; null: there is none.
+     */
     boolean run(Task task, AssetFetcher fetcher) {
         switch (task.kind()) {
             case Task.LOOK:
                 workers.local.execute(() -> look(task.sha256));
                 return true;
             case Task.FETCH:
-                workers.fetches.execute(() -> fetch(task, fetcher));
+                if (fetcher != null) workers.fetches.execute(() -> fetch(task, fetcher));
                 return true;
             case Task.STORE:
                 workers.local.execute(() -> cache.put(task.sha256, task.bytes));
@@ -83,13 +86,18 @@ final class TaskRunner {
         });
     }
 
+    /** Nothing is said for a connection that is over: the next one is asked for the same assets. */
     private void fetch(Task task, AssetFetcher fetcher) {
         String sha256 = task.sha256;
-        boolean done = fetcher != null && fetcher.fetch(
+        boolean done = fetcher.fetch(
                 sha256, task.offset(), task.total(),
-                (offset, bytes, size) ->
-                        queue.post(() -> core.piece(sha256, offset, bytes, size)));
-        if (!done) queue.post(() -> core.lacks(sha256));
+                (offset, bytes, size) -> queue.post(() -> {
+                    if (!fetcher.closed()) core.piece(sha256, offset, bytes, size);
+                }));
+        if (done) return;
+        queue.post(() -> {
+            if (!fetcher.closed()) core.lacks(sha256);
+        });
     }
 
     private void decode(Task task) {
