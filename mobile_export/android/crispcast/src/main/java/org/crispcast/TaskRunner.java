@@ -2,6 +2,7 @@ package org.crispcast;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.function.Supplier;
 
 /**
  * Does what the session asks for: looks into the cache, fetches, decodes. Workers do it; the answers
@@ -71,7 +72,7 @@ final class TaskRunner {
     }
 
     private void look(String sha256) {
-        byte[] bytes = cache.get(sha256);
+        byte[] bytes = orNull(() -> cache.get(sha256));
         queue.post(() -> {
             if (bytes == null) {
                 core.lacks(sha256);
@@ -103,7 +104,7 @@ final class TaskRunner {
     private void decode(Task task) {
         int width = task.width();
         int height = task.height();
-        ByteBuffer luma = plates.decode(task.bytes, width, height);
+        ByteBuffer luma = orNull(() -> plates.decode(task.bytes, width, height));
         queue.post(() -> core.picture(task.sha256, luma, width, height));
     }
 
@@ -113,13 +114,25 @@ final class TaskRunner {
     }
 
     private void base(String id) {
-        byte[] bytes;
+        byte[] bytes = orNull(() -> {
+            try {
+                return resources.read("bases/" + id + ".plan");
+            } catch (IOException error) {
+                return null;
+            }
+        });
+        queue.post(() -> core.base(id, bytes));
+    }
+
+    /**
+     * What it gives, or null where it fails, be it for want of memory: a task without an answer is
+     * never over, and an error ends the app.
+     */
+    private static <T> T orNull(Supplier<T> work) {
         try {
-            bytes = resources.read("bases/" + id + ".plan");
-        } catch (IOException error) {
-            bytes = null;
+            return work.get();
+        } catch (RuntimeException | OutOfMemoryError failure) {
+            return null;
         }
-        byte[] found = bytes;
-        queue.post(() -> core.base(id, found));
     }
 }

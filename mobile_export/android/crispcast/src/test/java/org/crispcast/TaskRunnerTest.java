@@ -41,6 +41,18 @@ public class TaskRunnerTest {
         assertTrue(worker.awaitTermination(10, TimeUnit.SECONDS));
     }
 
+    @Test
+    public void aPictureThatMemoryDoesNotHoldIsAnsweredAllTheSame() throws Exception {
+        run(task(Task.DECODE), null);
+        assertEquals(1, answers.size());
+    }
+
+    @Test
+    public void soIsABase() throws Exception {
+        run(task(Task.BASE), null);
+        assertEquals(1, answers.size());
+    }
+
     /** It would be taken for what the next connection is asked for. */
     @Test
     public void nothingIsHeardOfAFetchWhoseConnectionIsOver() throws Exception {
