@@ -59,10 +59,10 @@ export class CrispcastPlayer extends HTMLElement {
   /** Starts, or goes on; after the end, from the beginning. */
   async play() {
     const session = this.#session;
-    if (session?.state === 'paused') return session.resume();
-    if (session?.state === 'ended') return session.seek(0);
-    if (session && ['connecting', 'playing'].includes(session.state)) return undefined;
-    return this.#open();
+    if (!session || session.over) return this.#open();
+    if (session.state === 'paused') return session.resume();
+    if (session.state === 'ended') return session.seek(0);
+    return undefined;
   }
 
   pause() {
