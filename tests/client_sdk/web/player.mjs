@@ -95,6 +95,7 @@ Object.assign(globalThis, {
 });
 
 const { CrispcastPlayer } = await import(`${code}player/crispcast-player.js`);
+const { Figures } = await import(`${code}player/figures.js`);
 
 const FRAMES = 100;
 const SHOWN = { landing: 0, counts: {}, totalMs: 1, networksMs: 1, resting: false };
@@ -172,6 +173,18 @@ const scenarios = {
     assert.equal(worker().heard.at(-1).type, 'disconnected');
     const peers = Peer.all.length;
     await until(() => Peer.all.length > peers); // it is looked for
+  },
+
+  async burst() {
+    let now = 0;
+    performance.now = () => now;
+    const figures = new Figures();
+    for (let frame = 0; frame < 30; ++frame) figures.shown(SHOWN);
+    assert.ok(figures.fps <= 30, `${figures.fps}`);
+    for (let frame = 0; frame < 100000; ++frame) figures.shown(SHOWN); // of a page that slept
+    assert.ok(figures.fps <= 1000, `${figures.fps}`);
+    for (; now < 5000; now += 40) figures.shown(SHOWN);
+    assert.equal(figures.fps, 25);
   },
 };
 

@@ -17,6 +17,7 @@ from tests.client_sdk.web.conftest import WEB
         pytest.param("again_at_the_end", id="also where a page plays anew as it hears of the end"),
         pytest.param("lost_after_the_end", id="a loss after the server's last word is the end"),
         pytest.param("lost_in_the_middle", id="a loss anywhere else is none"),
+        pytest.param("burst", id="frames that are heard of at once are no rate"),
     ],
 )
 def test_it_holds(node: list[str], scenario: str) -> None:
