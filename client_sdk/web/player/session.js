@@ -107,7 +107,7 @@ export class Session extends EventTarget {
       this.#play.start(options);
     }
     await this.#lifeline.connect();
-    this.#timers.push(setInterval(() => this.#report(), REPORT));
+    if (!this.over) this.#timers.push(setInterval(() => this.#report(), REPORT));
   }
 
   pause() {

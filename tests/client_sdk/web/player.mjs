@@ -59,9 +59,15 @@ class Peer extends EventTarget {
   createDataChannel = () => ({ readyState: 'open', send() {} });
   addTransceiver = () => ({ receiver: { track: {} } });
   createOffer = async () => ({});
-  setRemoteDescription = async () => {};
   getStats = async () => new Map();
-  close() {}
+
+  async setRemoteDescription() {
+    if (this.closed) throw new Error('the peer is closed');
+  }
+
+  close() {
+    this.closed = true;
+  }
 
   async setLocalDescription() {
     this.localDescription = { sdp: 'v=0' };
@@ -95,6 +101,8 @@ Object.assign(globalThis, {
 });
 
 const { CrispcastPlayer } = await import(`${code}player/crispcast-player.js`);
+const { AssetCache } = await import(`${code}player/asset-cache.js`);
+const { Frames } = await import(`${code}player/frames.js`);
 const { Figures } = await import(`${code}player/figures.js`);
 
 const FRAMES = 100;
@@ -173,6 +181,115 @@ const scenarios = {
     assert.equal(worker().heard.at(-1).type, 'disconnected');
     const peers = Peer.all.length;
     await until(() => Peer.all.length > peers); // it is looked for
+  },
+
+  /** The page is left while the server thinks about its answer. */
+  async left_early() {
+    const answer = globalThis.fetch;
+    const asked = [];
+    let reply;
+    globalThis.fetch = (url, { method }) => {
+      asked.push(`${method} ${url}`);
+      return new Promise((resolve) => (reply = () => resolve(answer(url))));
+    };
+    let intervals = 0;
+    globalThis.setInterval = () => (intervals += 1);
+    globalThis.clearInterval = (timer) => (intervals -= timer ? 1 : 0);
+    const player = new CrispcastPlayer();
+    player.setAttribute('src', 'https://a.example/whep/x');
+    void player.play();
+    await until(() => reply);
+    player.disconnectedCallback();
+    reply();
+    await until(() => asked.length === 2);
+    assert.deepEqual(asked, ['POST https://a.example/whep/x', 'DELETE https://a.example/s']);
+    for (let i = 0; i < 10; ++i) await turn();
+    assert.equal(intervals, 0);
+    assert.equal(player.state, 'closed');
+  },
+
+  /** The server takes the offer and says nothing. */
+  async silence() {
+    const stop = new AbortController();
+    AbortSignal.timeout = () => stop.signal;
+    globalThis.fetch = (_, { signal }) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    const player = new CrispcastPlayer();
+    player.setAttribute('src', 'https://a.example/whep/x');
+    const said = [];
+    player.addEventListener('error', ({ detail }) => said.push(detail));
+    void player.play();
+    await until(() => Peer.all.length);
+    for (let i = 0; i < 10; ++i) await turn();
+    assert.equal(player.state, 'connecting');
+    stop.abort();
+    await until(() => said.length);
+    assert.match(said[0], /does not answer/);
+  },
+
+  async no_address() {
+    const player = new CrispcastPlayer();
+    const said = [];
+    player.addEventListener('error', ({ detail }) => said.push(detail));
+    player.setAttribute('src', 'https://');
+    await player.play();
+    assert.deepEqual(said, ["The player's src is no address: https://"]);
+  },
+
+  async captures() {
+    const { player } = await playing();
+    const taken = player.capture(1);
+    worker().say({ type: 'captured', frame: 7 });
+    assert.deepEqual((await taken).map(({ frame }) => frame), [7]);
+    const open = player.capture(1);
+    shown(FRAMES - 1);
+    Peer.all.at(-1).lose();
+    await assert.rejects(open);
+    await assert.rejects(player.capture(1)); // of a play that is over
+    await begun(player);
+    const other = player.capture(1);
+    worker().say({ type: 'captured', frame: 8 });
+    assert.deepEqual((await other).map(({ frame }) => frame), [8]);
+  },
+
+  /** Two that are asked for at once are both answered. */
+  async captures_at_once() {
+    globalThis.WritableStream = class {};
+    globalThis.VideoFrame = class {
+      close() {}
+    };
+    const memory = new Uint8Array(6);
+    const plane = () => ({ y: memory.subarray(0, 4), u: memory.subarray(4, 5), v: memory.subarray(5) });
+    const session = {
+      wants: () => true,
+      frame: (width, height) => ({ width, height, strideU: 1, ...plane() }),
+      upscale: () => ({ frame: 0, rung: 0, picture: { width: 2, height: 2, ...plane() } }),
+    };
+    const said = [];
+    const say = ({ type }) => said.push(type);
+    const frames = new Frames(session, { say, changed: () => {}, counts: () => ({}) });
+    frames.describe({ fps: [25, 1], colour: {}, width: 2, height: 2 });
+    frames.showOn({ getContext: () => ({ drawImage() {} }) });
+    const rows = [0, 4, 5].map((offset) => ({ offset, stride: offset ? 1 : 2 }));
+    const frame = {
+      visibleRect: { width: 2, height: 2 },
+      format: 'I420',
+      allocationSize: () => 6,
+      copyTo: async () => rows,
+      close() {},
+    };
+    frames.capture(2);
+    frames.capture(1);
+    for (let i = 0; i < 4; ++i) await frames.one(frame, i);
+    const both = ['captured', 'shown'];
+    assert.deepEqual(said, [...both, ...both, ...both, 'shown']);
+  },
+
+  /** A database that never opens. */
+  async no_cache() {
+    globalThis.indexedDB = { open: () => ({}) };
+    globalThis.setTimeout = (run, _, ...rest) => queueMicrotask(() => run(...rest));
+    assert.equal(await new AssetCache(1 << 20).get('0'.repeat(64)), null);
   },
 
   async burst() {

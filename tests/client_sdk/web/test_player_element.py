@@ -17,6 +17,12 @@ from tests.client_sdk.web.conftest import WEB
         pytest.param("again_at_the_end", id="also where a page plays anew as it hears of the end"),
         pytest.param("lost_after_the_end", id="a loss after the server's last word is the end"),
         pytest.param("lost_in_the_middle", id="a loss anywhere else is none"),
+        pytest.param("left_early", id="who leaves while it connects leaves nothing behind"),
+        pytest.param("silence", id="a server that says nothing is not waited for forever"),
+        pytest.param("no_address", id="what is no address is told"),
+        pytest.param("captures", id="a capture ends with its play"),
+        pytest.param("captures_at_once", id="captures that are asked for at once all come"),
+        pytest.param("no_cache", id="a cache that does not open is none"),
         pytest.param("burst", id="frames that are heard of at once are no rate"),
     ],
 )
