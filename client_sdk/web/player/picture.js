@@ -88,6 +88,7 @@ function readRgb(frame, planes, { matrix, fullRange }) {
  *   writes its samples; null: no picture of that size that this browser reads, or has the memory for
  */
 export async function decodePicture(bytes, width, height) {
+  /** @type {ImageBitmap | null} */
   let image = null;
   try {
     const blob = new Blob([/** @type {BlobPart} */ (bytes)], { type: 'image/avif' });
