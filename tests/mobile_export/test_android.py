@@ -224,7 +224,7 @@ class TestJava:
         # Each of four threads is told once that it is closed, and nothing else goes wrong.
         assert said["threads"] == "true 4 0, closed 1, frames kept 0"
 
-    def test_a_listener_may_ask_for_the_figures_and_close(self) -> None:
+    def test_a_listener_may_ask_for_the_figures_and_close_and_throw(self) -> None:
         said = building.java("ListenerRun", FOLDER, "sei").splitlines()
         assert said == ["frame", "state", "warning", "closed"]
 

@@ -19,8 +19,8 @@ import org.webrtc.VideoFrame;
 import org.webrtc.VideoTrack;
 
 /**
- * ListenerRun FOLDER CASE: a listener asks for the figures whenever it is told something, and closes
- * the session at the first frame. Says what it was told until then.
+ * ListenerRun FOLDER CASE: a listener asks for the figures whenever it is told something, closes the
+ * session at the first frame, and throws each time. Says what it was told until then.
  */
 public final class ListenerRun implements SessionListener {
     private final Set<String> told = new ConcurrentSkipListSet<>();
@@ -87,6 +87,7 @@ public final class ListenerRun implements SessionListener {
         } catch (CrispcastException error) {
             told.add(what + ": " + error.getMessage());
         }
+        throw new IllegalStateException("of the app");
     }
 
     @Override
@@ -97,8 +98,11 @@ public final class ListenerRun implements SessionListener {
 
     @Override
     public void onFrame(FrameInfo frame) {
-        ask("frame");
-        session.close();
+        try {
+            ask("frame");
+        } finally {
+            session.close();
+        }
     }
 
     @Override

@@ -81,7 +81,7 @@ public final class CrispcastSession implements AutoCloseable {
         URL given = Whep.checked(null, url);
         Bearer bearer = new Bearer(options.token, given, options.tokenOrigins);
         this.options = options;
-        this.listener = listener;
+        this.listener = new LoggedListener(listener);
         this.factory = factory;
         this.resources = resources;
         this.workers = workers;

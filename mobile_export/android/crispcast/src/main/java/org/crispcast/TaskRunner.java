@@ -55,7 +55,10 @@ final class TaskRunner {
                 if (fetcher != null) workers.fetches.execute(() -> fetch(task, fetcher));
                 return true;
             case Task.STORE:
-                workers.local.execute(() -> cache.put(task.sha256, task.bytes));
+                workers.local.execute(() -> orNull(() -> {
+                    cache.put(task.sha256, task.bytes);
+                    return null;
+                }));
                 return true;
             case Task.DECODE:
                 workers.local.execute(() -> decode(task));
@@ -90,12 +93,12 @@ final class TaskRunner {
     /** Nothing is said for a connection that is over: the next one is asked for the same assets. */
     private void fetch(Task task, AssetFetcher fetcher) {
         String sha256 = task.sha256;
-        boolean done = fetcher.fetch(
+        Boolean done = orNull(() -> fetcher.fetch(
                 sha256, task.offset(), task.total(),
                 (offset, bytes, size) -> queue.post(() -> {
                     if (!fetcher.closed()) core.piece(sha256, offset, bytes, size);
-                }));
-        if (done) return;
+                })));
+        if (done != null && done) return;
         queue.post(() -> {
             if (!fetcher.closed()) core.lacks(sha256);
         });
