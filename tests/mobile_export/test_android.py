@@ -257,6 +257,15 @@ class TestJava:
             ),
         ]
 
+    def test_a_server_that_answers_and_brings_nothing_is_left_after_a_while(self) -> None:
+        assert building.java("SilentServerRun").splitlines() == [
+            "answered, 10000",
+            "left true, again true",
+            "joined, waits false",
+            "lost, waits true",
+            "left true, over, waits false",
+        ]
+
     def test_nnapi_makes_what_the_sparse_kernels_make(
         self, exported: Path, tiny_path: Path, tmp_path: Path, onnx_port: int
     ) -> None:

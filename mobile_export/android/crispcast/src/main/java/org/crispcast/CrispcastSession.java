@@ -3,9 +3,9 @@ package org.crispcast;
 import android.app.Application;
 import android.content.Context;
 import java.net.URL;
-import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.webrtc.PeerConnectionFactory;
 import org.webrtc.VideoSink;
@@ -34,8 +34,8 @@ public final class CrispcastSession implements AutoCloseable {
     private final TaskRunner runner;
     private final Lifeline lifeline;
     private final Background background;
-    private final ScheduledExecutorService queue =
-            Executors.newSingleThreadScheduledExecutor(this::thread);
+    private final ScheduledThreadPoolExecutor queue =
+            new ScheduledThreadPoolExecutor(1, this::thread);
     private volatile Thread own;
     private final Workers workers;
     private volatile boolean closed;
@@ -85,6 +85,7 @@ public final class CrispcastSession implements AutoCloseable {
         this.factory = factory;
         this.resources = resources;
         this.workers = workers;
+        queue.setRemoveOnCancelPolicy(true); // a timer that is of no use does not keep the thread
         core = new SessionCore(options.threads, null, 0, options.plain, options.loop, options.trust);
         sink = new UpscalingSink(core, output, queue, new Frames());
         runner = new TaskRunner(core, cache, resources, plates, options.verifier, workers, this::post);
@@ -231,6 +232,9 @@ public final class CrispcastSession implements AutoCloseable {
                 sink.manifest(info);
                 if (options.nnapi && !options.plain) chooseBackend(info.packageId);
                 break;
+            case Task.JOINED:
+                lifeline.joined();
+                break;
             case Task.READY:
                 if (held() && fresh()) become(SessionState.PAUSED, "");
                 break;
@@ -332,13 +336,13 @@ public final class CrispcastSession implements AutoCloseable {
         }
 
         @Override
-        public void later(long milliseconds, TaskRunner.Answer answer) {
+        public Future<?> later(long milliseconds, TaskRunner.Answer answer) {
             try {
-                queue.schedule(
+                return queue.schedule(
                         () -> CrispcastSession.this.run(answer), milliseconds,
                         TimeUnit.MILLISECONDS);
             } catch (RejectedExecutionException closing) {
-                // closed meanwhile
+                return null; // closed meanwhile
             }
         }
 

@@ -1,6 +1,7 @@
 package org.crispcast;
 
 import java.net.URL;
+import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import org.webrtc.PeerConnectionFactory;
@@ -14,13 +15,15 @@ import org.webrtc.VideoSink;
 final class Lifeline {
     private static final long FIRST_WAIT_MS = 250;
     private static final long LONGEST_WAIT_MS = 5_000;
+    private static final long JOINING_MS = 10_000; // until a server that answers has brought its manifest
 
     /** The session, told on its own thread. */
     interface Owner {
         /** Runs it on the session's thread. Any thread; false where the session is closed. */
         boolean post(TaskRunner.Answer answer);
 
-        void later(long milliseconds, TaskRunner.Answer answer);
+        /** Runs it there after a while, unless that is cancelled; null where the session is closed. */
+        Future<?> later(long milliseconds, TaskRunner.Answer answer);
 
         void channelOpen() throws CrispcastException;
 
@@ -53,6 +56,7 @@ final class Lifeline {
     private Connection connection;
     private URL endpoint; // of the connection
     private AssetFetcher fetcher; // once its channel is open
+    private Future<?> timer; // of the next try, or of this one's patience
     private boolean looking = true;
     private boolean over;
     private int tries;
@@ -78,8 +82,14 @@ final class Lifeline {
         connect();
     }
 
+    /** The connection's manifest is here. */
+    void joined() {
+        if (connection != null) after(0, null); // else it waits for the next try
+    }
+
     /** Frames come, or would. */
     void found() {
+        joined();
         looking = false;
     }
 
@@ -100,7 +110,14 @@ final class Lifeline {
     /** Ends it for good. */
     void end() {
         over = true;
+        after(0, null);
         disconnect();
+    }
+
+    /** Does it after a while, in the place of what was to be done then; null: nothing. */
+    private void after(long milliseconds, TaskRunner.Answer answer) {
+        if (timer != null) timer.cancel(false);
+        timer = answer == null ? null : owner.later(milliseconds, answer);
     }
 
     private void connect() {
@@ -148,7 +165,7 @@ final class Lifeline {
         long wait = Math.max(waitMs + (long) (Math.random() * 100), 1000L * waitSeconds);
         long lasts = TimeUnit.NANOSECONDS.toMillis(now - lostSince) + wait;
         if (lasts > patienceMs) owner.gaveUp(why);
-        else owner.later(wait, this::connect);
+        else after(wait, this::connect);
     }
 
     /** Blocks. */
@@ -177,6 +194,7 @@ final class Lifeline {
         tries = 0; // the next one begins with the address that the app gave
         answered = answer.redirected ? Whep.withoutQuery(answer.endpoint) : place;
         endpoint = answer.endpoint;
+        after(JOINING_MS, () -> lose("the server answers, and nothing comes"));
         of.answered(answer);
     }
 
