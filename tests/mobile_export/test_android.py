@@ -224,6 +224,10 @@ class TestJava:
         # Each of four threads is told once that it is closed, and nothing else goes wrong.
         assert said["threads"] == "true 4 0, closed 1, frames kept 0"
 
+    def test_a_listener_may_ask_for_the_figures_and_close_and_throw(self) -> None:
+        said = building.java("ListenerRun", FOLDER, "sei").splitlines()
+        assert said == ["frame", "state", "warning", "closed"]
+
     def test_sessions_play_the_conformance_suite(self) -> None:
         names = [name for name in CASES if name not in NO_SLIDER]
         said = building.java("Replay", FOLDER, *names)
@@ -251,6 +255,15 @@ class TestJava:
                     *("lost", at_named, f"POST other {seen}"),
                 )
             ),
+        ]
+
+    def test_a_server_that_answers_and_brings_nothing_is_left_after_a_while(self) -> None:
+        assert building.java("SilentServerRun").splitlines() == [
+            "answered, 10000",
+            "left true, again true",
+            "joined, waits false",
+            "lost, waits true",
+            "left true, over, waits false",
         ]
 
     def test_nnapi_makes_what_the_sparse_kernels_make(

@@ -114,12 +114,48 @@ def test_assets_after_a_redirect_get_the_token_that_the_given_origin_may_see() -
     assert given == ["client.token(for: endpoint)"]
 
 
-def test_a_fetcher_that_is_closed_says_of_all_assets_that_they_failed() -> None:
-    """The session waits for an answer to each: one that has none is never asked for again."""
+def test_nothing_is_heard_of_a_fetcher_whose_connection_is_over() -> None:
+    """The session asks the next one for the same assets, and would take it for its answer."""
     fetcher = SOURCES["Sources/Crispcast/AssetFetcher.swift"]
     closing = fetcher.split("func close()")[1].split("private func begin")[0]
-    assert "dropped.forEach { $0.failed() }" in closing
-    assert "guard !closed else { return asset.failed() }" in fetcher
+    assert "failed()" not in closing
+    assert "guard !closed else { return }" in fetcher
+    ours = functions("Crispcast")
+    assert ours["fetch"].count("self?.hear(fetcher)") == 2  # pieces and failures
+    assert "if let fetcher, fetcher === self.fetcher { answer(self) }" in ours["hear"]
+    assert "guard let fetcher else { return }" in ours["fetch"]
+
+
+def test_a_loss_after_the_last_frame_is_the_end() -> None:
+    """The core is asked once all pictures were given, before the server is looked for."""
+    told = functions("Crispcast")["disconnected"]
+    assert "crispcast_session_disconnected(self.session, &over)" in told
+    assert "self.end(frames: nil)" in told
+    looking = functions("CrispcastWebRTC")["search"]
+    way = [
+        "hangUp(connection)",
+        "if await core.disconnected() { over = true }",
+        "if closed || over { return }",
+        "outlet.tell(.lost(why))",
+        "connect(to: places[0])",
+    ]
+    assert sorted(way, key=looking.index) == way
+    assert "old.close()" in functions("CrispcastWebRTC")["hangUp"]
+    assert "await old" not in functions("CrispcastWebRTC")["hangUp"].split("Task {")[0]
+
+
+def test_a_stream_that_falls_silent_while_it_plays_is_lost() -> None:
+    """Every half second; SilenceTests.swift has when it counts as silent."""
+    ours = functions("Crispcast")
+    assert "if silence.lasts(since: waiting.last, at: now()) {" in ours["tick"]
+    assert "onEvent(.lost(" in ours["tick"]
+    assert "latest = now()" in ours["enter"]  # before any picture is refused
+    assert ours["enter"].index("latest = now()") < ours["enter"].index("return nil")
+    assert "silence.begin(at: now())" in ours["connected"]
+    assert "silence.hold(on, at: now())" in ours["pause"]
+    for over in ("disconnected", "end"):
+        assert "silence.end()" in ours[over]
+    assert "static let patience = 4.0" in SOURCES["Sources/Crispcast/Silence.swift"]
 
 
 def test_a_lost_server_is_looked_for_where_the_app_said_and_where_that_led_in_turn() -> None:

@@ -8,6 +8,7 @@
 
 export const DEFAULT_LIMIT = 256 << 20; // bytes
 const NAME = 'crispcast';
+const PATIENCE = 2000; // milliseconds for the database to open, which in some browsers never ends
 
 const done = (request) =>
   new Promise((resolve, reject) => {
@@ -31,7 +32,9 @@ export class AssetCache {
   /** @param {number} [limit] bytes; 0 keeps nothing */
   constructor(limit = DEFAULT_LIMIT) {
     this.#limit = limit;
-    this.#database = limit > 0 ? this.#open().catch(() => null) : Promise.resolve(null);
+    const late = () => new Promise((resolve) => setTimeout(resolve, PATIENCE, null));
+    const open = limit > 0 ? Promise.race([this.#open(), late()]) : Promise.resolve(null);
+    this.#database = open.catch(() => null);
   }
 
   /** @param {string} sha256 @returns {Promise<Uint8Array | null>} */

@@ -15,7 +15,17 @@ import { Controls } from './controls.js';
 import { Session } from './session.js';
 
 const REFRESH = 250; // milliseconds between looks at the figures
+const NOTHING = 'nothing is super-resolved';
 const WAYS = /** @type {const} */ (['channel', 'http']);
+
+/** The whole of an address that may lack what the page's has; null: it is none. */
+function addressOf(text, base) {
+  try {
+    return new URL(text, base).href;
+  } catch {
+    return null;
+  }
+}
 
 export class CrispcastPlayer extends HTMLElement {
   static observedAttributes = ['src', 'muted', 'poster', 'loop'];
@@ -59,10 +69,10 @@ export class CrispcastPlayer extends HTMLElement {
   /** Starts, or goes on; after the end, from the beginning. */
   async play() {
     const session = this.#session;
-    if (session?.state === 'paused') return session.resume();
-    if (session?.state === 'ended') return session.seek(0);
-    if (session && ['connecting', 'playing'].includes(session.state)) return undefined;
-    return this.#open();
+    if (!session || session.over) return this.#open();
+    if (session.state === 'paused') return session.resume();
+    if (session.state === 'ended') return session.seek(0);
+    return undefined;
   }
 
   pause() {
@@ -74,12 +84,16 @@ export class CrispcastPlayer extends HTMLElement {
     else this.pause();
   }
 
-  /** Resolves with the planes of the next frames, before RGB. @param {number} [count] */
+  /**
+   * Resolves with the planes of the next frames, before RGB; rejects where there are none, or no more.
+   * @param {number} [count]
+   */
   capture(count = 1) {
     return new Promise((resolve, reject) => {
-      if (!this.#session || this.#session.plain) reject(new Error('nothing is super-resolved'));
-      this.#captures.push({ count, frames: [], resolve });
-      this.#session?.capture(count);
+      const session = this.#session;
+      if (!session || session.over || session.plain) return reject(new Error(NOTHING));
+      this.#captures.push({ count, frames: [], resolve, reject });
+      return session.capture(count);
     });
   }
 
@@ -223,15 +237,17 @@ export class CrispcastPlayer extends HTMLElement {
   async #open() {
     const src = this.getAttribute('src');
     if (!src) return this.#fail('There is nothing to play: give the player a src.');
-    const url = new URL(src, this.baseURI).href;
+    const at = this.getAttribute('media');
+    const url = addressOf(src, this.baseURI);
+    if (!url) return this.#fail(`The player's src is no address: ${src}`);
+    const media = at ? addressOf(at, this.baseURI) : undefined;
+    if (media === null) return this.#fail(`The player's media is no address: ${at}`);
     const screen = this.#controls.freshScreen();
     const { video } = this.#controls;
     const number = (name) => (this.hasAttribute(name) ? Number(this.getAttribute(name)) : undefined);
     const threads = number('threads');
     const [cacheLimit, reconnect] = [number('cache-limit'), number('reconnect')];
     const delivery = WAYS.find((way) => way === this.getAttribute('delivery')) ?? 'auto';
-    const at = this.getAttribute('media');
-    const media = at ? new URL(at, this.baseURI).href : undefined;
     const loop = this.loop || Boolean(media); // what is published begins again at its end
     const mediaToken = this.getAttribute('media-token') ?? undefined;
     const token = this.getAttribute('token') ?? undefined;
@@ -278,6 +294,8 @@ export class CrispcastPlayer extends HTMLElement {
 
   #changed(session) {
     if (session !== this.#session) return;
+    if (session.over || session.plain)
+      for (const { reject } of this.#captures.splice(0)) reject(new Error(NOTHING));
     if (session.plain) {
       this.#controls.mark('super', false);
       this.#controls.notice(session.plain);

@@ -5,6 +5,8 @@
  */
 
 const WINDOW = 2000; // milliseconds over which rates are taken
+const SHORTEST = 1000; // likewise at first: a busy page hears of many frames at once
+const MOST = 1000; // frames counted in that time: more than any screen shows
 const KEPT = 60; // times of which the median is taken
 
 export class Figures {
@@ -47,16 +49,17 @@ export class Figures {
     this.networksMs = networksMs;
     this.resting = resting;
     this.inFlight = Math.max(0, this.inFlight - 1);
-    this.#times.push(performance.now());
+    this.#times = [...this.#times.slice(1 - MOST), performance.now()];
     this.#spent = [...this.#spent.slice(1 - KEPT), totalMs];
   }
 
-  /** Frames shown a second, lately. */
+  /** Frames shown a second, lately; 1000 at most. */
   get fps() {
     const now = performance.now();
     this.#times = this.#times.filter((time) => now - time < WINDOW);
     if (this.#times.length < 2) return 0;
-    return ((this.#times.length - 1) * 1000) / (this.#times[this.#times.length - 1] - this.#times[0]);
+    const [first, last] = [this.#times[0], this.#times[this.#times.length - 1]];
+    return ((this.#times.length - 1) * 1000) / Math.max(last - first, SHORTEST);
   }
 
   /** Milliseconds that a frame takes, reading, upscaling and drawing: the median of the last ones. */

@@ -67,9 +67,9 @@ export class Frames {
     this.#split = Math.min(Math.max(Number(at) || 0, 0), 1);
   }
 
-  /** Tells the planes of so many frames to come. @param {number} count */
+  /** Tells the planes of so many more frames to come. @param {number} count */
   capture(count) {
-    this.#captures = count;
+    this.#captures += count;
   }
 
   /** Seconds of video from the last frame shown for which everything is there. */

@@ -79,8 +79,9 @@ export class Lifeline {
     this.#play.made(connection);
     this.#connecting = true;
     const endpoint = await connection.open(url).finally(() => (this.#connecting = false));
+    if (connection !== this.connection || this.#play.over()) return; // nobody waits for it any more
     // Coded frames that nobody reads never come out.
-    if (reader && this.#unread && connection === this.connection) return this.connect(url);
+    if (reader && this.#unread) return this.connect(url);
     // Without what a redirect said of the way there.
     this.#answered = endpoint === url ? url : endpoint.split('?')[0];
     this.#play.answered(endpoint, this.#sees(endpoint) ? this.#options.token : undefined);

@@ -85,17 +85,14 @@ function readRgb(frame, planes, { matrix, fullRange }) {
  * A monochrome full-range AVIF, decoded by the browser (docs/manifest.md).
  * @param {Uint8Array} bytes @param {number} width @param {number} height
  * @returns {Promise<{width: number, height: number, write: (room: Uint8Array) => void} | null>} what
- *   writes its samples; null: no picture of that size that this browser reads
+ *   writes its samples; null: no picture of that size that this browser reads, or has the memory for
  */
 export async function decodePicture(bytes, width, height) {
-  let image;
+  /** @type {ImageBitmap | null} */
+  let image = null;
   try {
     const blob = new Blob([/** @type {BlobPart} */ (bytes)], { type: 'image/avif' });
     image = await createImageBitmap(blob, { colorSpaceConversion: 'none' });
-  } catch {
-    return null;
-  }
-  try {
     if (image.width !== width || image.height !== height) return null;
     const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true, alpha: false });
     if (!context) return null;
@@ -105,7 +102,9 @@ export async function decodePicture(bytes, width, height) {
       for (let at = 0; at < room.length; ++at) room[at] = data[4 * at]; // grey: all three are the same
     };
     return { width, height, write };
+  } catch {
+    return null;
   } finally {
-    image.close();
+    image?.close();
   }
 }

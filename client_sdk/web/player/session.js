@@ -49,6 +49,8 @@ export class Session extends EventTarget {
   buffered = 0;
   /** Why it failed, once it has. */
   failure = '';
+  /** Whether all has ended, the connection too: nothing can be asked for any more. */
+  over = false;
   #options;
   #lifeline;
   /** @type {Play | null} */
@@ -82,7 +84,7 @@ export class Session extends EventTarget {
     this.#decoded = new DecodedFrames(options.video, this.figures, (message, transfer) => this.#say(message, transfer));
     this.#lifeline = new Lifeline(options, {
       reads: () => !this.plain,
-      over: () => this.#over,
+      over: () => this.over,
       made: (connection) => {
         this.#opened = false;
         this.#show(connection);
@@ -105,7 +107,7 @@ export class Session extends EventTarget {
       this.#play.start(options);
     }
     await this.#lifeline.connect();
-    this.#timers.push(setInterval(() => this.#report(), REPORT));
+    if (!this.over) this.#timers.push(setInterval(() => this.#report(), REPORT));
   }
 
   pause() {
@@ -123,7 +125,7 @@ export class Session extends EventTarget {
 
   /** Goes on at exactly this frame, or the nearest there is. @param {number} frame */
   seek(frame) {
-    if (!this.manifest) return;
+    if (!this.manifest || this.over) return;
     if (this.live !== null || this.#options.media)
       return this.#tell('notice', 'This is a channel: all see the same moment.');
     const to = Math.min(Math.max(frame, 0), this.manifest.frames - 1);
@@ -131,7 +133,7 @@ export class Session extends EventTarget {
     this.#soughtAt = performance.now();
     this.#land();
     this.#say({ type: 'seek', frame: to, landing: this.#landings });
-    clearTimeout(this.#ending);
+    this.#goesOn();
     if (this.state !== 'paused') this.#enter('playing');
     return undefined;
   }
@@ -160,17 +162,14 @@ export class Session extends EventTarget {
 
   /** Ends it; safe to call twice. @param {State} [state] */
   close(state = 'closed') {
-    if (this.#over) return;
-    this.#enter(state);
+    if (this.over) return;
+    this.over = true;
     for (const timer of this.#timers) clearInterval(timer);
-    clearTimeout(this.#ending);
+    this.#goesOn();
     this.#lifeline.end();
     this.#decoded.stop();
     this.#play?.end();
-  }
-
-  get #over() {
-    return this.state === 'closed' || this.state === 'failed';
+    this.#turn(state); // at last: who hears of it may begin another play
   }
 
   /** To the worker. */
@@ -224,7 +223,7 @@ export class Session extends EventTarget {
       ready: () => {
         if (this.state === 'connecting') this.#enter('playing');
       },
-      ended: () => (this.#ending = setTimeout(() => this.#enter('ended'), DRAIN)),
+      ended: () => this.#end(),
       lost: ({ text }) => this.#lost(text || 'The server stops.'),
       failed: ({ text }) => this.fail(text),
       unreadable: ({ text }) => this.#unreadable(sentence(text)),
@@ -288,7 +287,7 @@ export class Session extends EventTarget {
 
   /** The core does not run here after all, or can do nothing: plain video from now on. */
   #fallBack(why, greeted = false) {
-    if (this.#stock || this.#over) return;
+    if (this.#stock || this.over) return;
     this.plain ??= `${why}: plain video is shown.`;
     this.figures.plain = true;
     this.#play?.end();
@@ -328,14 +327,26 @@ export class Session extends EventTarget {
   #withoutCore() {
     this.#stock = new Stock({
       send: (text) => this.#lifeline.send(text),
-      ended: () => (this.#ending = setTimeout(() => this.#enter('ended'), DRAIN)),
+      ended: () => this.#end(),
     });
   }
 
   // -- life -----------------------------------------------------------------------------------
 
+  /** The server has said that nothing more comes. */
+  #end() {
+    this.#ending = setTimeout(() => this.#enter('ended'), DRAIN);
+  }
+
+  /** It does not end yet. */
+  #goesOn() {
+    clearTimeout(this.#ending);
+    this.#ending = 0;
+  }
+
   #lost(why) {
-    if (this.state === 'ended' || this.#atEnd) this.close(this.state === 'ended' ? 'closed' : 'ended');
+    if (this.over) return;
+    if (this.state === 'ended' || this.#ending || this.#atEnd) this.close('ended');
     else if (!this.manifest) this.fail(why);
     else if (!this.#lifeline.looking) this.#reconnect(why);
   }
@@ -351,7 +362,7 @@ export class Session extends EventTarget {
     const looking = this.#lifeline.comeBack(why);
     this.#tell('notice', `${why} Trying again.`);
     const gaveUp = await looking;
-    if (this.#over) return;
+    if (this.over) return;
     if (gaveUp) {
       this.fail(gaveUp);
     } else {
@@ -369,14 +380,19 @@ export class Session extends EventTarget {
 
   /** Ends it for good; `failure` says why. @param {string} why */
   fail(why) {
-    if (this.#over) return;
+    if (this.over) return;
     this.failure = why;
     this.close('failed');
   }
 
   /** @param {State} state */
   #enter(state) {
-    if (this.#over || this.state === state) return;
+    if (!this.over) this.#turn(state);
+  }
+
+  /** @param {State} state */
+  #turn(state) {
+    if (this.state === state) return;
     this.state = state;
     this.#tell('state');
   }

@@ -65,8 +65,12 @@ export class SfuConnection {
       throw error;
     }
     this.#session = answered.session;
-    if (answered.offer) await this.#counter(answered);
-    if (this.#closed) this.#leave();
+    if (answered.offer && !this.#closed) await this.#counter(answered);
+    if (this.#closed) {
+      this.peer.close(); // it may be another by now
+      this.#leave();
+      return origin.package;
+    }
     this.#timer = setTimeout(() => this.#announce(), NAMED);
     opened();
     return origin.package;

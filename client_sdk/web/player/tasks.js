@@ -107,7 +107,14 @@ export class Tasks {
 
   async #decode({ sha256, bytes, width, height }) {
     const picture = await decodePicture(bytes, width, height);
-    this.#obey(() => this.#session.picture(sha256, picture?.width, picture?.height, picture?.write));
+    this.#obey(() => {
+      try {
+        this.#session.picture(sha256, picture?.width, picture?.height, picture?.write);
+      } catch (error) {
+        if (picture) this.#session.picture(sha256); // there is no room for its samples
+        throw error;
+      }
+    });
   }
 
   async #base(id, tries = TRIES) {

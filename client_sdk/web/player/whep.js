@@ -7,6 +7,7 @@
 import { CrispcastError } from '../core.js';
 
 const SDP = 'application/sdp';
+const ANSWER = 15000; // milliseconds that a server may take to answer an offer
 const GATHERING = 1000; // milliseconds: the server takes no trickle, so candidates must be in the offer
 
 /**
@@ -38,7 +39,12 @@ export async function connect(peer, url, token, origins = []) {
   if (counters && !ours) throw new CrispcastError(`${reply.url} wants its offer answered at another origin.`);
   const session = ours ? told.href : '';
   if (counters) return { session, endpoint: reply.url, offer: await reply.text() };
-  await peer.setRemoteDescription({ type: 'answer', sdp: await reply.text() });
+  try {
+    await peer.setRemoteDescription({ type: 'answer', sdp: await reply.text() });
+  } catch (error) {
+    leave(session, token, url); // as of a peer that was closed meanwhile: nobody else knows of it
+    throw error;
+  }
   return { session, endpoint: reply.url };
 }
 
@@ -61,7 +67,7 @@ const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
 async function post(url, body, token) {
   const headers = { 'Content-Type': SDP, ...bearer(token) };
   try {
-    return await fetch(url, { method: 'POST', headers, body });
+    return await fetch(url, { method: 'POST', headers, body, signal: AbortSignal.timeout?.(ANSWER) });
   } catch {
     throw new CrispcastError(`${url} does not answer: is the server there, and may this page ask it?`);
   }

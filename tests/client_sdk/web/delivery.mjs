@@ -21,6 +21,7 @@ const { Tasks } = await import(`${code}player/tasks.js`);
 const SIZE = 1000; // bytes of each asset
 const PATIENCE = 500; // milliseconds
 const FOREVER = 1e6;
+const MEMORY = 2; // CRISPCAST_ERROR_MEMORY
 
 const sha = (bytes) => createHash('sha256').update(bytes).digest('hex');
 const body = (seed) => Buffer.alloc(SIZE, seed);
@@ -246,6 +247,52 @@ const scenarios = {
     tasks.do({ kind: 'base', id: NAMES[1].slice(0, 32) });
     await until(() => given.at(-1) === null);
     assert.deepEqual(given, [SIZE, SIZE, null]);
+  },
+
+  async pictures() {
+    const answers = [];
+    let room = true; // in the core's memory
+    const session = {
+      picture(sha256, width, height, write) {
+        if (write && !room) throw new CrispcastError('no memory', MEMORY);
+        answers.push([sha256, Boolean(write)]);
+      },
+    };
+    const told = [];
+    const obey = (call) => {
+      try {
+        call();
+      } catch (error) {
+        told.push(error.message);
+      }
+    };
+    const tasks = new Tasks(session, { cacheLimit: 0, say: () => {}, obey, described: () => {} });
+    let fails = '';
+    const step = (name, result) => () => {
+      if (name === fails) throw new RangeError('no memory');
+      return result;
+    };
+    globalThis.createImageBitmap = async () => ({ width: 2, height: 2, close() {} });
+    globalThis.OffscreenCanvas = class {
+      constructor() {
+        step('canvas')();
+      }
+
+      getContext = step('context', {
+        drawImage: step('drawing'),
+        getImageData: step('samples', { data: new Uint8ClampedArray(16) }),
+      });
+    };
+    const decoded = async (sha256) => {
+      tasks.do({ kind: 'decode', sha256, bytes: body(1), width: 2, height: 2 });
+      await until(() => answers.at(-1)?.[0] === sha256);
+      return answers.at(-1)[1];
+    };
+    assert.equal(await decoded('whole'), true);
+    for (fails of ['canvas', 'context', 'drawing', 'samples']) assert.equal(await decoded(fails), false);
+    [fails, room] = ['', false];
+    assert.equal(await decoded('no room'), false);
+    assert.deepEqual(told, ['no memory']);
   },
 
   async memory() {

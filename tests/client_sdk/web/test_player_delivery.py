@@ -27,6 +27,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("damaged", id="what came damaged comes once more"),
         pytest.param("bases", id="bases come in time and no larger than they may be"),
         pytest.param("wrong_bases", id="a base that is another is asked for once more"),
+        pytest.param("pictures", id="a picture that cannot be decoded is answered all the same"),
         pytest.param("memory", id="what is announced takes no memory before it comes"),
         pytest.param("announced_twice", id="a manifest is announced once a connection"),
         pytest.param("another_version", id="a manifest of another version costs itself"),

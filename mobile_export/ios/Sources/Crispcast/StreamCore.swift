@@ -42,6 +42,8 @@ public final class StreamCore: @unchecked Sendable {
     /// Why pictures are shown small for now.
     var noManifest = CrispcastError.refused(CRISPCAST_ERROR_NO_MANIFEST)
     private var doing = false
+    private var silence = Silence()
+    private var ended = false
 
     public init(
         options: StreamOptions, onPicture: @escaping @Sendable (StreamPicture) -> Void,
@@ -89,12 +91,28 @@ public final class StreamCore: @unchecked Sendable {
             self.send = send
             self.fetcher?.close()
             self.fetcher = AssetFetcher(endpoint: endpoint, token: token)
+            self.silence.begin(at: now())
             self.told(crispcast_session_connected(self.session))
         }
     }
 
-    /// The data channel is gone: what is to be sent is lost with it.
-    public func disconnected() { queue.async { self.send = nil } }
+    /// The connection is gone, and all pictures that came by it were given. Whether the video is over,
+    /// so that there is nothing to connect again for: the server said so, or its last frame was shown.
+    @discardableResult
+    public func disconnected() async -> Bool {
+        await withCheckedContinuation { (done: CheckedContinuation<Bool, Never>) in
+            queue.async {
+                self.send = nil
+                self.fetcher?.close()
+                self.fetcher = nil
+                self.silence.end()
+                var over: Int32 = 0
+                if self.session != 0 { crispcast_session_disconnected(self.session, &over) }
+                if over != 0, !self.ended { self.end(frames: nil) }
+                done.resume(returning: self.ended)
+            }
+        }
+    }
 
     /// A text or a binary message of the data channel. What is wrong in it is counted and passed
     /// over.
@@ -126,11 +144,17 @@ public final class StreamCore: @unchecked Sendable {
     // MARK: - what the app wants
 
     public func seek(to frame: Int64) async throws {
-        try await ask { crispcast_session_seek($0, frame) }
+        try await ask { session in
+            self.ended = false
+            return crispcast_session_seek(session, frame)
+        }
     }
 
     public func pause(_ on: Bool) async throws {
-        try await ask { crispcast_session_pause($0, on ? 1 : 0) }
+        try await ask { session in
+            self.silence.hold(on, at: now())
+            return crispcast_session_pause(session, on ? 1 : 0)
+        }
     }
 
     public func loop(_ on: Bool) async throws {
@@ -284,12 +308,23 @@ public final class StreamCore: @unchecked Sendable {
 
     private func tick() {
         guard session != 0 else { return }
+        if silence.lasts(since: waiting.last, at: now()) {
+            silence.end()  // it is told once
+            onEvent(.lost("nothing came for \(Int(Silence.patience)) s; the server is gone"))
+        }
         if info != nil {
             crispcast_session_report(
                 session, pace.networkMilliseconds, meter.framesPerSecond(at: now()),
                 pace.resting ? 1 : 0)
         }
         doTasks()
+    }
+
+    /// The video is over.
+    func end(frames: Int64?) {
+        ended = true
+        silence.end()
+        onEvent(.ended(frames: frames))
     }
 
     /// What a call gave is told by tasks and figures; what follows from it is done.
@@ -360,31 +395,3 @@ public final class StreamCore: @unchecked Sendable {
 
 /// Seconds of a clock that does not jump.
 func now() -> Double { Double(DispatchTime.now().uptimeNanoseconds) / 1e9 }
-
-/// Pictures that wait for the queue.
-private final class Waiting: @unchecked Sendable {
-    private let lock = NSLock()
-    private var count = 0
-    private var refusing = false
-
-    func refuse(_ on: Bool) {
-        lock.lock()
-        defer { lock.unlock() }
-        refusing = on
-    }
-
-    /// How many waited before this one; nil where too many do, or all are refused.
-    func enter(most: Int) -> Int? {
-        lock.lock()
-        defer { lock.unlock() }
-        guard count < most, !refusing else { return nil }
-        count += 1
-        return count - 1
-    }
-
-    func leave() {
-        lock.lock()
-        defer { lock.unlock() }
-        count -= 1
-    }
-}

@@ -31,7 +31,7 @@ extension StreamCore {
             onEvent(.late(rung: rung, segment: segment, assets: Int(task.count)))
         case CRISPCAST_TASK_REFUSED: onEvent(.refused(asset: sha256, error))
         case CRISPCAST_TASK_NOT_DONE: onEvent(.notDone(why))
-        case CRISPCAST_TASK_ENDED: onEvent(.ended(frames: task.count < 0 ? nil : task.count))
+        case CRISPCAST_TASK_ENDED: end(frames: task.count < 0 ? nil : task.count)
         case CRISPCAST_TASK_LOST: onEvent(.lost(why))
         case CRISPCAST_TASK_FAILED: failed(task.status, error)
         case CRISPCAST_TASK_UNTRUSTED: onEvent(.untrusted(error))
@@ -71,19 +71,25 @@ extension StreamCore {
 
     private func lacks(_ sha256: String) { told(crispcast_session_lacks(session, sha256)) }
 
+    /// Where there is no connection nothing is said: the next one is asked for the same assets, and
+    /// what the fetcher of one before has to say would be taken for its own.
     private func fetch(_ sha256: String, from offset: Int, total: Int) {
-        guard let fetcher else { return lacks(sha256) }
+        guard let fetcher else { return }
         fetcher.fetch(
             AssetFetcher.Wanted(
                 sha256: sha256, offset: offset, total: total,
-                piece: { [weak self] offset, data in
-                    guard let self else { return }
-                    self.queue.async { self.piece(sha256, offset, data) }
+                piece: { [weak self, weak fetcher] offset, data in
+                    self?.hear(fetcher) { $0.piece(sha256, offset, data) }
                 },
-                failed: { [weak self] in
-                    guard let self else { return }
-                    self.queue.async { self.lacks(sha256) }
+                failed: { [weak self, weak fetcher] in
+                    self?.hear(fetcher) { $0.lacks(sha256) }
                 }))
+    }
+
+    private func hear(
+        _ fetcher: AssetFetcher?, _ answer: @escaping @Sendable (StreamCore) -> Void
+    ) {
+        queue.async { if let fetcher, fetcher === self.fetcher { answer(self) } }
     }
 
     private func piece(_ sha256: String, _ offset: Int, _ data: Data) {

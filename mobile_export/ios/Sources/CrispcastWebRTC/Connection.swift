@@ -141,19 +141,23 @@ final class Connection: NSObject, @unchecked Sendable {
         channel.sendData(RTCDataBuffer(data: text, isBinary: false))
     }
 
-    /// Ends the session; a server that is gone already is no error.
-    func close() async {
-        let (peer, session) = locked { () -> (RTCPeerConnection?, URL?) in
+    /// Ends the connection. The session on the server ends with `farewell()`.
+    func close() {
+        let peer = locked { () -> RTCPeerConnection? in
             listener = nil
             defer {
                 self.peer = nil
                 channel = nil
                 renderer = nil
             }
-            return (self.peer, answer?.session)
+            return self.peer
         }
         peer?.close()
-        if let session { await client.delete(session) }
+    }
+
+    /// Ends the session on the server, which may take long; one that is gone already is no error.
+    func farewell() async {
+        if let session = locked({ answer?.session }) { await client.delete(session) }
     }
 
     private var heard: Listener? { locked { listener } }

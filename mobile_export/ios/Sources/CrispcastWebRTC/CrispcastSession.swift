@@ -124,7 +124,7 @@ public actor CrispcastSession {
         returning?.cancel()
         watching.forEach { $0.cancel() }
         await core.close()
-        await hangUp()
+        if let farewell = hangUp(connection) { await farewell.value }
         outlet.finish()
     }
 
@@ -151,36 +151,39 @@ public actor CrispcastSession {
         do {
             answered = try await fresh.open()
         } catch {
-            await fresh.close()
-            if connection === fresh { connection = nil }
+            hangUp(fresh)
             throw error
         }
-        if closed { await fresh.close() }
+        if connection !== fresh { hangUp(fresh) }  // nobody waits for it any more
     }
 
-    private func hangUp() async {
-        core.disconnected()
-        let old = connection
-        connection = nil
-        await old?.close()
+    /// Ends a connection; its server hears of it meanwhile.
+    @discardableResult
+    private func hangUp(_ old: Connection?) -> Task<Void, Never>? {
+        if connection === old { connection = nil }
+        guard let old else { return nil }
+        old.close()
+        return Task { await old.farewell() }
     }
 
     private func lose(_ lost: Connection, _ why: String) {
-        guard lost === connection, !closed, !over, returning == nil else { return }
-        outlet.tell(.lost(why))
-        comeBack(why)
+        if lost === connection { comeBack(why, told: false) }
     }
 
-    private func comeBack(_ why: String) {
+    private func comeBack(_ why: String, told: Bool) {
         guard !closed, !over, returning == nil else { return }
-        returning = Task { [weak self] in await self?.search(why) }
+        returning = Task { [weak self] in await self?.search(why, told: told) }
     }
 
     /// Looks for the server until it is there again, for as long as the options say: by the address
     /// that the app gave and, where a redirect led elsewhere, in turn by that (docs/protocol.md).
-    private func search(_ why: String) async {
+    /// After the last frame there is nothing to look for. `told`: the app knows that it is lost.
+    private func search(_ why: String, told: Bool) async {
         defer { returning = nil }
-        await hangUp()
+        hangUp(connection)
+        if await core.disconnected() { over = true }
+        if closed || over { return }
+        if !told { outlet.tell(.lost(why)) }
         let deadline = Date().addingTimeInterval(reconnect)
         var places = [client.endpoint, answered]
         var wait = 0.25
@@ -188,7 +191,7 @@ public actor CrispcastSession {
         var last = CrispcastError.server(why)
         while !closed, !Task.isCancelled, Date().addingTimeInterval(pause) < deadline {
             try? await Task.sleep(nanoseconds: UInt64((pause + .random(in: 0...0.1)) * 1e9))
-            if closed || Task.isCancelled { return }
+            if closed || over || Task.isCancelled { return }
             do {
                 try await connect(to: places[0])
                 return
@@ -212,11 +215,12 @@ public actor CrispcastSession {
     /// way still; the server hangs up.
     private func follow(_ event: StreamEvent) async {
         switch event {
-        case .lost(let why): comeBack(why)
+        case .lost(let why): comeBack(why, told: true)
         case .ended: over = true
         case .failed:
             over = true
-            await hangUp()
+            hangUp(connection)
+            await core.disconnected()
         default: break
         }
     }

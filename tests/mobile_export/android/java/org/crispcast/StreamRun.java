@@ -64,6 +64,7 @@ public final class StreamRun {
     }
 
     private static final int UNTRUSTED = 119;
+    private static final int FRAMES = 24; // of the suite's package
 
     private static String[] trusted(Recording recording) {
         String keys = recording.steps.get(0).text("trust");
@@ -91,6 +92,7 @@ public final class StreamRun {
         private PeerConnection peer;
         private VideoTrack track;
         private VideoFrame decoded;
+        private volatile long farthest; // the last frame shown
 
         Stage(String url, Recording recording) throws Exception {
             this.recording = recording;
@@ -165,6 +167,7 @@ public final class StreamRun {
             if (untrusted.get() != (trusts && !made ? 1 : 0))
                 wrong.append(untrusted).append(" times untrusted; ");
             wrong.append(background());
+            wrong.append(parting());
             return wrong.toString();
         }
 
@@ -233,6 +236,17 @@ public final class StreamRun {
             return paused && resumed ? "" : "the background: " + states + sent + "; ";
         }
 
+        /** Lost after the last frame it is over; else it is looked for. */
+        private String parting() throws Exception {
+            if (states.get(states.size() - 1) != SessionState.PLAYING) return "";
+            boolean last = farthest == FRAMES - 1 && recording.steps.get(0).number("loops") == 0;
+            peer.channel.state = DataChannel.State.CLOSED;
+            peer.channel.observer.onStateChange();
+            settle();
+            SessionState wanted = last ? SessionState.ENDED : SessionState.RECONNECTING;
+            return states.get(states.size() - 1) == wanted ? "" : "lost at its end: " + states + "; ";
+        }
+
         /** All that was posted is done, and all that this posted. */
         private void settle() throws Exception {
             for (int i = 0; i < 12; ++i) session.figures();
@@ -275,6 +289,7 @@ public final class StreamRun {
         @Override
         public void onFrame(FrameInfo frame) {
             placed.addLast(frame);
+            farthest = frame.frame();
         }
 
         @Override

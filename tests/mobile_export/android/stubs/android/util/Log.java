@@ -5,6 +5,10 @@ public class Log {
         return 0;
     }
 
+    public static int e(String tag, String text, Throwable thrown) {
+        return 0;
+    }
+
     public static int w(String tag, String text) {
         return 0;
     }

@@ -134,6 +134,14 @@ SESSION_CALL(jint, sessionConnected, jint session) {
     return crispcast_session_connected(uint32_t(session));
 }
 
+SESSION_CALL(jint, sessionDisconnected, jint session, jintArray over) {
+    int32_t shown = 0;
+    const jint status = crispcast_session_disconnected(uint32_t(session), &shown);
+    const jint given = shown;
+    env->SetIntArrayRegion(over, 0, 1, &given);
+    return status;
+}
+
 SESSION_CALL(jint, sessionMessage, jint session, jbyteArray text) {
     const Bytes given(env, text);
     return crispcast_session_message(uint32_t(session), given.data, given.size());

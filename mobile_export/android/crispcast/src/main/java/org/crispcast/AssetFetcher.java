@@ -26,6 +26,10 @@ final class AssetFetcher {
         closed = true;
     }
 
+    boolean closed() {
+        return closed;
+    }
+
     /** Takes the pieces as they come; false: no more of them. */
     interface Taker {
         boolean piece(long offset, byte[] bytes, int size);

@@ -41,7 +41,8 @@ final class BackendChoice {
             if (!index.packageId.equals(packageId) || index.models.isEmpty()) return null;
             nnapi = new NnapiBackend(index, resources);
             if (faster(nnapi, index, resources, threads)) return nnapi;
-        } catch (CrispcastException | IOException | LinkageError error) {
+        } catch (CrispcastException | IOException | RuntimeException | LinkageError
+                | OutOfMemoryError error) {
             // No NNAPI, then.
         }
         if (nnapi != null) nnapi.close();

@@ -3,9 +3,9 @@ package org.crispcast;
 import android.app.Application;
 import android.content.Context;
 import java.net.URL;
-import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.webrtc.PeerConnectionFactory;
 import org.webrtc.VideoSink;
@@ -34,8 +34,9 @@ public final class CrispcastSession implements AutoCloseable {
     private final TaskRunner runner;
     private final Lifeline lifeline;
     private final Background background;
-    private final ScheduledExecutorService queue =
-            Executors.newSingleThreadScheduledExecutor(run -> new Thread(run, "crispcast"));
+    private final ScheduledThreadPoolExecutor queue =
+            new ScheduledThreadPoolExecutor(1, this::thread);
+    private volatile Thread own;
     private final Workers workers;
     private volatile boolean closed;
 
@@ -80,10 +81,11 @@ public final class CrispcastSession implements AutoCloseable {
         URL given = Whep.checked(null, url);
         Bearer bearer = new Bearer(options.token, given, options.tokenOrigins);
         this.options = options;
-        this.listener = listener;
+        this.listener = new LoggedListener(listener);
         this.factory = factory;
         this.resources = resources;
         this.workers = workers;
+        queue.setRemoveOnCancelPolicy(true); // a timer that is of no use does not keep the thread
         core = new SessionCore(options.threads, null, 0, options.plain, options.loop, options.trust);
         sink = new UpscalingSink(core, output, queue, new Frames());
         runner = new TaskRunner(core, cache, resources, plates, options.verifier, workers, this::post);
@@ -129,12 +131,12 @@ public final class CrispcastSession implements AutoCloseable {
         ask(() -> core.chooseRung(rung));
     }
 
-    /** How it goes. Waits for the session's thread, one frame at most. */
+    /** How it goes. Waits for the session's thread, one frame at most; a listener is on it. */
     public Figures figures() throws CrispcastException {
         if (closed) throw new IllegalStateException("this session is closed: make another one");
+        if (Thread.currentThread() == own) return counted();
         try {
-            return queue.submit(() -> new Figures(
-                    core.figures(), sink.skipped(), sink.upscaleMs(), sink.backendName())).get();
+            return queue.submit(this::counted).get();
         } catch (RejectedExecutionException closing) {
             throw new IllegalStateException("this session is closed: make another one");
         } catch (InterruptedException interrupted) {
@@ -175,6 +177,16 @@ public final class CrispcastSession implements AutoCloseable {
     }
 
     // ---- the session's thread
+
+    private Thread thread(Runnable run) {
+        own = new Thread(run, "crispcast");
+        return own;
+    }
+
+    private Figures counted() throws CrispcastException {
+        return new Figures(
+                core.figures(), sink.skipped(), sink.upscaleMs(), sink.backendName());
+    }
 
     private void ask(TaskRunner.Answer wish) {
         if (!post(wish))
@@ -219,6 +231,9 @@ public final class CrispcastSession implements AutoCloseable {
                 SessionCore.Info info = core.info();
                 sink.manifest(info);
                 if (options.nnapi && !options.plain) chooseBackend(info.packageId);
+                break;
+            case Task.JOINED:
+                lifeline.joined();
                 break;
             case Task.READY:
                 if (held() && fresh()) become(SessionState.PAUSED, "");
@@ -321,13 +336,13 @@ public final class CrispcastSession implements AutoCloseable {
         }
 
         @Override
-        public void later(long milliseconds, TaskRunner.Answer answer) {
+        public Future<?> later(long milliseconds, TaskRunner.Answer answer) {
             try {
-                queue.schedule(
+                return queue.schedule(
                         () -> CrispcastSession.this.run(answer), milliseconds,
                         TimeUnit.MILLISECONDS);
             } catch (RejectedExecutionException closing) {
-                // closed meanwhile
+                return null; // closed meanwhile
             }
         }
 
@@ -344,6 +359,14 @@ public final class CrispcastSession implements AutoCloseable {
         @Override
         public void binary(byte[] bytes) throws CrispcastException {
             if (!small) core.frameBytes(bytes);
+        }
+
+        @Override
+        public boolean parted() throws CrispcastException {
+            if (small || !core.disconnected()) return false;
+            become(SessionState.ENDED, "");
+            lifeline.end();
+            return true;
         }
 
         @Override

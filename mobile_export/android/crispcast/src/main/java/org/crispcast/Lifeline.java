@@ -1,6 +1,7 @@
 package org.crispcast;
 
 import java.net.URL;
+import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import org.webrtc.PeerConnectionFactory;
@@ -14,19 +15,27 @@ import org.webrtc.VideoSink;
 final class Lifeline {
     private static final long FIRST_WAIT_MS = 250;
     private static final long LONGEST_WAIT_MS = 5_000;
+    private static final long JOINING_MS = 10_000; // until a server that answers has brought its manifest
 
     /** The session, told on its own thread. */
     interface Owner {
         /** Runs it on the session's thread. Any thread; false where the session is closed. */
         boolean post(TaskRunner.Answer answer);
 
-        void later(long milliseconds, TaskRunner.Answer answer);
+        /** Runs it there after a while, unless that is cancelled; null where the session is closed. */
+        Future<?> later(long milliseconds, TaskRunner.Answer answer);
 
         void channelOpen() throws CrispcastException;
 
         void text(byte[] utf8) throws CrispcastException;
 
         void binary(byte[] bytes) throws CrispcastException;
+
+        /**
+         * A connection is gone, and all frames that came by it were given. Whether the play is over
+         * with it.
+         */
+        boolean parted() throws CrispcastException;
 
         /** What played is lost, and looked for. */
         void lost(String why);
@@ -45,7 +54,9 @@ final class Lifeline {
 
     private URL answered; // by whom, the last time
     private Connection connection;
-    private AssetFetcher fetcher;
+    private URL endpoint; // of the connection
+    private AssetFetcher fetcher; // once its channel is open
+    private Future<?> timer; // of the next try, or of this one's patience
     private boolean looking = true;
     private boolean over;
     private int tries;
@@ -71,12 +82,18 @@ final class Lifeline {
         connect();
     }
 
+    /** The connection's manifest is here. */
+    void joined() {
+        if (connection != null) after(0, null); // else it waits for the next try
+    }
+
     /** Frames come, or would. */
     void found() {
+        joined();
         looking = false;
     }
 
-    /** Who gets assets by HTTP; null without a connection. */
+    /** Who gets assets by HTTP; null without a channel, whose opening has them asked for anew. */
     AssetFetcher fetcher() {
         return fetcher;
     }
@@ -93,7 +110,14 @@ final class Lifeline {
     /** Ends it for good. */
     void end() {
         over = true;
+        after(0, null);
         disconnect();
+    }
+
+    /** Does it after a while, in the place of what was to be done then; null: nothing. */
+    private void after(long milliseconds, TaskRunner.Answer answer) {
+        if (timer != null) timer.cancel(false);
+        timer = answer == null ? null : owner.later(milliseconds, answer);
     }
 
     private void connect() {
@@ -121,10 +145,15 @@ final class Lifeline {
         workers.farewells.execute(() -> Whep.delete(session));
     }
 
-    /** Tries again, later each time, until that has lasted too long. */
     private void lose(String why, int waitSeconds) {
         if (over || connection == null) return;
         disconnect();
+        owner.post(() -> comeBack(why, waitSeconds)); // after the frames that wait
+    }
+
+    /** Tries again, later each time, until that has lasted too long. */
+    private void comeBack(String why, int waitSeconds) throws CrispcastException {
+        if (over || owner.parted()) return;
         long now = System.nanoTime();
         if (!looking) {
             looking = true;
@@ -136,7 +165,7 @@ final class Lifeline {
         long wait = Math.max(waitMs + (long) (Math.random() * 100), 1000L * waitSeconds);
         long lasts = TimeUnit.NANOSECONDS.toMillis(now - lostSince) + wait;
         if (lasts > patienceMs) owner.gaveUp(why);
-        else owner.later(wait, this::connect);
+        else after(wait, this::connect);
     }
 
     /** Blocks. */
@@ -164,7 +193,8 @@ final class Lifeline {
         }
         tries = 0; // the next one begins with the address that the app gave
         answered = answer.redirected ? Whep.withoutQuery(answer.endpoint) : place;
-        fetcher = new AssetFetcher(answer.endpoint, bearer);
+        endpoint = answer.endpoint;
+        after(JOINING_MS, () -> lose("the server answers, and nothing comes"));
         of.answered(answer);
     }
 
@@ -187,7 +217,9 @@ final class Lifeline {
         @Override
         public void channelOpen(Connection of) {
             owner.post(() -> {
-                if (of == connection) owner.channelOpen();
+                if (of != connection) return;
+                fetcher = new AssetFetcher(endpoint, bearer);
+                owner.channelOpen();
             });
         }
 

@@ -95,6 +95,8 @@ final class Native {
 
     static native int sessionConnected(int session);
 
+    static native int sessionDisconnected(int session, int[] over);
+
     static native int sessionMessage(int session, byte[] text);
 
     static native int sessionFrameBytes(int session, byte[] bytes);

@@ -88,6 +88,13 @@ final class SessionCore implements AutoCloseable {
         check(Native.sessionConnected(session));
     }
 
+    /** The connection is lost. Whether the last frame was shown: there is nothing to come back for. */
+    boolean disconnected() throws CrispcastException {
+        int[] over = new int[1];
+        check(Native.sessionDisconnected(session, over));
+        return over[0] != 0;
+    }
+
     void message(byte[] text) throws CrispcastException {
         check(Native.sessionMessage(session, text));
     }

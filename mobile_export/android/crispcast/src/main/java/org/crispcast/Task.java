@@ -21,6 +21,7 @@ final class Task {
     static final int LOST = 26;
     static final int FAILED = 27;
     static final int UNTRUSTED = 28;
+    static final int JOINED = 29;
 
     private final long[] numbers;
     final String sha256;

@@ -2,6 +2,7 @@ package org.crispcast;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.function.Supplier;
 
 /**
  * Does what the session asks for: looks into the cache, fetches, decodes. Workers do it; the answers
@@ -41,17 +42,23 @@ final class TaskRunner {
         this.queue = queue;
     }
 
-    /** Begins a task of an asset or a base; false for any other kind. */
+    /**
+     * Begins a task of an asset or a base; false for any other kind. {@code fetcher}: of the connection
+     * there is; null: there is none.
+     */
     boolean run(Task task, AssetFetcher fetcher) {
         switch (task.kind()) {
             case Task.LOOK:
                 workers.local.execute(() -> look(task.sha256));
                 return true;
             case Task.FETCH:
-                workers.fetches.execute(() -> fetch(task, fetcher));
+                if (fetcher != null) workers.fetches.execute(() -> fetch(task, fetcher));
                 return true;
             case Task.STORE:
-                workers.local.execute(() -> cache.put(task.sha256, task.bytes));
+                workers.local.execute(() -> orNull(() -> {
+                    cache.put(task.sha256, task.bytes);
+                    return null;
+                }));
                 return true;
             case Task.DECODE:
                 workers.local.execute(() -> decode(task));
@@ -68,7 +75,7 @@ final class TaskRunner {
     }
 
     private void look(String sha256) {
-        byte[] bytes = cache.get(sha256);
+        byte[] bytes = orNull(() -> cache.get(sha256));
         queue.post(() -> {
             if (bytes == null) {
                 core.lacks(sha256);
@@ -83,19 +90,24 @@ final class TaskRunner {
         });
     }
 
+    /** Nothing is said for a connection that is over: the next one is asked for the same assets. */
     private void fetch(Task task, AssetFetcher fetcher) {
         String sha256 = task.sha256;
-        boolean done = fetcher != null && fetcher.fetch(
+        Boolean done = orNull(() -> fetcher.fetch(
                 sha256, task.offset(), task.total(),
-                (offset, bytes, size) ->
-                        queue.post(() -> core.piece(sha256, offset, bytes, size)));
-        if (!done) queue.post(() -> core.lacks(sha256));
+                (offset, bytes, size) -> queue.post(() -> {
+                    if (!fetcher.closed()) core.piece(sha256, offset, bytes, size);
+                })));
+        if (done != null && done) return;
+        queue.post(() -> {
+            if (!fetcher.closed()) core.lacks(sha256);
+        });
     }
 
     private void decode(Task task) {
         int width = task.width();
         int height = task.height();
-        ByteBuffer luma = plates.decode(task.bytes, width, height);
+        ByteBuffer luma = orNull(() -> plates.decode(task.bytes, width, height));
         queue.post(() -> core.picture(task.sha256, luma, width, height));
     }
 
@@ -105,13 +117,25 @@ final class TaskRunner {
     }
 
     private void base(String id) {
-        byte[] bytes;
+        byte[] bytes = orNull(() -> {
+            try {
+                return resources.read("bases/" + id + ".plan");
+            } catch (IOException error) {
+                return null;
+            }
+        });
+        queue.post(() -> core.base(id, bytes));
+    }
+
+    /**
+     * What it gives, or null where it fails, be it for want of memory: a task without an answer is
+     * never over, and an error ends the app.
+     */
+    private static <T> T orNull(Supplier<T> work) {
         try {
-            bytes = resources.read("bases/" + id + ".plan");
-        } catch (IOException error) {
-            bytes = null;
+            return work.get();
+        } catch (RuntimeException | OutOfMemoryError failure) {
+            return null;
         }
-        byte[] found = bytes;
-        queue.post(() -> core.base(id, found));
     }
 }
