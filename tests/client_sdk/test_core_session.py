@@ -256,6 +256,35 @@ def test_what_cannot_be_is_refused_in_a_sentence(drawn: Drawn) -> None:
 
 
 def head(drawn: Drawn, name: str = "", **more: int) -> bytes:
+@pytest.mark.parametrize("letter", ["ж", "字", "😀"])
+@pytest.mark.parametrize("before", range(4))
+def test_what_a_server_says_is_cut_between_characters(letter: str, before: int) -> None:
+    session = Session(threads=1)
+    message = "a" * before + letter * (300 - before)
+    session.message(json.dumps({"type": "bye", "reason": "error", "message": message}).encode())
+    (failed,) = tasks_of(session)
+    whole = f"the server ended the play: {message}"
+    assert whole.startswith(failed.text)
+    assert 396 <= len(failed.text.encode()) <= 399
+
+
+@pytest.mark.parametrize("letter", ["ж", "字", "😀"])
+@pytest.mark.parametrize("before", range(4))
+def test_what_has_a_long_key_in_any_letters_is_passed_over(letter: str, before: int) -> None:
+    session = Session(threads=1)
+    key = "a" * before + letter * 40
+    for more in (1, {key: "\n"}):
+        text = json.dumps({"type": "bye", "reason": "error", key: more}, ensure_ascii=False)
+        with pytest.raises(StreamError, match=f"{key[:7]}.*: "):
+            session.message(text.replace("\\n", "\n").encode())
+    version = json.dumps({"format": "crispcast", "version": key}, ensure_ascii=False)
+    with pytest.raises(PackageError, match=f"has version {key[:4]}[^�]*; this program"):
+        session.manifest(version.encode())
+    unknown = json.dumps({"format": "crispcast", "version": "1.2", key: 1}, ensure_ascii=False)
+    with pytest.raises(PackageError, match=f"{key[:7]}[^�]*: "):
+        session.manifest(unknown.encode())
+
+
     """The message that announces a manifest."""
     body = drawn.manifest_bytes
     fields = {"package": PACKAGE_ID, "rung": 0, "sha256": name or sha(body), "bytes": len(body)}

@@ -144,7 +144,7 @@ CRISPCAST_API int32_t crispcast_session_create(const crispcast_session_options* 
 CRISPCAST_API int32_t crispcast_session_destroy(crispcast_session session);
 
 /* Writes what was wrong in the last call of this session that failed, as one sentence with a 0 at
- * its end, cut to `capacity` bytes; an empty one where none failed. */
+ * its end, UTF-8, cut to whole characters in `capacity` bytes; an empty one where none failed. */
 CRISPCAST_API int32_t crispcast_session_why(crispcast_session session, char* text, size_t capacity);
 
 /* The manifest of a package that did not come over a data channel, and the rung to begin with.
