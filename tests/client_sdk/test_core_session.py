@@ -11,6 +11,7 @@ import pytest
 from client_sdk.contract.asset_frames import frames_of
 from client_sdk.contract.plate import decode_plate
 from client_sdk.core import Delivery, Session, Task, TaskKind, sentence
+from kernels.compiler import base_of
 from kernels.errors import PackageError, StreamError
 from kernels.runtime import available_isas
 from tests.conformance.core_face import planes_of
@@ -255,7 +256,6 @@ def test_what_cannot_be_is_refused_in_a_sentence(drawn: Drawn) -> None:
         session.upscale(lr(drawn, 0), number=0)
 
 
-def head(drawn: Drawn, name: str = "", **more: int) -> bytes:
 @pytest.mark.parametrize("letter", ["ж", "字", "😀"])
 @pytest.mark.parametrize("before", range(4))
 def test_what_a_server_says_is_cut_between_characters(letter: str, before: int) -> None:
@@ -285,6 +285,7 @@ def test_what_has_a_long_key_in_any_letters_is_passed_over(letter: str, before: 
         session.manifest(unknown.encode())
 
 
+def head(drawn: Drawn, name: str = "", **more: int) -> bytes:
     """The message that announces a manifest."""
     body = drawn.manifest_bytes
     fields = {"package": PACKAGE_ID, "rung": 0, "sha256": name or sha(body), "bytes": len(body)}
@@ -407,6 +408,43 @@ def test_what_was_asked_for_is_asked_of_another_connection_too(drawn: Drawn) -> 
     assert joined.frame == -1
 
 
+def base_in(drawn: Drawn, segment: int) -> str:
+    """The plan to which another one of that segment is a difference."""
+    experts = drawn.manifest.rungs[0].segments[segment].experts
+    (base,) = filter(None, (base_of(drawn.assets[name]) for name in experts))
+    return next(name for name in experts if bytes.fromhex(name).startswith(base))
+
+
+@pytest.mark.parametrize("base_first", [False, True])
+def test_a_difference_whose_base_is_refused_is_not_waited_for(
+    drawn: Drawn, base_first: bool
+) -> None:
+    base = base_in(drawn, 1)
+    session = Session(threads=1, delivery=Delivery.HTTP)
+    session.connected()
+    session.message(head(drawn, live=8))
+    say_manifest(session, drawn)
+    list(tasks_of(session))
+    told = given_up(session, base) if base_first else []
+    for name in drawn.manifest.rungs[0].assets_of(1):
+        if name != base:
+            session.asset(name, drawn.assets[name])
+    for task in tasks_of(session):
+        answer(session, drawn, task)
+        told.append(task)
+    assert session.ready(0, 1) == base_first
+    if not base_first:
+        told += given_up(session, base)
+    assert session.ready(0, 1)
+    assert TaskKind.READY in kinds(told)
+    made = session.upscale(lr(drawn, 8), number=8)
+    assert (made.super_resolved, made.missing) == (False, 0)
+    assert TaskKind.LATE not in kinds(list(tasks_of(session)))
+    # Where the base comes after all, the difference is there.
+    session.piece(base, 0, drawn.assets[base])
+    assert session.upscale(lr(drawn, 9), number=9).super_resolved
+
+
 def joined(drawn: Drawn) -> tuple[Session, str]:
     """A session whose server is there, and an asset that it fetches."""
     session = Session(threads=1, delivery=Delivery.HTTP)
@@ -416,13 +454,15 @@ def joined(drawn: Drawn) -> tuple[Session, str]:
     return session, next(t.sha256 for t in tasks_of(session) if t.kind == TaskKind.FETCH)
 
 
-def given_up(session: Session, name: str) -> None:
-    """It comes neither way."""
+def given_up(session: Session, name: str) -> list[Task]:
+    """It comes neither way; what is told then."""
     session.lacks(name)
     list(tasks_of(session, 100))
     list(tasks_of(session, 100 + PATIENCE_MS))
     session.lacks(name)
-    assert TaskKind.REFUSED in kinds(list(tasks_of(session, 200 + PATIENCE_MS)))
+    told = list(tasks_of(session, 200 + PATIENCE_MS))
+    assert TaskKind.REFUSED in kinds(told)
+    return told
 
 
 def test_what_was_given_up_is_taken_when_it_comes_after_all(drawn: Drawn) -> None:
