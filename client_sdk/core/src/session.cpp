@@ -240,6 +240,7 @@ int32_t Session::on_manifest_piece(uint64_t offset, uint64_t total, const uint8_
                                         head_.is_signed ? head_.signature : nullptr, head_.rung);
     head_bytes_.release();
     if (status == CRISPCAST_ERROR_MANIFEST || status == CRISPCAST_ERROR_RUNG)
+    head_have_ = 0;
         fail(status, why.text());
     return status;
 }
