@@ -408,6 +408,28 @@ def test_what_was_asked_for_is_asked_of_another_connection_too(drawn: Drawn) -> 
     assert joined.frame == -1
 
 
+def test_another_connection_hears_of_a_pause_at_once(drawn: Drawn) -> None:
+    session = Session(threads=1, delivery=Delivery.CHANNEL)
+    session.connected()
+    session.message(head(drawn))
+    say_manifest(session, drawn)
+    list(tasks_of(session))
+    session.pause(True)
+    list(tasks_of(session))
+    session.disconnected()
+    session.connected()
+    session.message(head(drawn))
+    said = [says["type"] for says in sent(list(tasks_of(session)))]
+    assert said == ["hello", "pause", "want"]
+    for name in drawn.manifest.rungs[0].assets_of(0):
+        for message in frames_of(name, drawn.assets[name]):
+            session.frame_bytes(message)
+    told = list(tasks_of(session))
+    assert kinds(told) == [TaskKind.READY]  # and the server goes on in its pause
+    session.pause(False)
+    assert [says["type"] for says in sent(list(tasks_of(session)))] == ["resume"]
+
+
 def base_in(drawn: Drawn, segment: int) -> str:
     """The plan to which another one of that segment is a difference."""
     experts = drawn.manifest.rungs[0].segments[segment].experts

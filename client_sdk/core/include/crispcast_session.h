@@ -242,7 +242,8 @@ typedef enum crispcast_task_kind {
     CRISPCAST_TASK_MANIFEST = 20, /* the manifest is here: crispcast_session_info works now;
                                      `bytes`: as it came */
     CRISPCAST_TASK_READY = 21,    /* all that `segment` of `rung` needs is prepared, or refused; the
-                                     play begins (a SEND of `resume` or `pause` comes with it) */
+                                     play begins (a SEND of `resume` comes with it, but in a pause,
+                                     of which the server heard when the session JOINED) */
     CRISPCAST_TASK_LATE = 22,     /* `segment` of `rung` begins, and `count` of its assets are not
                                      here: what they are for is interpolated until they are */
     CRISPCAST_TASK_REFUSED = 23,  /* the asset `sha256` is refused for good: `status`, `text` */

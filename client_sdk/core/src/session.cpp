@@ -292,7 +292,9 @@ int32_t Session::join() {
     live_ = has_head_ ? head_.live : -1;
     joined_ = true;
     landing_.reconnected();
-    int32_t status = chosen_ < 0 ? int32_t(CRISPCAST_OK) : send_rung(chosen_);
+    // At once: a server begins by itself where it hears nothing for a while.
+    int32_t status = paused_ ? send_word("pause") : int32_t(CRISPCAST_OK);
+    if (chosen_ >= 0 && status == CRISPCAST_OK) status = send_rung(chosen_);
     if (loops_ && status == CRISPCAST_OK)
         status = send(Text() << "{\"type\":\"loop\",\"on\":true}");
     int64_t at = resumes_at();
@@ -340,9 +342,8 @@ int32_t Session::say_when_ready() {
     task.rung = int32_t(rung_);
     task.segment = int32_t(ready_for_);
     task.frame = manifest_->segments[ready_for_].start;
-    const bool told = notes_.tell(task, "");
-    const int32_t status = send_word(paused_ ? "pause" : "resume");
-    return told ? status : CRISPCAST_ERROR_MEMORY;
+    if (!notes_.tell(task, "")) return CRISPCAST_ERROR_MEMORY;
+    return paused_ ? int32_t(CRISPCAST_OK) : send_word("resume");
 }
 
 int32_t Session::next_task(int64_t now_ms, crispcast_task& task) {
