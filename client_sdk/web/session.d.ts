@@ -26,7 +26,7 @@ export interface SessionOptions extends LoadOptions {
  * - `send`: `bytes`, a text message, on the data channel
  * - `look`: for `sha256` in the cache; answer with `asset` or `lacks`
  * - `fetch`: `/assets/{sha256}` from `offset` on, `total` bytes in all; answer with `fetched` as bytes
- *   come, `lacks` where it fails
+ *   come, `lacks` where it fails; that it failed is of no interest once another connection is open
  * - `store`: `bytes` in the cache
  * - `decode`: the AVIF `bytes`, to exactly `width` × `height` samples; answer with `picture`
  * - `base`: the shipped base `id`; answer with `base`

@@ -520,6 +520,17 @@ def test_what_fails_while_there_is_no_connection_is_asked_of_the_next(drawn: Dra
     assert name in [task.sha256 for task in tasks_of(session) if task.kind == TaskKind.FETCH]
 
 
+def test_what_failed_before_another_connection_is_none_of_its_failures(drawn: Drawn) -> None:
+    session, name = joined(drawn)
+    session.disconnected()
+    session.connected()
+    session.message(head(drawn))
+    session.lacks(name)
+    tasks = list(tasks_of(session))
+    assert name in [task.sha256 for task in tasks if task.kind == TaskKind.FETCH]
+    assert "want" not in [says["type"] for says in sent(tasks)]
+
+
 def test_the_manifest_is_handed_out_as_it_came(drawn: Drawn) -> None:
     session = Session(threads=1)
     session.connected()

@@ -224,7 +224,8 @@ typedef enum crispcast_task_kind {
     CRISPCAST_TASK_LOOK = 2,
     /* GET /assets/{sha256} from `offset` on, `total` bytes in all. Answer with
      * crispcast_session_piece as bytes come, and crispcast_session_lacks where it fails, or the app
-     * gives it up, as with a connection that is over: the session waits for one of the two. */
+     * gives it up: the session waits for one of the two. Of a connection that is over, what came of
+     * it is of use and that it failed is not: once the next one is open, say no more of that. */
     CRISPCAST_TASK_FETCH = 3,
     /* Put `bytes` into the cache as the asset `sha256`: whole, and its hash is right. No answer. */
     CRISPCAST_TASK_STORE = 4,
