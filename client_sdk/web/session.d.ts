@@ -111,7 +111,8 @@ export class Session {
   /** Fetches the best module that this browser runs from `folder`, by default beside session.js. */
   static load(folder?: string | URL, options?: SessionOptions): Promise<Session>;
 
-  manifest(bytes: Uint8Array, rung?: number): void;
+  /** `signature`: its manifest.sig, or the header Crispcast-Signature; null, the default: not known. */
+  manifest(bytes: Uint8Array, rung?: number, signature?: string | null): void;
   connected(): void;
   /** Whether the last frame was shown, so that there is nothing to connect again for. */
   disconnected(): boolean;

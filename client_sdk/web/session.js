@@ -87,9 +87,15 @@ export class Session {
 
   // -- what comes
 
-  /** A manifest that did not come over a data channel. @param {Uint8Array} bytes @param {number} [rung] */
-  manifest(bytes, rung = 0) {
-    this.#give(bytes, (at) => this.#call.manifest(this.#number, at, bytes.length, rung));
+  /**
+   * A manifest that did not come over a data channel.
+   * @param {Uint8Array} bytes @param {number} [rung] to begin with
+   * @param {string | null} [signature] its manifest.sig, or the header Crispcast-Signature; null: not known
+   */
+  manifest(bytes, rung = 0, signature = null) {
+    this.#named(signature ?? '', bytes, (text, at) =>
+      this.#call.signed_manifest(this.#number, at, bytes.length, signature === null ? 0 : text, rung),
+    );
   }
 
   /** A data channel is open. */
@@ -320,17 +326,15 @@ export class Session {
   }
 
   #give(bytes, call) {
-    if (!(bytes instanceof Uint8Array)) throw this.#core.error(STATUS.ARGUMENT, 'bytes are a Uint8Array');
-    this.#core.withRoom(bytes.length || 1, (room) => {
-      this.#core.bytes(room, bytes.length).set(bytes);
-      this.#check(call(room));
-    });
+    this.#named('', bytes, (_, at) => call(at));
   }
 
   /** With a name before the bytes, or before a room that `write` fills. */
   #named(name, content, call) {
     const core = this.#core;
     const room = Math.ceil((name.length + 1) / 16) * 16;
+    if (!(content instanceof Uint8Array) && content?.write === undefined)
+      throw core.error(STATUS.ARGUMENT, 'bytes are a Uint8Array');
     core.withRoom(room + content.length, (at) => {
       const text = core.bytes(at, name.length + 1);
       for (let i = 0; i < name.length; ++i) text[i] = name.charCodeAt(i) & 127;

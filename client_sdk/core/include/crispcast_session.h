@@ -149,12 +149,12 @@ CRISPCAST_API int32_t crispcast_session_why(crispcast_session session, char* tex
 
 /* The manifest of a package that did not come over a data channel, and the rung to begin with.
  * It is checked whole: docs/manifest.md. An app may give it before it connects; what the server
- * plays must then be the same. */
+ * plays must then be the same, and a signature that the server announces counts for it too. */
 CRISPCAST_API int32_t crispcast_session_manifest(crispcast_session session, const void* bytes,
                                                  size_t size, int32_t rung);
 
 /* The same of a signed manifest: `signature` is the text of its manifest.sig, or of the header
- * Crispcast-Signature, without a line break. NULL: it has none. */
+ * Crispcast-Signature, without a line break. NULL: it is not known. */
 CRISPCAST_API int32_t crispcast_session_signed_manifest(crispcast_session session,
                                                         const void* bytes, size_t size,
                                                         const char* signature, int32_t rung);

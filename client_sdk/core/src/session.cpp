@@ -205,7 +205,8 @@ int32_t Session::on_head(const Message& message) {
     announced_ = has_head_ = true;
     head_ = message;
     head_have_ = 0;
-    if (!again) return trust_.check(head_.sha256, head_.is_signed ? head_.signature : nullptr);
+    const int32_t status = trust_.check(head_.sha256, head_.is_signed ? head_.signature : nullptr);
+    if (!again || status != CRISPCAST_OK) return status;
     // The app had the manifest already, and nothing was shown yet.
     if (entered_rung_ == kNone && message.rung < manifest_->rung_count)
         rung_ = uint32_t(message.rung);
@@ -239,8 +240,8 @@ int32_t Session::on_manifest_piece(uint64_t offset, uint64_t total, const uint8_
     const int32_t status = set_manifest(head_bytes_.data(), head_have_,
                                         head_.is_signed ? head_.signature : nullptr, head_.rung);
     head_bytes_.release();
-    if (status == CRISPCAST_ERROR_MANIFEST || status == CRISPCAST_ERROR_RUNG)
     head_have_ = 0;
+    if (status == CRISPCAST_ERROR_MANIFEST || status == CRISPCAST_ERROR_RUNG)
         fail(status, why.text());
     return status;
 }
@@ -265,7 +266,7 @@ int32_t Session::set_manifest(const void* bytes, size_t size, const uint8_t* sig
     crispcast::sha256(static_cast<const uint8_t*>(bytes), size, manifest_sha256_.bytes);
     clock_.check(*made);
     rung_ = uint32_t(rung);
-    if (!trust_.knows(manifest_sha256_)) status = trust_.check(manifest_sha256_, signature);
+    status = trust_.check(manifest_sha256_, signature);
     crispcast_task told = {};
     told.kind = CRISPCAST_TASK_MANIFEST;
     told.rung = int32_t(rung_);
