@@ -18,7 +18,7 @@
 
 import { CrispcastError, STATUS } from './core.js';
 import { Frame } from './holdings.js';
-import { loadModule } from './module.js';
+import { inModule } from './module.js';
 
 /** Bytes of the core's structures, and where their fields lie (client_sdk/core/wasm/layout.cpp). */
 const OPTIONS = { size: 56, horizon: 32, memory: 40, trust: 48 };
@@ -64,25 +64,26 @@ export class Session {
    * @returns {Promise<Session>}
    */
   static async load(folder = new URL('./', import.meta.url), options = {}) {
-    const { core, threads, workers } = await loadModule(folder, options);
     const { delivery = 'auto', horizon = 0, memoryLimit = 0, trust = null } = options;
     const keys = trust === null ? NOTHING : new TextEncoder().encode(`${trust}\0`);
     const flags = ['cache', 'plain', 'loops', 'offline'].map((name) => (options[name] ? 1 : 0));
-    const number = core.withRoom(OPTIONS.size + keys.length, (room) => {
-      core.bytes(room, OPTIONS.size).fill(0);
-      core.bytes(room + OPTIONS.size, keys.length).set(keys);
-      const view = core.view(room, OPTIONS.size);
-      [threads, 0, DELIVERY.indexOf(delivery), ...flags].forEach((word, at) => view.setInt32(4 * at, word, true));
-      view.setFloat64(OPTIONS.horizon, horizon, true);
-      view.setBigUint64(OPTIONS.memory, BigInt(memoryLimit), true);
-      view.setUint32(OPTIONS.trust, keys.length ? room + OPTIONS.size : 0, true);
-      return core.withRoom(4, (slot) => {
-        const status = core.session.create(room, slot);
-        if (status !== 0) throw new CrispcastError(core.text(core.session.sentence(status)), status);
-        return core.words(slot, 1)[0] >>> 0;
+    return inModule(folder, options, ({ core, threads, workers }) => {
+      const number = core.withRoom(OPTIONS.size + keys.length, (room) => {
+        core.bytes(room, OPTIONS.size).fill(0);
+        core.bytes(room + OPTIONS.size, keys.length).set(keys);
+        const view = core.view(room, OPTIONS.size);
+        [threads, 0, DELIVERY.indexOf(delivery), ...flags].forEach((word, at) => view.setInt32(4 * at, word, true));
+        view.setFloat64(OPTIONS.horizon, horizon, true);
+        view.setBigUint64(OPTIONS.memory, BigInt(memoryLimit), true);
+        view.setUint32(OPTIONS.trust, keys.length ? room + OPTIONS.size : 0, true);
+        return core.withRoom(4, (slot) => {
+          const status = core.session.create(room, slot);
+          if (status !== 0) throw new CrispcastError(core.text(core.session.sentence(status)), status);
+          return core.words(slot, 1)[0] >>> 0;
+        });
       });
+      return new Session(core, number, workers, threads);
     });
-    return new Session(core, number, workers, threads);
   }
 
   // -- what comes
@@ -332,9 +333,9 @@ export class Session {
   /** With a name before the bytes, or before a room that `write` fills. */
   #named(name, content, call) {
     const core = this.#core;
-    const room = Math.ceil((name.length + 1) / 16) * 16;
     if (!(content instanceof Uint8Array) && content?.write === undefined)
       throw core.error(STATUS.ARGUMENT, 'bytes are a Uint8Array');
+    const room = Math.ceil((name.length + 1) / 16) * 16;
     core.withRoom(room + content.length, (at) => {
       const text = core.bytes(at, name.length + 1);
       for (let i = 0; i < name.length; ++i) text[i] = name.charCodeAt(i) & 127;
@@ -373,11 +374,11 @@ export class Session {
     core.checkSize(width, height);
     const halves = [(width + 1) >> 1, (height + 1) >> 1];
     const planes = picture.y
-      ? [
-          core.plane('y', picture.y, width, height, picture.strideY ?? width),
-          core.plane('u', picture.u, ...halves, picture.strideU ?? halves[0]),
-          core.plane('v', picture.v, ...halves, picture.strideV ?? halves[0]),
-        ]
+      ? core.planes([
+          ['y', picture.y, width, height, picture.strideY ?? width],
+          ['u', picture.u, ...halves, picture.strideU ?? halves[0]],
+          ['v', picture.v, ...halves, picture.strideV ?? halves[0]],
+        ])
       : [0, 0, 0].map(() => [0, 0]);
     const at = core.room('frame', FRAME.size + RESULT);
     core.bytes(at, FRAME.size).fill(0);

@@ -4,12 +4,21 @@
 // test_web_session.py asks about.
 
 import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 
 const [, , code, modules] = process.argv;
 const { CrispcastError } = await import(`${code}core.js`);
+const { inModule, threadsFor } = await import(`${code}module.js`);
 const { Session } = await import(`${code}session.js`);
 const given = JSON.parse(readFileSync(0, 'utf8'));
 const manifest = new Uint8Array(Buffer.from(given.manifest, 'base64'));
+
+let ended = 0;
+const { terminate } = Worker.prototype;
+Worker.prototype.terminate = function () {
+  ++ended;
+  return terminate.call(this);
+};
 
 /** The kinds of tasks until there are none; each signature is right. */
 function kinds(session) {
@@ -28,13 +37,14 @@ async function trusting(play) {
   return told;
 }
 
-/** The sentence with which something fails. */
+/** The sentence with which something fails, and how many threads ended. */
 async function failing(load) {
+  ended = 0;
   const error = await load().then(
     () => null,
     (error) => error,
   );
-  return { refused: error instanceof CrispcastError, sentence: error?.message };
+  return { refused: error instanceof CrispcastError, sentence: error?.message, ended };
 }
 
 const answer = {
@@ -51,6 +61,12 @@ const answer = {
   }),
   wrong: await failing(() => trusting((session) => session.manifest(manifest, 0, 'ed25519:'))),
   noBytes: await failing(() => trusting((session) => session.manifest('{}'))),
+  badKeys: await failing(() => Session.load(modules, { threads: 3, trust: 'abc' })),
+  noEngine: await failing(() =>
+    inModule(modules, { threads: 2 }, ({ core }) => core.create(() => 2)),
+  ),
 };
+Object.defineProperty(globalThis, 'navigator', { value: { hardwareConcurrency: 1000 } });
+answer.threads = [await threadsFor(0), await threadsFor(7)];
 console.log(JSON.stringify(answer));
 process.exit(0);

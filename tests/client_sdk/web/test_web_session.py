@@ -1,4 +1,4 @@
-"""A browsers' session before anything plays, in Node: whose the manifest is."""
+"""A browsers' session before anything plays, in Node: threads, and whose the manifest is."""
 
 from __future__ import annotations
 
@@ -60,3 +60,15 @@ def test_what_is_no_signature_or_no_bytes_is_refused(told: dict[str, Any]) -> No
     assert told["wrong"]["refused"]
     assert told["noBytes"]["refused"]
     assert "Uint8Array" in told["noBytes"]["sentence"]
+
+
+def test_where_nothing_comes_of_a_module_its_threads_end(told: dict[str, Any]) -> None:
+    assert told["badKeys"]["refused"]
+    assert "1 to 8, each ed25519" in told["badKeys"]["sentence"]
+    assert told["badKeys"]["ended"] == 2
+    assert told["noEngine"]["refused"]
+    assert told["noEngine"]["ended"] == 1
+
+
+def test_there_are_no_more_threads_than_an_engine_takes(told: dict[str, Any]) -> None:
+    assert told["threads"] == [256, 7]
