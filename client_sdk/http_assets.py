@@ -62,7 +62,7 @@ class HttpAssets:
         self._jobs.put((wanted, size))
 
     def close(self) -> None:
-        """Get nothing more. Does not wait for what is on its way."""
+        """Get nothing more, and fail at nothing. Does not wait for what is on its way."""
         self._closed.set()
         for _ in range(self._threads):
             self._jobs.put(None)
@@ -71,7 +71,12 @@ class HttpAssets:
         while (job := self._jobs.get()) is not None:
             wanted, size = job
             if not self._closed.is_set() and not self._get(wanted.sha256, wanted.offset, size):
-                self._tell(partial(self._failed, wanted.sha256))
+                self._tell(partial(self._fail, wanted.sha256))
+
+    def _fail(self, sha256: str) -> None:
+        # Whoever has closed it asks another for what this one fails to get.
+        if not self._closed.is_set():
+            self._failed(sha256)
 
     def _get(self, sha256: str, offset: int, size: int) -> bool:
         for attempt in range(_TRIES):

@@ -108,23 +108,44 @@ export class Core {
     throw this.error(STATUS.SIZE, `${width}×${height} at scale ${scale}`);
   }
 
-  /** Address of a plane that upscale reads: where it lies if that is our memory, else of a copy. */
-  plane(name, plane, width, height, stride) {
+  /**
+   * Addresses and strides of planes that a call reads: where they lie if that is our memory, else of
+   * copies. What lies in the room `out` is copied too, for upscale writes there.
+   * @param {[string, Uint8Array, number, number, number][]} planes name, samples, width, height, stride
+   * @returns {[number, number][]}
+   */
+  planes(planes) {
+    // Places and rooms first: where memory grows for a room, views of it end.
+    const places = planes.map((plane) => this.#place(...plane));
+    const rooms = planes.map(([name, , width, height, stride], i) =>
+      this.#stays(places[i], (height - 1) * stride + width) ? 0 : this.room(name, width * height),
+    );
+    return planes.map(([, plane, width, height, stride], i) => {
+      if (!rooms[i]) return [places[i], stride];
+      const needed = (height - 1) * stride + width;
+      const from = places[i] ? this.bytes(places[i], needed) : plane;
+      const copy = this.bytes(rooms[i], width * height);
+      if (stride === width) copy.set(from.subarray(0, needed));
+      else
+        for (let y = 0; y < height; ++y)
+          copy.set(from.subarray(y * stride, y * stride + width), y * width);
+      return [rooms[i], width];
+    });
+  }
+
+  /** The address of a plane in our memory, 0 where it lies elsewhere; throws where it is none. */
+  #place(name, plane, width, height, stride) {
     const what = `plane ${name} of ${width}×${height}`;
     if (!(plane instanceof Uint8Array)) throw this.error(STATUS.ARGUMENT, `${what} is no Uint8Array`);
     if (!Number.isInteger(stride) || stride < width) throw this.error(STATUS.STRIDE, what);
     const needed = (height - 1) * stride + width;
     if (plane.length < needed)
       throw new CrispcastError(`${what} holds ${plane.length} bytes; at stride ${stride} it needs ${needed}`);
-    if (plane.buffer === this.memory.buffer) return [plane.byteOffset, stride];
-    const pointer = this.room(name, width * height);
-    const copy = this.bytes(pointer, width * height);
-    if (stride === width) {
-      copy.set(plane.subarray(0, needed));
-    } else {
-      for (let y = 0; y < height; ++y)
-        copy.set(plane.subarray(y * stride, y * stride + width), y * width);
-    }
-    return [pointer, width];
+    return plane.buffer === this.memory.buffer ? plane.byteOffset : 0;
+  }
+
+  #stays(place, size) {
+    const out = this.#rooms.get('out');
+    return place && !(out && place < out.pointer + out.size && out.pointer < place + size);
   }
 }

@@ -22,7 +22,7 @@ export interface Picture {
 
 /**
  * An HR picture: views of the runtime's memory, rows without gaps. They hold until the next call of
- * the runtime; copy what must live longer. With threads their buffer is a SharedArrayBuffer.
+ * the runtime, which may read them; copy what must live longer. With threads their buffer is a SharedArrayBuffer.
  */
 export type HighPicture = Required<Picture>;
 

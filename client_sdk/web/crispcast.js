@@ -15,7 +15,7 @@
 
 import { Core, CrispcastError, MAX_SIDE, STATUS } from './core.js';
 import { Canvas, ChromaPlate, Frame, Plan, Plate } from './holdings.js';
-import { loadModule } from './module.js';
+import { inModule } from './module.js';
 
 export { Canvas, ChromaPlate, CrispcastError, Frame, Plan, Plate };
 
@@ -44,9 +44,10 @@ export class Runtime {
    * @returns {Promise<Runtime>}
    */
   static async load(folder = new URL('./', import.meta.url), options = {}) {
-    const { core, threads, workers } = await loadModule(folder, options);
-    const engine = core.create((slot) => core.call.crispcast_engine_create(threads, 0, slot));
-    return new Runtime(core, engine, workers);
+    return inModule(folder, options, ({ core, threads, workers }) => {
+      const engine = core.create((slot) => core.call.crispcast_engine_create(threads, 0, slot));
+      return new Runtime(core, engine, workers);
+    });
   }
 
   /**
@@ -96,7 +97,7 @@ export class Runtime {
       if (!Number.isInteger(side) || side < 1 || side > 4 * MAX_SIDE)
         throw core.error(STATUS.SIZE, `a plate of ${width}×${height}`);
     try {
-      const [data, row] = core.plane('plate', luma, width, height, stride);
+      const [[data, row]] = core.planes([['plate', luma, width, height, stride]]);
       const pointer = core.create((slot) =>
         core.call.crispcast_plate_create(data, row, width, height, scale, slot),
       );
@@ -119,8 +120,10 @@ export class Runtime {
     if (!Number.isInteger(tolerance))
       throw core.error(STATUS.ARGUMENT, `a tolerance of ${tolerance}`);
     try {
-      const planes = [core.plane('plate U', u, width, height, stride)];
-      planes.push(core.plane('plate V', v, width, height, stride));
+      const planes = core.planes([
+        ['plate U', u, width, height, stride],
+        ['plate V', v, width, height, stride],
+      ]);
       const pointer = core.create((slot) =>
         core.call.crispcast_chroma_plate_create(...planes.flat(), width, height, scale, tolerance, slot),
       );
@@ -139,7 +142,7 @@ export class Runtime {
     const core = this.#core;
     core.checkSize(width, height);
     try {
-      const [data, row] = core.plane('canvas', luma, width, height, width);
+      const [[data, row]] = core.planes([['canvas', luma, width, height, width]]);
       const pointer = core.create((slot) =>
         core.call.crispcast_canvas_create(data, row, width, height, slot),
       );
@@ -154,7 +157,7 @@ export class Runtime {
     return new Frame(this.#core, width, height);
   }
 
-  /** See crispcast.d.ts. The planes it gives are views that hold until the next call of the runtime. */
+  /** See crispcast.d.ts. The planes it gives are views that hold until the next call of the runtime, and in it. */
   upscale(picture, options) {
     const { scale, previous = null, patches = null, plans = [], plate = null } = options;
     const { chroma = null, canvas = null, view = null } = options;
@@ -166,13 +169,15 @@ export class Runtime {
     const halfHeight = (height + 1) >> 1;
     const job = new Int32Array(JOB.words);
     job.set([width, height, scale]);
-    job.set(core.plane('y', picture.y, width, height, picture.strideY ?? width), JOB.in);
-    job.set(core.plane('u', picture.u, halfWidth, halfHeight, picture.strideU ?? halfWidth), JOB.in + 2);
-    job.set(core.plane('v', picture.v, halfWidth, halfHeight, picture.strideV ?? halfWidth), JOB.in + 4);
-    if (previous) {
-      const stride = previous.strideY ?? width;
-      job.set(core.plane('previous', previous.y, width, height, stride), JOB.previous);
-    }
+    const planes = [
+      ['y', picture.y, width, height, picture.strideY ?? width],
+      ['u', picture.u, halfWidth, halfHeight, picture.strideU ?? halfWidth],
+      ['v', picture.v, halfWidth, halfHeight, picture.strideV ?? halfWidth],
+    ];
+    if (previous) planes.push(['previous', previous.y, width, height, previous.strideY ?? width]);
+    const [y, u, v, before] = core.planes(planes);
+    job.set([...y, ...u, ...v], JOB.in);
+    if (before) job.set(before, JOB.previous);
     if (plate) job[JOB.plate] = plate.pointerIn(core);
     if (chroma) job[JOB.chroma] = chroma.pointerIn(core);
     if (canvas) {

@@ -11,21 +11,48 @@ const MAX_THREADS = 256;
 const WORKER_STACK = 131072;
 
 /**
- * Fetches it and starts its threads, which wait for an engine.
+ * @typedef {{core: Core, threads: number, workers: {terminate: () => void}[]}} Loaded
+ */
+
+/**
+ * Fetches it, starts its threads, which wait for an engine, and makes something in it; where that
+ * fails, its threads end.
+ * @template T
  * @param {string | URL} folder where the modules lie
  * @param {{threads?: number, relaxed?: boolean}} options
- * @returns {Promise<{core: Core, threads: number, workers: {terminate: () => void}[]}>}
+ * @param {(loaded: Loaded) => T} make
+ * @returns {Promise<T>}
  */
-export async function loadModule(folder, { threads = 1, relaxed = true }) {
-  if (!Number.isInteger(threads) || threads < 0 || threads > MAX_THREADS)
-    throw new CrispcastError(`threads must be 0 (one a core) to ${MAX_THREADS}, not ${threads}`);
+export async function inModule(folder, options, make) {
+  const loaded = await load(folder, options);
+  try {
+    return make(loaded);
+  } catch (error) {
+    for (const worker of loaded.workers) worker.terminate();
+    throw error;
+  }
+}
+
+/**
+ * How many threads a page gets, the caller's among them.
+ * @param {number} asked 0: one a core, or one where the page may have no more
+ */
+export async function threadsFor(asked) {
+  if (!Number.isInteger(asked) || asked < 0 || asked > MAX_THREADS)
+    throw new CrispcastError(`threads must be 0 (one a core) to ${MAX_THREADS}, not ${asked}`);
   const shares = inNode || globalThis.crossOriginIsolated === true;
-  if (threads > 1 && !shares)
+  if (asked > 1 && !shares)
     throw new CrispcastError(
       'threads need a cross-origin isolated page: send Cross-Origin-Opener-Policy: same-origin ' +
         'and Cross-Origin-Embedder-Policy: require-corp, or use one thread',
     );
-  if (threads === 0) threads = shares ? await cores() : 1;
+  if (asked !== 0) return asked;
+  return shares ? Math.min(await cores(), MAX_THREADS) : 1;
+}
+
+/** @returns {Promise<Loaded>} */
+async function load(folder, { threads: asked = 1, relaxed = true }) {
+  const threads = await threadsFor(asked);
   const name = ['crispcast', ...(threads > 1 ? ['threads'] : [])];
   if (relaxed && relaxedSimd()) name.push('relaxed');
   const base = new URL(folder, globalThis.location?.href ?? import.meta.url);

@@ -26,7 +26,7 @@ export interface SessionOptions extends LoadOptions {
  * - `send`: `bytes`, a text message, on the data channel
  * - `look`: for `sha256` in the cache; answer with `asset` or `lacks`
  * - `fetch`: `/assets/{sha256}` from `offset` on, `total` bytes in all; answer with `fetched` as bytes
- *   come, `lacks` where it fails
+ *   come, `lacks` where it fails; that it failed is of no interest once another connection is open
  * - `store`: `bytes` in the cache
  * - `decode`: the AVIF `bytes`, to exactly `width` × `height` samples; answer with `picture`
  * - `base`: the shipped base `id`; answer with `base`
@@ -111,7 +111,8 @@ export class Session {
   /** Fetches the best module that this browser runs from `folder`, by default beside session.js. */
   static load(folder?: string | URL, options?: SessionOptions): Promise<Session>;
 
-  manifest(bytes: Uint8Array, rung?: number): void;
+  /** `signature`: its manifest.sig, or the header Crispcast-Signature; null, the default: not known. */
+  manifest(bytes: Uint8Array, rung?: number, signature?: string | null): void;
   connected(): void;
   /** Whether the last frame was shown, so that there is nothing to connect again for. */
   disconnected(): boolean;

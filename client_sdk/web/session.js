@@ -18,27 +18,13 @@
 
 import { CrispcastError, STATUS } from './core.js';
 import { Frame } from './holdings.js';
-import { loadModule } from './module.js';
+import { inModule } from './module.js';
+import {
+  FIGURES, FRAME, INFO, OPTIONS, RESULT, RUNG, TASK,
+  keysOf, layFrame, layOptions, layOut, readFigures, readInfo, readPadded, readResult, readTask,
+} from './records.js'; // prettier-ignore
 
-/** Bytes of the core's structures, and where their fields lie (client_sdk/core/wasm/layout.cpp). */
-const OPTIONS = { size: 56, horizon: 32, memory: 40, trust: 48 };
-const TASK = { size: 168, sha256: 8, id: 73, bytes: 108, offset: 120, total: 128, width: 136, frame: 152, count: 160 };
-const FRAME = { size: 80, number: 8, rung: 16, in: 28, out: 52, columns: 76 };
-const RESULT = 40;
-const INFO = { size: 88, rungs: 24, isa: 76, adapts: 80 };
-const RUNG = { size: 60, padded: 12 };
-const FIGURES = ['frames', 'superResolved', 'lateAssets', 'assetBytes', 'cachedBytes', 'refusedAssets',
-  'wrongMessages', 'memoryBytes', 'framesLost']; // prettier-ignore
-const DELIVERY = ['auto', 'channel', 'http'];
-/** Names of the kinds of tasks (crispcast_task_kind). */
-const KINDS = new Map([
-  [1, 'send'], [2, 'look'], [3, 'fetch'], [4, 'store'], [5, 'decode'], [6, 'base'], [7, 'verify'],
-  [20, 'manifest'], [21, 'ready'], [22, 'late'], [23, 'refused'], [24, 'not_done'], [25, 'ended'],
-  [26, 'lost'], [27, 'failed'],
-  [28, 'untrusted'], [29, 'joined'],
-]); // prettier-ignore
-const [INTERPOLATE, PADDED, NUMBERED] = [1, 2, 4]; // crispcast_frame_flags
-const WHY = 400;
+const WHY = 400; // bytes of the longest sentence
 
 /** The asset is not what its hash says: a cache that gave it should drop it. */
 export const DAMAGED = 109;
@@ -64,32 +50,31 @@ export class Session {
    * @returns {Promise<Session>}
    */
   static async load(folder = new URL('./', import.meta.url), options = {}) {
-    const { core, threads, workers } = await loadModule(folder, options);
-    const { delivery = 'auto', horizon = 0, memoryLimit = 0, trust = null } = options;
-    const keys = trust === null ? NOTHING : new TextEncoder().encode(`${trust}\0`);
-    const flags = ['cache', 'plain', 'loops', 'offline'].map((name) => (options[name] ? 1 : 0));
-    const number = core.withRoom(OPTIONS.size + keys.length, (room) => {
-      core.bytes(room, OPTIONS.size).fill(0);
-      core.bytes(room + OPTIONS.size, keys.length).set(keys);
-      const view = core.view(room, OPTIONS.size);
-      [threads, 0, DELIVERY.indexOf(delivery), ...flags].forEach((word, at) => view.setInt32(4 * at, word, true));
-      view.setFloat64(OPTIONS.horizon, horizon, true);
-      view.setBigUint64(OPTIONS.memory, BigInt(memoryLimit), true);
-      view.setUint32(OPTIONS.trust, keys.length ? room + OPTIONS.size : 0, true);
-      return core.withRoom(4, (slot) => {
-        const status = core.session.create(room, slot);
-        if (status !== 0) throw new CrispcastError(core.text(core.session.sentence(status)), status);
-        return core.words(slot, 1)[0] >>> 0;
+    const keys = keysOf(options);
+    return inModule(folder, options, ({ core, threads, workers }) => {
+      const number = core.withRoom(OPTIONS + keys.length, (room) => {
+        layOptions(core, room, { ...options, threads, keys });
+        return core.withRoom(4, (slot) => {
+          const status = core.session.create(room, slot);
+          if (status !== 0) throw new CrispcastError(core.text(core.session.sentence(status)), status);
+          return core.words(slot, 1)[0] >>> 0;
+        });
       });
+      return new Session(core, number, workers, threads);
     });
-    return new Session(core, number, workers, threads);
   }
 
   // -- what comes
 
-  /** A manifest that did not come over a data channel. @param {Uint8Array} bytes @param {number} [rung] */
-  manifest(bytes, rung = 0) {
-    this.#give(bytes, (at) => this.#call.manifest(this.#number, at, bytes.length, rung));
+  /**
+   * A manifest that did not come over a data channel.
+   * @param {Uint8Array} bytes @param {number} [rung] to begin with
+   * @param {string | null} [signature] its manifest.sig, or the header Crispcast-Signature; null: not known
+   */
+  manifest(bytes, rung = 0, signature = null) {
+    this.#named(signature ?? '', bytes, (text, at) =>
+      this.#call.signed_manifest(this.#number, at, bytes.length, signature === null ? 0 : text, rung),
+    );
   }
 
   /** A data channel is open. */
@@ -170,30 +155,9 @@ export class Session {
 
   /** The next thing to do, or null; see session.d.ts. @param {number} now milliseconds */
   nextTask(now) {
-    const core = this.#core;
-    const at = core.room('task', TASK.size);
+    const at = this.#core.room('task', TASK);
     this.#check(this.#call.next_task(this.#number, BigInt(Math.floor(now)), at));
-    const view = core.view(at, TASK.size);
-    const int = (place) => view.getInt32(place, true);
-    const kind = KINDS.get(int(0));
-    if (!kind) return null;
-    const text = core.text(int(TASK.bytes + 8));
-    return {
-      kind,
-      status: int(4),
-      sha256: core.text(at + TASK.sha256),
-      id: core.text(at + TASK.id),
-      bytes: core.bytes(int(TASK.bytes) >>> 0, int(TASK.bytes + 4) >>> 0).slice(),
-      text,
-      offset: Number(view.getBigUint64(TASK.offset, true)),
-      total: Number(view.getBigUint64(TASK.total, true)),
-      width: int(TASK.width),
-      height: int(TASK.width + 4),
-      rung: int(TASK.width + 8),
-      segment: int(TASK.width + 12),
-      frame: Number(view.getBigInt64(TASK.frame, true)),
-      count: Number(view.getBigInt64(TASK.count, true)),
-    };
+    return readTask(this.#core, at);
   }
 
   // -- what is wanted
@@ -231,12 +195,12 @@ export class Session {
 
   /** Whether the server can choose rungs by itself. Throws before the manifest is here. */
   get adapts() {
-    return this.#info((view) => view.getInt32(INFO.adapts, true) === 1);
+    return this.#info().adapts;
   }
 
   /** The engine's name; throws before the manifest is here. */
   get isa() {
-    return this.#info((view) => this.#core.text(view.getUint32(INFO.isa, true)));
+    return this.#core.text(this.#info().isa);
   }
 
   /** @param {number} frame @returns {number} the segment that holds it */
@@ -254,9 +218,7 @@ export class Session {
   /** Counts since the beginning. */
   get figures() {
     const call = (at) => this.#call.get_figures(this.#number, at);
-    return this.#read(8 * FIGURES.length, call, (view) =>
-      Object.fromEntries(FIGURES.map((name, i) => [name, Number(view.getBigUint64(8 * i, true))])),
-    );
+    return this.#read(FIGURES, call, readFigures);
   }
 
   /** Bytes of the module's memory, all told. */
@@ -284,14 +246,14 @@ export class Session {
   upscale(picture, options = {}) {
     const at = this.#lay(picture, options);
     const out = this.#layOut(at);
-    const result = this.#result(this.#call.upscale(this.#number, at, at + FRAME.size), at);
+    const result = this.#result(this.#call.upscale(this.#number, at, at + FRAME), at);
     return { ...result, picture: result.shown ? this.#planesAt(out) : null };
   }
 
   /** The same without pixels: moves the play on. @param {{width: number, height: number}} size of the LR */
   place(size, options = {}) {
     const at = this.#lay(size, options);
-    return this.#result(this.#call.place(this.#number, at, at + FRAME.size), at);
+    return this.#result(this.#call.place(this.#number, at, at + FRAME), at);
   }
 
   /** Ends it, its threads, and lets go of the memory; frames and views end with it. */
@@ -320,16 +282,14 @@ export class Session {
   }
 
   #give(bytes, call) {
-    if (!(bytes instanceof Uint8Array)) throw this.#core.error(STATUS.ARGUMENT, 'bytes are a Uint8Array');
-    this.#core.withRoom(bytes.length || 1, (room) => {
-      this.#core.bytes(room, bytes.length).set(bytes);
-      this.#check(call(room));
-    });
+    this.#named('', bytes, (_, at) => call(at));
   }
 
   /** With a name before the bytes, or before a room that `write` fills. */
   #named(name, content, call) {
     const core = this.#core;
+    if (!(content instanceof Uint8Array) && content?.write === undefined)
+      throw core.error(STATUS.ARGUMENT, 'bytes are a Uint8Array');
     const room = Math.ceil((name.length + 1) / 16) * 16;
     core.withRoom(room + content.length, (at) => {
       const text = core.bytes(at, name.length + 1);
@@ -350,40 +310,30 @@ export class Session {
     });
   }
 
-  #info(read) {
-    return this.#read(INFO.size, (at) => this.#call.get_info(this.#number, at), read);
+  #info() {
+    return this.#read(INFO, (at) => this.#call.get_info(this.#number, at), readInfo);
   }
 
   /** The size that the engine makes of a rung's frames. */
   #paddedOf(rung) {
-    return this.#read(RUNG.size, (at) => this.#call.get_rung(this.#number, rung, at), (view) => ({
-      width: view.getInt32(RUNG.padded, true),
-      height: view.getInt32(RUNG.padded + 4, true),
-    }));
+    return this.#read(RUNG, (at) => this.#call.get_rung(this.#number, rung, at), readPadded);
   }
 
   /** A crispcast_session_frame, and behind it a crispcast_session_result. */
-  #lay(picture, { time = null, number = null, rung = 0, networks = true, columns = 0 }) {
+  #lay(picture, options) {
     const core = this.#core;
     const { width, height } = picture;
     core.checkSize(width, height);
     const halves = [(width + 1) >> 1, (height + 1) >> 1];
     const planes = picture.y
-      ? [
-          core.plane('y', picture.y, width, height, picture.strideY ?? width),
-          core.plane('u', picture.u, ...halves, picture.strideU ?? halves[0]),
-          core.plane('v', picture.v, ...halves, picture.strideV ?? halves[0]),
-        ]
+      ? core.planes([
+          ['y', picture.y, width, height, picture.strideY ?? width],
+          ['u', picture.u, ...halves, picture.strideU ?? halves[0]],
+          ['v', picture.v, ...halves, picture.strideV ?? halves[0]],
+        ])
       : [0, 0, 0].map(() => [0, 0]);
-    const at = core.room('frame', FRAME.size + RESULT);
-    core.bytes(at, FRAME.size).fill(0);
-    const view = core.view(at, FRAME.size);
-    view.setInt32(0, time ?? 0, true);
-    view.setInt32(4, (networks ? 0 : INTERPOLATE) | PADDED | (time === null ? NUMBERED : 0), true);
-    view.setBigInt64(FRAME.number, BigInt(number ?? -1), true);
-    [rung, width, height].forEach((word, i) => view.setInt32(FRAME.rung + 4 * i, word, true));
-    planes.flat().forEach((word, i) => view.setInt32(FRAME.in + 4 * i, word, true));
-    view.setInt32(FRAME.columns, columns, true);
+    const at = core.room('frame', FRAME + RESULT);
+    layFrame(core, at, picture, planes, options);
     return at;
   }
 
@@ -391,17 +341,14 @@ export class Session {
   #layOut(at) {
     const core = this.#core;
     if (!this.#padded.width) {
-      const count = this.#info((view) => view.getInt32(INFO.rungs, true));
-      const sizes = Array.from({ length: count }, (_, rung) => this.#paddedOf(rung));
+      const sizes = Array.from({ length: this.#info().rungs }, (_, rung) => this.#paddedOf(rung));
       const most = (side) => Math.max(...sizes.map((size) => size[side]));
       this.#padded = { width: most('width'), height: most('height') };
     }
     const { width, height } = this.#padded;
     const [luma, half] = [width * height, width / 2];
     const out = core.room('out', luma + luma / 2);
-    const planes = [out, width, out + luma, half, out + luma + luma / 4, half];
-    const view = core.view(at, FRAME.size);
-    planes.forEach((word, i) => view.setInt32(FRAME.out + 4 * i, word, true));
+    layOut(core, at, [out, width, out + luma, half, out + luma + luma / 4, half]);
     return out;
   }
 
@@ -422,20 +369,7 @@ export class Session {
 
   #result(status, at) {
     this.#check(status);
-    const view = this.#core.view(at + FRAME.size, RESULT);
-    const word = (index) => view.getInt32(8 + 4 * index, true);
-    const frame = Number(view.getBigInt64(0, true));
-    return {
-      frame: frame < 0 ? null : frame,
-      rung: word(0),
-      segment: word(1) < 0 ? null : word(1),
-      shown: word(2) === 1,
-      landed: word(3) === 1,
-      superResolved: word(4) === 1,
-      late: word(5) === 1,
-      follows: word(6) === 1,
-      missing: word(7),
-    };
+    return readResult(this.#core.view(at + FRAME, RESULT));
   }
 }
 

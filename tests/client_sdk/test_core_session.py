@@ -11,6 +11,7 @@ import pytest
 from client_sdk.contract.asset_frames import frames_of
 from client_sdk.contract.plate import decode_plate
 from client_sdk.core import Delivery, Session, Task, TaskKind, sentence
+from kernels.compiler import base_of
 from kernels.errors import PackageError, StreamError
 from kernels.runtime import available_isas
 from tests.conformance.core_face import planes_of
@@ -255,6 +256,35 @@ def test_what_cannot_be_is_refused_in_a_sentence(drawn: Drawn) -> None:
         session.upscale(lr(drawn, 0), number=0)
 
 
+@pytest.mark.parametrize("letter", ["ж", "字", "😀"])
+@pytest.mark.parametrize("before", range(4))
+def test_what_a_server_says_is_cut_between_characters(letter: str, before: int) -> None:
+    session = Session(threads=1)
+    message = "a" * before + letter * (300 - before)
+    session.message(json.dumps({"type": "bye", "reason": "error", "message": message}).encode())
+    (failed,) = tasks_of(session)
+    whole = f"the server ended the play: {message}"
+    assert whole.startswith(failed.text)
+    assert 396 <= len(failed.text.encode()) <= 399
+
+
+@pytest.mark.parametrize("letter", ["ж", "字", "😀"])
+@pytest.mark.parametrize("before", range(4))
+def test_what_has_a_long_key_in_any_letters_is_passed_over(letter: str, before: int) -> None:
+    session = Session(threads=1)
+    key = "a" * before + letter * 40
+    for more in (1, {key: "\n"}):
+        text = json.dumps({"type": "bye", "reason": "error", key: more}, ensure_ascii=False)
+        with pytest.raises(StreamError, match=f"{key[:7]}.*: "):
+            session.message(text.replace("\\n", "\n").encode())
+    version = json.dumps({"format": "crispcast", "version": key}, ensure_ascii=False)
+    with pytest.raises(PackageError, match=f"has version {key[:4]}[^�]*; this program"):
+        session.manifest(version.encode())
+    unknown = json.dumps({"format": "crispcast", "version": "1.2", key: 1}, ensure_ascii=False)
+    with pytest.raises(PackageError, match=f"{key[:7]}[^�]*: "):
+        session.manifest(unknown.encode())
+
+
 def head(drawn: Drawn, name: str = "", **more: int) -> bytes:
     """The message that announces a manifest."""
     body = drawn.manifest_bytes
@@ -378,6 +408,65 @@ def test_what_was_asked_for_is_asked_of_another_connection_too(drawn: Drawn) -> 
     assert joined.frame == -1
 
 
+def test_another_connection_hears_of_a_pause_at_once(drawn: Drawn) -> None:
+    session = Session(threads=1, delivery=Delivery.CHANNEL)
+    session.connected()
+    session.message(head(drawn))
+    say_manifest(session, drawn)
+    list(tasks_of(session))
+    session.pause(True)
+    list(tasks_of(session))
+    session.disconnected()
+    session.connected()
+    session.message(head(drawn))
+    said = [says["type"] for says in sent(list(tasks_of(session)))]
+    assert said == ["hello", "pause", "want"]
+    for name in drawn.manifest.rungs[0].assets_of(0):
+        for message in frames_of(name, drawn.assets[name]):
+            session.frame_bytes(message)
+    told = list(tasks_of(session))
+    assert kinds(told) == [TaskKind.READY]  # and the server goes on in its pause
+    session.pause(False)
+    assert [says["type"] for says in sent(list(tasks_of(session)))] == ["resume"]
+
+
+def base_in(drawn: Drawn, segment: int) -> str:
+    """The plan to which another one of that segment is a difference."""
+    experts = drawn.manifest.rungs[0].segments[segment].experts
+    (base,) = filter(None, (base_of(drawn.assets[name]) for name in experts))
+    return next(name for name in experts if bytes.fromhex(name).startswith(base))
+
+
+@pytest.mark.parametrize("base_first", [False, True])
+def test_a_difference_whose_base_is_refused_is_not_waited_for(
+    drawn: Drawn, base_first: bool
+) -> None:
+    base = base_in(drawn, 1)
+    session = Session(threads=1, delivery=Delivery.HTTP)
+    session.connected()
+    session.message(head(drawn, live=8))
+    say_manifest(session, drawn)
+    list(tasks_of(session))
+    told = given_up(session, base) if base_first else []
+    for name in drawn.manifest.rungs[0].assets_of(1):
+        if name != base:
+            session.asset(name, drawn.assets[name])
+    for task in tasks_of(session):
+        answer(session, drawn, task)
+        told.append(task)
+    assert session.ready(0, 1) == base_first
+    if not base_first:
+        told += given_up(session, base)
+    assert session.ready(0, 1)
+    assert TaskKind.READY in kinds(told)
+    made = session.upscale(lr(drawn, 8), number=8)
+    assert (made.super_resolved, made.missing) == (False, 0)
+    assert TaskKind.LATE not in kinds(list(tasks_of(session)))
+    # Where the base comes after all, the difference is there.
+    session.piece(base, 0, drawn.assets[base])
+    assert session.upscale(lr(drawn, 9), number=9).super_resolved
+
+
 def joined(drawn: Drawn) -> tuple[Session, str]:
     """A session whose server is there, and an asset that it fetches."""
     session = Session(threads=1, delivery=Delivery.HTTP)
@@ -387,13 +476,15 @@ def joined(drawn: Drawn) -> tuple[Session, str]:
     return session, next(t.sha256 for t in tasks_of(session) if t.kind == TaskKind.FETCH)
 
 
-def given_up(session: Session, name: str) -> None:
-    """It comes neither way."""
+def given_up(session: Session, name: str) -> list[Task]:
+    """It comes neither way; what is told then."""
     session.lacks(name)
     list(tasks_of(session, 100))
     list(tasks_of(session, 100 + PATIENCE_MS))
     session.lacks(name)
-    assert TaskKind.REFUSED in kinds(list(tasks_of(session, 200 + PATIENCE_MS)))
+    told = list(tasks_of(session, 200 + PATIENCE_MS))
+    assert TaskKind.REFUSED in kinds(told)
+    return told
 
 
 def test_what_was_given_up_is_taken_when_it_comes_after_all(drawn: Drawn) -> None:
@@ -427,6 +518,17 @@ def test_what_fails_while_there_is_no_connection_is_asked_of_the_next(drawn: Dra
     session.connected()
     session.message(head(drawn))
     assert name in [task.sha256 for task in tasks_of(session) if task.kind == TaskKind.FETCH]
+
+
+def test_what_failed_before_another_connection_is_none_of_its_failures(drawn: Drawn) -> None:
+    session, name = joined(drawn)
+    session.disconnected()
+    session.connected()
+    session.message(head(drawn))
+    session.lacks(name)
+    tasks = list(tasks_of(session))
+    assert name in [task.sha256 for task in tasks if task.kind == TaskKind.FETCH]
+    assert "want" not in [says["type"] for says in sent(tasks)]
 
 
 def test_the_manifest_is_handed_out_as_it_came(drawn: Drawn) -> None:

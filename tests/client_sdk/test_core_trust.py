@@ -193,6 +193,50 @@ def test_a_manifest_without_a_channel_has_its_signature_beside_it(drawn: Drawn) 
     assert networks(session, drawn)
 
 
+@pytest.mark.parametrize("first", [None, 9])
+def test_a_manifest_given_ahead_is_trusted_by_the_signature_that_a_server_announces(
+    drawn: Drawn, first: int | None
+) -> None:
+    session = trusting(1, delivery=Delivery.CHANNEL)
+    given = None if first is None else signed_by(first, drawn)
+    session.manifest(drawn.manifest_bytes, signature=given)
+    tasks = list(tasks_of(session))
+    tasks += verify(session, tasks)
+    assert TaskKind.UNTRUSTED in kinds(tasks)
+    tasks = join(session, drawn, signed_by(1, drawn))
+    assert wants(tasks) == []
+    assert wants(verify(session, tasks)) == ["want"]
+    push(session, drawn)
+    for task in tasks_of(session):
+        answer(session, drawn, task)
+    assert networks(session, drawn)
+
+
+@pytest.mark.parametrize("again", [None, 1, 9])
+def test_a_manifest_that_is_trusted_stays_so(drawn: Drawn, again: int | None) -> None:
+    session = trusting(1)
+    session.manifest(drawn.manifest_bytes, signature=signed_by(1, drawn))
+    verify(session, list(tasks_of(session)))
+    tasks = join(session, drawn, None if again is None else signed_by(again, drawn))
+    assert not {TaskKind.VERIFY, TaskKind.UNTRUSTED} & set(kinds(tasks))
+    push(session, drawn)
+    for task in tasks_of(session):
+        answer(session, drawn, task)
+    assert networks(session, drawn)
+
+
+@pytest.mark.parametrize("signer", [None, 9])
+def test_another_connection_asks_and_tells_nothing_that_is_known(
+    drawn: Drawn, signer: int | None
+) -> None:
+    session = trusting(1, 2)
+    signature = None if signer is None else signed_by(signer, drawn)
+    verify(session, join(session, drawn, signature))
+    tasks = join(session, drawn, signature)
+    assert not {TaskKind.VERIFY, TaskKind.UNTRUSTED} & set(kinds(tasks))
+    assert wants(tasks) == ["resume"]
+
+
 def test_without_keys_signatures_are_not_looked_at(drawn: Drawn) -> None:
     session = Session(threads=1, isa="portable")
     assert TaskKind.VERIFY not in kinds(join(session, drawn, signed_by(9, drawn)))

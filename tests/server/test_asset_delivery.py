@@ -229,6 +229,32 @@ def test_a_server_that_will_not_give_it_is_left(status: int) -> None:
         assert len(server.asked) == (3 if status == 500 else 1)
 
 
+def test_what_is_closed_fails_at_nothing() -> None:
+    asked, closed = threading.Event(), threading.Event()
+
+    def answer(handler: Any, count: int) -> None:
+        asked.set()
+        closed.wait(PATIENCE)
+        handler.send_error(404)
+
+    async def close_while_it_waits(url: str) -> list[str]:
+        failed: list[str] = []
+        before = set(threading.enumerate())
+        http = HttpAssets(f"{url}/whep/x", None, lambda frame: None, failed.append)
+        http.fetch(Wanted(sha256=sha(DATA), offset=0), len(DATA))
+        assert await asyncio.to_thread(asked.wait, PATIENCE)
+        mine = [t for t in set(threading.enumerate()) - before if t.name == "assets"]
+        http.close()
+        closed.set()
+        for thread in mine:
+            await asyncio.to_thread(thread.join, PATIENCE)
+        await asyncio.sleep(0)  # what the thread told is heard
+        return failed
+
+    with http_server(answer) as server:
+        assert asyncio.run(close_while_it_waits(server.url)) == []
+
+
 def test_a_redirect_is_followed_and_another_origin_gets_no_token() -> None:
     with http_server(lambda handler, _: send(handler, 0, len(DATA))) as elsewhere:
 

@@ -17,9 +17,16 @@ namespace {
 using Array = nb::ndarray<nb::ro>;
 using OutArray = nb::ndarray<nb::numpy, uint8_t, nb::ndim<2>>;
 
+// A sentence of the core. What it quotes came from anybody: no byte of it may raise by itself.
+nb::str as_text(const std::string& bytes) {
+    PyObject* const text = PyUnicode_DecodeUTF8(bytes.data(), Py_ssize_t(bytes.size()), "replace");
+    if (text == nullptr) throw nb::python_error();
+    return nb::steal<nb::str>(text);
+}
+
 [[noreturn]] void raise(const char* type, const std::string& message) {
     const nb::object error = nb::module_::import_("kernels.errors").attr(type);
-    PyErr_SetString(error.ptr(), message.c_str());
+    PyErr_SetObject(error.ptr(), as_text(message).ptr());
     throw nb::python_error();
 }
 
@@ -281,7 +288,7 @@ NB_MODULE(_session, m) {
         .def_prop_ro("sha256", [](const Task& t) { return std::string(t.task.sha256); })
         .def_prop_ro("id", [](const Task& t) { return std::string(t.task.id); })
         .def_prop_ro("data", [](const Task& t) { return as_bytes(t.bytes); })
-        .def_prop_ro("text", [](const Task& t) { return t.text; })
+        .def_prop_ro("text", [](const Task& t) { return as_text(t.text); })
         .def_prop_ro("offset", [](const Task& t) { return t.task.offset; })
         .def_prop_ro("total", [](const Task& t) { return t.task.total; })
         .def_prop_ro("width", [](const Task& t) { return t.task.width; })

@@ -144,17 +144,17 @@ CRISPCAST_API int32_t crispcast_session_create(const crispcast_session_options* 
 CRISPCAST_API int32_t crispcast_session_destroy(crispcast_session session);
 
 /* Writes what was wrong in the last call of this session that failed, as one sentence with a 0 at
- * its end, cut to `capacity` bytes; an empty one where none failed. */
+ * its end, UTF-8, cut to whole characters in `capacity` bytes; an empty one where none failed. */
 CRISPCAST_API int32_t crispcast_session_why(crispcast_session session, char* text, size_t capacity);
 
 /* The manifest of a package that did not come over a data channel, and the rung to begin with.
  * It is checked whole: docs/manifest.md. An app may give it before it connects; what the server
- * plays must then be the same. */
+ * plays must then be the same, and a signature that the server announces counts for it too. */
 CRISPCAST_API int32_t crispcast_session_manifest(crispcast_session session, const void* bytes,
                                                  size_t size, int32_t rung);
 
 /* The same of a signed manifest: `signature` is the text of its manifest.sig, or of the header
- * Crispcast-Signature, without a line break. NULL: it has none. */
+ * Crispcast-Signature, without a line break. NULL: it is not known. */
 CRISPCAST_API int32_t crispcast_session_signed_manifest(crispcast_session session,
                                                         const void* bytes, size_t size,
                                                         const char* signature, int32_t rung);
@@ -224,7 +224,8 @@ typedef enum crispcast_task_kind {
     CRISPCAST_TASK_LOOK = 2,
     /* GET /assets/{sha256} from `offset` on, `total` bytes in all. Answer with
      * crispcast_session_piece as bytes come, and crispcast_session_lacks where it fails, or the app
-     * gives it up, as with a connection that is over: the session waits for one of the two. */
+     * gives it up: the session waits for one of the two. Of a connection that is over, what came of
+     * it is of use and that it failed is not: once the next one is open, say no more of that. */
     CRISPCAST_TASK_FETCH = 3,
     /* Put `bytes` into the cache as the asset `sha256`: whole, and its hash is right. No answer. */
     CRISPCAST_TASK_STORE = 4,
@@ -242,7 +243,8 @@ typedef enum crispcast_task_kind {
     CRISPCAST_TASK_MANIFEST = 20, /* the manifest is here: crispcast_session_info works now;
                                      `bytes`: as it came */
     CRISPCAST_TASK_READY = 21,    /* all that `segment` of `rung` needs is prepared, or refused; the
-                                     play begins (a SEND of `resume` or `pause` comes with it) */
+                                     play begins (a SEND of `resume` comes with it, but in a pause,
+                                     of which the server heard when the session JOINED) */
     CRISPCAST_TASK_LATE = 22,     /* `segment` of `rung` begins, and `count` of its assets are not
                                      here: what they are for is interpolated until they are */
     CRISPCAST_TASK_REFUSED = 23,  /* the asset `sha256` is refused for good: `status`, `text` */

@@ -139,8 +139,8 @@ int32_t crispcast_session_why(crispcast_session session, char* text, size_t capa
     Visit visit(session);
     if (!visit) return visit.status;
     const char* const fault = visit.session->fault.text();
-    const size_t size = strlen(fault);
-    const size_t some = size < capacity - 1 ? size : capacity - 1;
+    const size_t size = strlen(fault), room = capacity - 1;
+    const size_t some = size <= room ? size : crispcast::client::whole_characters(fault, room);
     memcpy(text, fault, some);
     text[some] = 0;
     return CRISPCAST_OK;

@@ -137,7 +137,8 @@ int32_t Assets::lacks(uint32_t number) {
     if (asset == nullptr) return CRISPCAST_OK;
     if (asset->state == State::looking) {
         ask(number);
-    } else if (asset->state == State::asked && !asset->by_channel) {
+    } else if (asset->state == State::asked && !asset->by_channel && !(asset->pending & kFetch)) {
+        // While a FETCH is still to be taken, this is of one before it.
         if (!connected_ && connected_before_) {
             asset->pending &= kStore;  // the next connection asks for it again
         } else if (connected_ && asset->switched++ < kSwitches) {

@@ -167,13 +167,19 @@ void Assets::let_go(const Part* parts, int count, const Array<uint32_t>& ahead) 
     }
 }
 
+// Nothing more is to come of it for now.
+bool Assets::settled(uint32_t asset) const {
+    const Asset* const found = table_[asset];
+    if (found == nullptr) return false;
+    if (found->state != State::waiting)
+        return found->state == State::here || found->state == State::refused;
+    const Asset* const base = found->base == kNone ? nullptr : table_[found->base];
+    return base != nullptr && base->state == State::refused;
+}
+
 bool Assets::ready(uint32_t rung, uint32_t segment) const {
     bool all = true;
-    manifest_->each_asset(rung, segment, [&](uint32_t asset) {
-        const Asset* const found = table_[asset];
-        all = all && found != nullptr &&
-              (found->state == State::here || found->state == State::refused);
-    });
+    manifest_->each_asset(rung, segment, [&](uint32_t asset) { all = all && settled(asset); });
     return all;
 }
 
@@ -182,9 +188,7 @@ int32_t Assets::missing(uint32_t rung, uint32_t segment) const {
     uint32_t seen[2 + CRISPCAST_MAX_EXPERTS + 2 * kMaxPieces];
     int32_t count = 0;
     manifest_->each_asset(rung, segment, [&](uint32_t asset) {
-        const Asset* const found = table_[asset];
-        if (found != nullptr && (found->state == State::here || found->state == State::refused))
-            return;
+        if (settled(asset)) return;
         for (int32_t i = 0; i < count; ++i)
             if (seen[i] == asset) return;
         seen[count++] = asset;

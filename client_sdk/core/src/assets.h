@@ -36,6 +36,7 @@ struct Asset {
     bool for_good = false;           // refused for what it says, not for how it came
     bool lost = false;               // refused since it did not come: it still may
     uint32_t rung = 0, segment = 0;  // that need it next
+    uint32_t base = kNone;           // a plan of this package, of which it is a difference
     uint32_t pass = 0;
     uint64_t cost = 0;  // bytes of memory
     Array<uint8_t> bytes;
@@ -111,7 +112,8 @@ class Assets {
         const Asset* const found = asset == kNone ? nullptr : table_[asset];
         return found != nullptr && found->state == State::here ? found : nullptr;
     }
-    // Whether all that the segment needs is prepared or refused.
+    // Whether all that the segment needs is prepared or refused. A difference to what is refused
+    // counts as that, until its base comes after all.
     bool ready(uint32_t rung, uint32_t segment) const;
     // How many assets of the segment did not come yet; those refused are not among them.
     int32_t missing(uint32_t rung, uint32_t segment) const;
@@ -141,6 +143,7 @@ class Assets {
     int32_t prepare_plan(uint32_t asset);
     void retry_waiting(const uint8_t* id, bool in_vain);
     int32_t refuse(uint32_t asset, int32_t status, bool for_good);
+    bool settled(uint32_t asset) const;
     bool picture_size(uint32_t asset, int& width, int& height) const;
     const ShippedBase* shipped(const uint8_t* id) const;
     uint32_t beside(const uint8_t* id) const;

@@ -97,7 +97,8 @@ bool Json::next_key(JsonText& key) {
     level.key[0] = 0;
     string(key);
     if (!ok_) return false;
-    const size_t shown = key.size < sizeof level.key - 1 ? key.size : sizeof level.key - 1;
+    const size_t room = sizeof level.key - 1;
+    const size_t shown = key.size <= room ? key.size : whole_characters(key.bytes, room);
     memcpy(level.key, key.bytes, shown);
     level.key[shown] = 0;
     if (!literal(":")) refuse("not JSON: a colon is missing");

@@ -37,7 +37,8 @@ int32_t Manifest::parse(const void* bytes, size_t size, Sentence& why) {
     }
     if (!is_version(version) || version.bytes[0] != '1' || version.bytes[1] != '.') {
         why << "the manifest has version ";
-        why.quote(version.bytes, version.size < 20 ? version.size : 20)
+        why.quote(version.bytes,
+                  version.size <= 20 ? version.size : whole_characters(version.bytes, 20))
             << "; this program reads 1.x: use a matching Crispcast";
         return CRISPCAST_ERROR_MANIFEST;
     }

@@ -107,6 +107,7 @@ int32_t Assets::prepare_plan(uint32_t number) {
             const Asset* const there = here(other);
             if (there == nullptr) {
                 asset.state = State::waiting;
+                asset.base = other;
                 return CRISPCAST_OK;
             }
             base = &there->bytes;

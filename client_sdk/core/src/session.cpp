@@ -205,7 +205,8 @@ int32_t Session::on_head(const Message& message) {
     announced_ = has_head_ = true;
     head_ = message;
     head_have_ = 0;
-    if (!again) return trust_.check(head_.sha256, head_.is_signed ? head_.signature : nullptr);
+    const int32_t status = trust_.check(head_.sha256, head_.is_signed ? head_.signature : nullptr);
+    if (!again || status != CRISPCAST_OK) return status;
     // The app had the manifest already, and nothing was shown yet.
     if (entered_rung_ == kNone && message.rung < manifest_->rung_count)
         rung_ = uint32_t(message.rung);
@@ -239,6 +240,7 @@ int32_t Session::on_manifest_piece(uint64_t offset, uint64_t total, const uint8_
     const int32_t status = set_manifest(head_bytes_.data(), head_have_,
                                         head_.is_signed ? head_.signature : nullptr, head_.rung);
     head_bytes_.release();
+    head_have_ = 0;
     if (status == CRISPCAST_ERROR_MANIFEST || status == CRISPCAST_ERROR_RUNG)
         fail(status, why.text());
     return status;
@@ -264,7 +266,7 @@ int32_t Session::set_manifest(const void* bytes, size_t size, const uint8_t* sig
     crispcast::sha256(static_cast<const uint8_t*>(bytes), size, manifest_sha256_.bytes);
     clock_.check(*made);
     rung_ = uint32_t(rung);
-    if (!trust_.knows(manifest_sha256_)) status = trust_.check(manifest_sha256_, signature);
+    status = trust_.check(manifest_sha256_, signature);
     crispcast_task told = {};
     told.kind = CRISPCAST_TASK_MANIFEST;
     told.rung = int32_t(rung_);
@@ -291,7 +293,9 @@ int32_t Session::join() {
     live_ = has_head_ ? head_.live : -1;
     joined_ = true;
     landing_.reconnected();
-    int32_t status = chosen_ < 0 ? int32_t(CRISPCAST_OK) : send_rung(chosen_);
+    // At once: a server begins by itself where it hears nothing for a while.
+    int32_t status = paused_ ? send_word("pause") : int32_t(CRISPCAST_OK);
+    if (chosen_ >= 0 && status == CRISPCAST_OK) status = send_rung(chosen_);
     if (loops_ && status == CRISPCAST_OK)
         status = send(Text() << "{\"type\":\"loop\",\"on\":true}");
     int64_t at = resumes_at();
@@ -339,9 +343,8 @@ int32_t Session::say_when_ready() {
     task.rung = int32_t(rung_);
     task.segment = int32_t(ready_for_);
     task.frame = manifest_->segments[ready_for_].start;
-    const bool told = notes_.tell(task, "");
-    const int32_t status = send_word(paused_ ? "pause" : "resume");
-    return told ? status : CRISPCAST_ERROR_MEMORY;
+    if (!notes_.tell(task, "")) return CRISPCAST_ERROR_MEMORY;
+    return paused_ ? int32_t(CRISPCAST_OK) : send_word("resume");
 }
 
 int32_t Session::next_task(int64_t now_ms, crispcast_task& task) {

@@ -26,18 +26,32 @@ inline size_t digits_of(uint64_t value, char* out) {
     return count;
 }
 
-// One sentence, cut where it would pass CRISPCAST_WHY_BYTES; always with a 0 at its end.
+// How many of the first `size` bytes of a text in UTF-8 are whole characters.
+inline size_t whole_characters(const char* text, size_t size) {
+    size_t begun = 0;  // bytes of the last character
+    while (begun < size && begun < 4 && (text[size - 1 - begun] & 0xc0) == 0x80) ++begun;
+    if (begun == size) return size;
+    const unsigned char first = static_cast<unsigned char>(text[size - 1 - begun]);
+    const size_t wanted = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+    return begun + 1 < wanted ? size - begun - 1 : size;
+}
+
+// One sentence, cut after a whole character where it would pass CRISPCAST_WHY_BYTES; always with a
+// 0 at its end.
 class Sentence {
   public:
-    void clear() { size_ = 0, text_[0] = 0; }
+    void clear() { size_ = 0, text_[0] = 0, cut_ = false; }
     const char* text() const { return text_; }
     bool empty() const { return size_ == 0; }
 
     Sentence& add(const char* text, size_t size) {
+        if (cut_) return *this;
         const size_t room = sizeof text_ - 1 - size_;
-        const size_t some = size < room ? size : room;
+        cut_ = size > room;
+        const size_t some = cut_ ? room : size;
         if (some != 0) memcpy(text_ + size_, text, some);
         size_ += some;
+        if (cut_) size_ = whole_characters(text_, size_);
         text_[size_] = 0;
         return *this;
     }
@@ -61,6 +75,7 @@ class Sentence {
   private:
     char text_[CRISPCAST_WHY_BYTES] = {};
     size_t size_ = 0;
+    bool cut_ = false;
 };
 
 // A message that grows; `ok` says whether there was memory for all of it.

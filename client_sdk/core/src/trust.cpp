@@ -40,22 +40,25 @@ bool Trust::read(const char* keys) {
     return count_ != 0;
 }
 
-bool Trust::knows(const Digest& manifest) const {
-    return count_ == 0 || (state_ != State::unasked && manifest == manifest_);
-}
-
 bool Trust::covers(const Digest& manifest) const {
     return count_ == 0 || (state_ == State::trusted && manifest == manifest_);
 }
 
+// Whether what was asked about that manifest answers this too, or will.
+bool Trust::settles(const Digest& manifest, const uint8_t* signature) const {
+    if (state_ == State::unasked || !(manifest == manifest_)) return false;
+    return state_ != State::untrusted || signature == nullptr ||
+           (signed_ && memcmp(signature, signature_, kSignatureBytes) == 0);
+}
+
 int32_t Trust::check(const Digest& manifest, const uint8_t* signature) {
-    if (count_ == 0) return CRISPCAST_OK;
+    if (count_ == 0 || settles(manifest, signature)) return CRISPCAST_OK;
     manifest_ = manifest;
+    signed_ = signature != nullptr;
     state_ = State::asking;
     key_ = 0;
     ++question_;  // what was asked before is of another
-    if (signature == nullptr)
-        return distrust("the manifest is not signed, and a signature is asked for");
+    if (!signed_) return distrust("the manifest is not signed, and a signature is asked for");
     memcpy(signature_, signature, kSignatureBytes);
     return ask();
 }

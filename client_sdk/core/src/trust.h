@@ -21,14 +21,13 @@ class Trust {
     // The keys as options.trust has them; NULL: none. False where they are not 1 to 8 keys.
     bool read(const char* keys);
 
-    // A manifest of this hash came with this signature (NULL: with none): ask whose it is.
+    // A manifest of this hash came, or is announced, with this signature (NULL: with none): ask
+    // whose it is. It may come again, with another; one that is trusted stays so.
     int32_t check(const Digest& manifest, const uint8_t* signature);
     // The app's answer to a VERIFY: 1 it is, 0 it is not, -1 this machine cannot say. One to what
     // is no longer asked is passed over.
     int32_t answered(int64_t question, int32_t answer);
 
-    // Whether a manifest of this hash was asked about.
-    bool knows(const Digest& manifest) const;
     // Whether what a manifest of this hash names may be used.
     bool covers(const Digest& manifest) const;
     bool pending() const { return state_ == State::asking; }
@@ -36,6 +35,7 @@ class Trust {
   private:
     enum class State { unasked, asking, trusted, untrusted };
 
+    bool settles(const Digest& manifest, const uint8_t* signature) const;
     int32_t ask();
     int32_t distrust(const char* why);
 
@@ -46,6 +46,7 @@ class Trust {
     size_t count_ = 0, key_ = 0;
     State state_ = State::unasked;
     Digest manifest_ = {};
+    bool signed_ = false;
     uint8_t signature_[kSignatureBytes] = {};
     int64_t question_ = 0;
 };

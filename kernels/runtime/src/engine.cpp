@@ -15,7 +15,7 @@ struct crispcast_engine {
     Array<Arena*> arenas;  // one a thread
     Tiling tiling;
     View view;
-    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    mutable pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
     ~crispcast_engine() {
         for (Arena* arena : arenas) delete arena;
@@ -140,6 +140,7 @@ const char* crispcast_engine_isa(const crispcast_engine* engine) {
 
 size_t crispcast_engine_bytes(const crispcast_engine* engine) {
     if (engine == nullptr) return 0;
+    const Lock lock(engine->mutex);  // what others reserve meanwhile moves
     size_t bytes =
         sizeof *engine + engine->tiling.bytes() + engine->view.bytes() + engine->arenas.bytes();
     for (const Arena* arena : engine->arenas)

@@ -3,7 +3,8 @@
 //
 // A session that was destroyed is refused from any thread; of two threads in one session one is
 // refused; no bytes offered as a manifest, a message or a piece do harm; a manifest of another
-// version and a frame of another size are told in a sentence, and leave the app its LR frames.
+// version and a frame of another size are told in a sentence, and leave the app its LR frames; what
+// met a lack of memory may come again.
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include <atomic>
 #include <initializer_list>
+#include <new>
 #include <string>
 
 #include "crispcast_session.h"
@@ -21,6 +23,21 @@ static void require(bool holds, const char* what) {
     if (holds) return;
     printf("failed: %s\n", what);
     exit(1);
+}
+
+// Objects are made by these, so that a test can say that there is no memory for more.
+static std::atomic<bool> memory_is_out{false};
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+    return memory_is_out ? nullptr : malloc(size ? size : 1);
+}
+void* operator new(size_t size) {
+    return malloc(size ? size : 1);
+}
+void operator delete(void* object) noexcept {
+    free(object);
+}
+void operator delete(void* object, size_t) noexcept {
+    free(object);
 }
 
 static unsigned random_state = 1;
@@ -297,24 +314,39 @@ static void a_frame_of_another_size_is_left_to_the_app() {
     crispcast_session_destroy(session);
 }
 
+// What a server says and sends of a manifest that fits into one piece.
+struct Offered {
+    Offered(const char* body, uint32_t size) : piece(41 + size, '\1') {
+        uint8_t sha256[32];
+        crispcast::sha256(reinterpret_cast<const uint8_t*>(body), size, sha256);
+        char hex[65], text[300];
+        for (int i = 0; i < 32; ++i) snprintf(hex + 2 * i, 3, "%02x", sha256[i]);
+        snprintf(text, sizeof text,
+                 "{\"type\":\"manifest\",\"version\":\"1.1\",\"package\":\"0011223344556677\","
+                 "\"rung\":0,\"sha256\":\"%s\",\"bytes\":%u}",
+                 hex, size);
+        head = text;
+        memcpy(&piece[1], sha256, 32);
+        memset(&piece[33], 0, 4);
+        memcpy(&piece[37], &size, 4);
+        memcpy(&piece[41], body, size);
+    }
+    int32_t announce(crispcast_session session) const {
+        return crispcast_session_message(session, head.data(), head.size());
+    }
+    int32_t send(crispcast_session session) const {
+        return crispcast_session_frame_bytes(session, piece.data(), piece.size());
+    }
+    std::string head, piece;
+};
+
 static void another_version_is_told_and_frames_are_left_to_the_app() {
     const char body[] = "{\"format\":\"crispcast\",\"version\":\"9.0\"}";
-    const uint32_t size = sizeof body - 1;
-    uint8_t piece[41 + sizeof body] = {1};
-    crispcast::sha256(reinterpret_cast<const uint8_t*>(body), size, piece + 1);
-    char hex[65], head[300];
-    for (int i = 0; i < 32; ++i) snprintf(hex + 2 * i, 3, "%02x", piece[1 + i]);
-    memcpy(piece + 37, &size, 4);
-    memcpy(piece + 41, body, size);
-    snprintf(head, sizeof head,
-             "{\"type\":\"manifest\",\"version\":\"1.1\",\"package\":\"0011223344556677\","
-             "\"rung\":0,\"sha256\":\"%s\",\"bytes\":%u}",
-             hex, size);
+    const Offered offered(body, sizeof body - 1);
     const crispcast_session session = make_session();
     require(crispcast_session_connected(session) == CRISPCAST_OK, "it is connected");
-    require(crispcast_session_message(session, head, strlen(head)) == CRISPCAST_OK, "announced");
-    require(crispcast_session_frame_bytes(session, piece, 41 + size) == CRISPCAST_ERROR_MANIFEST,
-            "another version is refused");
+    require(offered.announce(session) == CRISPCAST_OK, "announced");
+    require(offered.send(session) == CRISPCAST_ERROR_MANIFEST, "another version is refused");
     crispcast_task task;
     bool told = false;
     while (crispcast_session_next_task(session, 0, &task) == CRISPCAST_OK &&
@@ -329,8 +361,22 @@ static void another_version_is_told_and_frames_are_left_to_the_app() {
         crispcast_session_upscale(session, &frame.record, &result) == CRISPCAST_ERROR_NO_MANIFEST &&
             !frame.written(),
         "frames are left as they came");
-    require(crispcast_session_message(session, head, strlen(head)) == CRISPCAST_ERROR_OVER,
-            "and nothing more is heard");
+    require(offered.announce(session) == CRISPCAST_ERROR_OVER, "and nothing more is heard");
+    crispcast_session_destroy(session);
+}
+
+static void a_manifest_for_which_there_was_no_memory_may_come_again() {
+    const Offered offered(kManifest, sizeof kManifest - 1);
+    const crispcast_session session = make_session();
+    require(crispcast_session_connected(session) == CRISPCAST_OK, "it is connected");
+    require(offered.announce(session) == CRISPCAST_OK, "announced");
+    memory_is_out = true;
+    require(offered.send(session) == CRISPCAST_ERROR_MEMORY, "it is too much");
+    memory_is_out = false;
+    require(offered.send(session) == CRISPCAST_OK, "it comes again");
+    crispcast_session_info info;
+    require(crispcast_session_get_info(session, &info) == CRISPCAST_OK && info.frames == 10,
+            "and is taken");
     crispcast_session_destroy(session);
 }
 
@@ -340,6 +386,7 @@ int main() {
     one_thread_at_a_time();
     a_frame_of_another_size_is_left_to_the_app();
     another_version_is_told_and_frames_are_left_to_the_app();
+    a_manifest_for_which_there_was_no_memory_may_come_again();
     no_manifest_does_harm();
     no_message_does_harm();
     json_is_strict();

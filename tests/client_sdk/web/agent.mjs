@@ -1,7 +1,7 @@
 // Runs cases for test_web_runtime.py: in Node, in a window, or in a worker of one.
 //
 // A case is {threads, relaxed, calls}; a call {plans, scale, width, height, y, u, v, ...} with bytes in
-// base64. What it gives: {isa, threads, results, after}, a result {y, u, v} or {error: {status, message}}; `after`
+// base64; `again`: so many times its own result. What it gives: {isa, threads, results, after}, a result {y, u, v} or {error: {status, message}}; `after`
 // is that of the first call made again once the runtime is closed.
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -42,7 +42,8 @@ function upscale(runtime, call) {
     const previous = call.previous ? { y: bytes(call.previous) } : null;
     const patches = call.patches ? Int32Array.from(call.patches) : null;
     const options = { scale: call.scale, previous, patches, plans, plate, chroma, canvas, view };
-    const out = runtime.upscale(picture, options);
+    let out = runtime.upscale(picture, options);
+    for (let i = 0; i < (call.again ?? 0); ++i) out = runtime.upscale(out, { ...options, previous: out });
     return { y: text(out.y), u: text(out.u), v: text(out.v), width: out.width, height: out.height };
   } finally {
     for (const thing of owned) thing.free();

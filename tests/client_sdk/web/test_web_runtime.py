@@ -175,6 +175,22 @@ def test_a_difference_to_a_base_is_the_plan_it_stands_for(host: Run) -> None:
     assert answer["results"][1]["error"]["status"] == 44
 
 
+def test_its_own_last_result_is_a_picture_like_another(host: Run) -> None:
+    engine = runtime.Engine(1, "portable")
+    calls, wanted = [], []
+    for scale in (1, 2):
+        wire = network(scale)
+        made = engine.upscale(planes(67, 41), scale, plans=[runtime.Plan(wire)])
+        for _ in range(2):
+            made = engine.upscale(made, scale, plans=[runtime.Plan(wire)], previous=made[0])
+        calls.append(call(planes(67, 41), scale, plans=[text(wire)], again=2))
+        wanted.append(made)
+    cases = [{"threads": t, "relaxed": False, "calls": calls} for t in (1, 3)]
+    for answer in host(cases):
+        for result, right in zip(answer["results"], wanted, strict=True):
+            assert largest_difference(result, right) == 0
+
+
 def test_threads_never_change_a_bit(host: Run) -> None:
     width, height = 301, 83
     given = call(planes(width, height), 2, plans=[text(network(2, width=40))])
@@ -295,7 +311,7 @@ def test_missing_modules_are_named(node: list[str], modules: Path, tmp_path: Pat
 
 def test_the_modules_stay_small(modules: Path) -> None:
     for path in modules.glob("*.wasm"):
-        assert path.stat().st_size < 225_000, path.name  # of which the core is a third
+        assert path.stat().st_size < 230_000, path.name  # of which the core is a third
     assert len(list(modules.glob("*.wasm"))) == 4
 
 

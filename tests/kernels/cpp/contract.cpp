@@ -142,6 +142,8 @@ static void* call(void* context) {
                 "a plan is reserved beside other calls");
         require(crispcast_upscale(caller.engine, &job) == CRISPCAST_OK,
                 "a frame is upscaled beside other calls");
+        require(crispcast_engine_bytes(caller.engine) != 0,
+                "its bytes are told beside other calls");
     }
     return nullptr;
 }
