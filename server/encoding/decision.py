@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def survey_job(config: EncodeConfig, source: SourceFile) -> Job:
     settings = {
         "codec": config.rung_codec,
         "qualities": _qualities(config),
+        "networks": config.experts > 0,
         "budget": None if seconds is None else seconds / max(1, sum(scale > 1 for scale in scales)),
         "seed": config.seed,
         "threads": config.threads,
@@ -62,7 +64,7 @@ def survey_job(config: EncodeConfig, source: SourceFile) -> Job:
 def _qualities(config: EncodeConfig) -> list[int]:
     from overfit.survey import SurveyConfig
 
-    if config.plates == "off":
+    if config.plates == "off" or not config.experts:
         return []
     return (
         list(SurveyConfig().qualities) if config.plate_quality is None else [config.plate_quality]
@@ -108,6 +110,7 @@ def survey_scale(task: Task) -> None:
     settings = SurveyConfig(
         codec=task.config["codec"],
         qualities=tuple(task.config["qualities"]),
+        networks=task.config["networks"],
         budget=task.config["budget"],
         seed=task.config["seed"],
         threads=cores(task.config["threads"]),
@@ -164,9 +167,11 @@ def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> E
     facts: Mapping[str, Any] = read_json(survey / "survey.json")
     points = [SurveyPoint(**point) for point in facts["points"]]
     plans, fixed = _beside(config, facts)
+    networks = config.experts > 0
     if config.target_kbps is not None:
         total = config.target_kbps * 125 * facts["seconds"]
-        choice = choose_by_bytes(points, total - fixed, f"{config.target_kbps:g} kb/s", plans)
+        asked = f"{config.target_kbps:g} kb/s"
+        choice = choose_by_bytes(points, total - fixed, asked, plans, networks=networks)
         shared = [point for point in points if point.quality == quality]
         with suppress(CrispcastError):  # too few bytes for those
             common = choose_by_bytes(shared, total - fixed, "sharing", plans) if shared else choice
@@ -175,7 +180,7 @@ def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> E
         rate: dict[str, Any] = {"lr_bitrate": max(10_000, round(bits)), "lr_crf": None}
     else:
         assert config.target_psnr is not None
-        choice = choose_by_psnr(points, config.target_psnr, plans)
+        choice = choose_by_psnr(points, config.target_psnr, plans, networks=networks)
         rate = {"lr_crf": choice.crf, "lr_bitrate": None}
     if not choice.networks:
         config = replace(config, method="none", plates="off")
@@ -244,15 +249,17 @@ def auto_targets(config: EncodeConfig, survey: Path) -> tuple[float, ...]:
     facts: Mapping[str, Any] = read_json(survey / "survey.json")
     points = [SurveyPoint(**point) for point in facts["points"]]
     plans, fixed = _beside(config, facts)
+    networks = config.experts > 0
+    choose = partial(choose_by_bytes, points, what="a ladder", plans=plans, networks=networks)
     found: dict[int, float] = {}
     for step in range(_RATE_STEPS):
         try:
             total = _rate(step) * 125 * facts["seconds"]
-            found[step] = choose_by_bytes(points, total - fixed, "a ladder", plans).psnr_y
+            found[step] = choose(total - fixed).psnr_y
         except CrispcastError:  # too few bytes for anything
             continue
     if not found:
-        choose_by_bytes(points, 0, "a ladder", plans)
+        choose(0)
     gains = {step: psnr - found[step - 2] for step, psnr in found.items() if step - 2 in found}
     top = max((step for step, gain in gains.items() if gain >= _LEAST_STEP), default=min(found))
     steps = [step for step in range(top - 6, top + 1, 2) if step in found]

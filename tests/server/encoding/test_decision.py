@@ -16,13 +16,16 @@ from overfit.survey_point import SurveyPoint
 from server.encoding import EncodeConfig, encode
 from server.encoding.config import DEVICES
 from server.encoding.decision import (
+    auto_targets,
     decided,
     sized,
+    survey_job,
     weights,
     with_canvases,
     with_chroma,
     without_networks,
 )
+from server.encoding.graph import Job, SourceFile
 from tests.overfit.making import passed_by, texture, write_frames
 
 
@@ -91,6 +94,36 @@ def test_a_video_of_its_own_size_has_neither_networks_nor_plates(survey: Path) -
     settled = decided(config(target_kbps=500), survey)
     assert (settled.scale, settled.method, settled.plates) == (1, "none", "off")
     assert settled.experts == 0
+
+
+def test_a_target_without_networks_is_met_without_them(survey: Path) -> None:
+    facts = json.loads((survey / "survey.json").read_text())
+    for point in facts["points"]:
+        point["interpolated"] = point["psnr_y"] - point["quality"] / 20 - 1.5
+    (survey / "survey.json").write_text(json.dumps(facts))
+    plain = decided(config(target_psnr=30.0, method="none", codec="h264"), survey)
+    assert (plain.method, plain.plates, plain.plate_quality) == ("none", "off", None)
+    # Interpolation has 28.5 dB at CRF 30 and 2 dB more for each 6 less.
+    assert plain.lr_crf == pytest.approx(25.5, abs=0.05)
+    # All bytes are the video's: none are kept for plans and plates.
+    rate = decided(config(target_kbps=400, method="none", codec="h264"), survey).lr_bitrate
+    assert rate == pytest.approx(400_000 - 0.8 * (3000 + 5 * 250 + 16 * 250), rel=1e-3)
+    assert auto_targets(config(ladder="auto", method="none", codec="h264"), survey)
+
+
+def test_nobody_surveys_networks_and_plates_that_nobody_wants() -> None:
+    film = SourceFile(Path("a.mp4"), "0" * 64)
+
+    def asked(method: str) -> tuple[list[int], bool]:
+        job = survey_job(config(target_kbps=400, method=method, scale=2), film)
+        scale = job.inputs["scale-2"]
+        assert isinstance(scale, Job)
+        return scale.config["qualities"], scale.config["networks"]
+
+    assert asked("none") == ([], False)
+    qualities, networks = asked("stdo")
+    assert qualities
+    assert networks
 
 
 def test_few_bytes_take_a_smaller_network(survey: Path) -> None:
