@@ -335,7 +335,7 @@ def sized(config: EncodeConfig, samples: int, rate: Rate | None = None) -> Encod
         counted = [
             (weights(*size, planes, scale, work.density), size)
             for size in _SIZES
-            if size[0] <= units and size[1] <= work.blocks
+            if size[0] <= units and config.facts.blocks <= size[1] <= work.blocks
         ]
         found = [one for one in counted if not compute or one[0] * samples / scale**2 <= compute]
         if not found:

@@ -196,7 +196,8 @@ def plan_rungs(config: EncodeConfig, source: SourceFile, run: Run) -> Plan:
         if label == lead.label:
             ladder.append(lead)
             continue
-        if each.method == "auto":
+        # A rung whose network is too small for that method tries for itself.
+        if each.method == "auto" and each.work.blocks >= lead.config.facts.blocks:
             each = replace(each, method=lead.config.method, chunks=lead.config.chunks)
         ladder.append(planner.plan(label, each, lead))
     return Plan(tuple(ladder), survey, frozenset(planner.made))

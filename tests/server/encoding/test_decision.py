@@ -14,8 +14,9 @@ from kernels.errors import CrispcastError
 from overfit.rd_curves import read_survey
 from overfit.survey_point import SurveyPoint
 from server.encoding import EncodeConfig, encode
-from server.encoding.config import DEVICES
+from server.encoding.config import DEVICES, METHODS
 from server.encoding.decision import (
+    Rate,
     auto_targets,
     decided,
     sized,
@@ -26,6 +27,7 @@ from server.encoding.decision import (
     without_networks,
 )
 from server.encoding.graph import Job, SourceFile
+from server.encoding.learning_jobs import check_network
 from tests.overfit.making import passed_by, texture, write_frames
 
 
@@ -192,6 +194,17 @@ def test_chroma_is_paid_for_by_the_video(
     settled = with_chroma(config(lr_bitrate=300_000), tmp_path, 10.0)
     assert (settled.chroma, settled.lr_bitrate) == (chroma, bitrate)
     assert with_chroma(config(lr_crf=30), tmp_path, 10.0) == config(lr_crf=30)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("gain", [0.0, 1.0])
+@pytest.mark.parametrize("total", [5e3, 2e4, 1e5])
+def test_however_few_bytes_there_are_the_method_can_train_its_network(
+    method: str, gain: float, total: float
+) -> None:
+    asked = config(method=method, lr_bitrate=100_000, scale=2, preset="fast")
+    small = sized(asked, 1280 * 720, Rate(total, 2.0, gain))
+    check_network(method, small.network, small.work.blocks)
 
 
 @pytest.mark.parametrize("device", list(DEVICES))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from overfit.survey_point import SurveyPoint
 from server.encoding import EncodeConfig, EncodeResult, encode
 from server.encoding.decision import auto_targets, decided
 from server.encoding.graph import Job, SourceFile, Task, in_order, job_function, join_graphs
-from server.encoding.ladder import PlannedRung, _Planner
+from server.encoding.ladder import PlannedRung, _Planner, plan_rungs
 from server.encoding.rates import parse_ladder
 from server.encoding.store import Artefact
 from server.encoding.training_jobs import find_plates, still_plates
@@ -148,6 +148,34 @@ def test_an_automatic_ladder_ends_where_more_bytes_gain_little(survey: Path) -> 
     assert 2 <= len(targets) <= 4
     assert all(b == pytest.approx(2 * a, rel=0.02) for a, b in pairwise(targets))
     assert 640 <= targets[-1] <= 1300
+
+
+def test_a_rung_too_small_for_the_method_of_the_one_that_leads_tries_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def settled(config: EncodeConfig, *_: object) -> EncodeConfig:
+        assert config.target_kbps is not None
+        sizes = replace(config.work, blocks=1 if config.target_kbps < 50 else 3)
+        return replace(
+            config, scale=2, plates="off", lr_bitrate=100_000, target_kbps=None, sizes=sizes
+        )
+
+    def run(targets: list[Job]) -> Any:
+        jobs = in_order(targets)
+        for job in jobs:
+            if job.name == "method":
+                chosen = {"method": "dydca" if job.config["blocks"] > 1 else "stdo", "chunks": 1}
+                (tmp_path / "method.json").write_text(json.dumps(chosen))
+        (tmp_path / "plates.json").write_text('{"files": [], "canvases": [], "views": []}')
+        made = {job.name: Artefact(job.name, tmp_path, "0" * 64, 1) for job in jobs}
+        return made, SimpleNamespace(reused=[])
+
+    info = SimpleNamespace(width=1280, height=720, frames=250, fps=Fraction(25))
+    monkeypatch.setattr("server.encoding.ladder.load_info", lambda *_: info)
+    monkeypatch.setattr("server.encoding.ladder.decided", settled)
+    asked = EncodeConfig(Path("a"), Path("b"), method="auto", ladder=(20.0, 300.0, 600.0))
+    plan = plan_rungs(asked, SourceFile(Path("a"), "0" * 64), run)
+    assert [rung.config.method for rung in plan.rungs] == ["stdo", "dydca", "dydca"]
 
 
 def test_a_rung_takes_the_plates_that_another_has_where_that_costs_little(survey: Path) -> None:
