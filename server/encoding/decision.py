@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.errors import CrispcastError
+from overfit.video.rung_config import LARGEST_BITRATE, LEAST_BITRATE
 from server.encoding.config import SURVEY_SHARE, EncodeConfig, Preset
 from server.encoding.graph import Job, SourceFile, Task, job_function
 from server.encoding.jobs import cores, cut_segments, load_info, probe_source, read_json, write_json
@@ -176,8 +177,8 @@ def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> E
         with suppress(CrispcastError):  # too few bytes for those
             common = choose_by_bytes(shared, total - fixed, "sharing", plans) if shared else choice
             choice = common if common.psnr_y >= choice.psnr_y - _SHARING else choice
-        bits = 8 * choice.video_bytes / facts["seconds"]
-        rate: dict[str, Any] = {"lr_bitrate": max(10_000, round(bits)), "lr_crf": None}
+        bitrate = _bit_rate(choice.video_bytes, facts["seconds"])
+        rate: dict[str, Any] = {"lr_bitrate": bitrate, "lr_crf": None}
     else:
         assert config.target_psnr is not None
         choice = choose_by_psnr(points, config.target_psnr, plans, networks=networks)
@@ -203,7 +204,7 @@ def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> E
         return made
     # What smaller networks leave over is the video's.
     left = plans - made.experts * plan_bytes(made.work, plate=choice.quality > 0)
-    return replace(made, lr_bitrate=made.lr_bitrate + round(8 * left / facts["seconds"]))
+    return replace(made, lr_bitrate=_bit_rate(choice.video_bytes + left, facts["seconds"]))
 
 
 def without_networks(
@@ -221,8 +222,13 @@ def without_networks(
     points = [SurveyPoint(**point) for point in facts["points"]]
     if gain >= worth_as_video(points, config.scale or 2, video, beside):
         return None
-    bits = round(8 * (video + beside) / facts["seconds"])
-    return replace(config, method="none", plates="off", lr_crf=None, lr_bitrate=bits)
+    bitrate = _bit_rate(video + beside, facts["seconds"])
+    return replace(config, method="none", plates="off", lr_crf=None, lr_bitrate=bitrate)
+
+
+def _bit_rate(video: float, seconds: float) -> int:
+    """That of a rung of `video` bytes, or the nearest that a rung may have."""
+    return min(max(LEAST_BITRATE, round(8 * video / seconds)), LARGEST_BITRATE)
 
 
 def _beside(config: EncodeConfig, facts: Mapping[str, Any]) -> tuple[int, int]:
@@ -284,10 +290,10 @@ def with_canvases(config: EncodeConfig, plates: Path, seconds: float) -> EncodeC
     taken = sum((plates / name).stat().st_size for name in files) + _BYTES_PER_VIEW * views
     if not files or config.lr_bitrate is None:
         return config
-    bitrate = config.lr_bitrate - 8 * taken / seconds
-    if bitrate < max(10_000, config.lr_bitrate / 2):
+    bitrate = _left(config.lr_bitrate, taken, seconds)
+    if bitrate is None:
         return replace(config, canvas="off")
-    return replace(config, lr_bitrate=round(bitrate))
+    return replace(config, lr_bitrate=bitrate)
 
 
 def with_chroma(config: EncodeConfig, chroma: Path, seconds: float) -> EncodeConfig:
@@ -299,10 +305,16 @@ def with_chroma(config: EncodeConfig, chroma: Path, seconds: float) -> EncodeCon
     taken = sum(file.stat().st_size for file in chroma.glob("*.avif"))
     if not taken or config.lr_bitrate is None:
         return config
-    bitrate = config.lr_bitrate - 8 * taken / seconds
-    if bitrate < max(10_000, config.lr_bitrate / 2):
+    bitrate = _left(config.lr_bitrate, taken, seconds)
+    if bitrate is None:
         return replace(config, chroma="off")
-    return replace(config, lr_bitrate=round(bitrate))
+    return replace(config, lr_bitrate=bitrate)
+
+
+def _left(bitrate: int, taken: int, seconds: float) -> int | None:
+    """The bit rate without `taken` bytes; None where that is less than half, or than any rung's."""
+    left = bitrate - 8 * taken / seconds
+    return None if left < max(LEAST_BITRATE, bitrate / 2) else round(left)
 
 
 @dataclass(frozen=True)

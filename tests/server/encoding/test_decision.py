@@ -13,6 +13,7 @@ from client_sdk.contract import open_package
 from kernels.errors import CrispcastError
 from overfit.rd_curves import read_survey
 from overfit.survey_point import SurveyPoint
+from overfit.video import RungConfig
 from server.encoding import EncodeConfig, encode
 from server.encoding.config import DEVICES, METHODS
 from server.encoding.decision import (
@@ -160,6 +161,25 @@ def test_networks_that_do_not_pay_give_their_bytes_to_the_video(survey: Path) ->
     plain = without_networks(settled, survey, 375_000, 37_500, gain=0.2)
     assert plain is not None
     assert (plain.method, plain.plates, plain.lr_bitrate) == ("none", "off", 330_000)
+
+
+def test_however_few_bytes_there_are_a_rung_may_have_the_rate(survey: Path) -> None:
+    facts = json.loads((survey / "survey.json").read_text())
+    for point in facts["points"]:
+        point["video_bytes"] = round(point["video_bytes"] / 50)
+        point["interpolated"] = point["psnr_y"] - 0.1
+    (survey / "survey.json").write_text(json.dumps(facts))
+    settled = config(lr_crf=50, scale=2, codec="h264")
+    plain = without_networks(settled, survey, 5000, 3000, gain=0.0)
+    assert plain is not None
+    for target in (12, 20, 40, 80):
+        for made in (plain, decided(config(target_kbps=target, codec="h264"), survey)):
+            RungConfig(crf=made.crf, bitrate=made.lr_bitrate, codec=made.rung_codec)
+    for point in facts["points"]:
+        point["video_bytes"] *= 1_000_000
+    (survey / "survey.json").write_text(json.dumps(facts))
+    made = decided(config(target_kbps=1_000_000, codec="h264"), survey)
+    RungConfig(crf=made.crf, bitrate=made.lr_bitrate, codec=made.rung_codec)
 
 
 @pytest.mark.parametrize(
