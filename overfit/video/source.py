@@ -53,7 +53,8 @@ _COMMON_RATES = tuple(
 )
 _MAX_RATE = Fraction(240)
 _LONGEST_HOLD = 60
-"""Seconds a picture may stay; a longer hole in the timestamps is taken for a broken clock."""
+"""Seconds a picture may stay, or frames where one lasts longer than a second; a longer hole in the
+timestamps is taken for a broken clock."""
 
 
 @contextmanager
@@ -214,7 +215,7 @@ class _Grid:
     def __init__(self, fps: Fraction, base: Fraction, timed: bool) -> None:
         self._ticks = fps * base
         self._timed = timed
-        self._fps = fps
+        self._longest = int(_LONGEST_HOLD * max(fps, Fraction(1)))
         self._origin: Fraction | None = None
         self._slot = 0
         self._last: int | None = None
@@ -237,7 +238,7 @@ class _Grid:
         self._last = pts
         slot = round(pts * self._ticks - self._origin)
         hold = slot - self._slot
-        if hold < -1 or hold > _LONGEST_HOLD * self._fps:
+        if hold < -1 or hold > self._longest:
             # The clock jumped (a wrapped or spliced stream): go on with the next frame number.
             self._origin = pts * self._ticks - (self._slot + 1)
             hold = 1
@@ -250,7 +251,7 @@ class _Grid:
         """Frames for which the last picture is held; `duration` in stream ticks, 0 if unknown."""
         if not self._timed:
             return 1
-        return min(max(1, round(duration * self._ticks)), int(_LONGEST_HOLD * self._fps))
+        return min(max(1, round(duration * self._ticks)), self._longest)
 
 
 def _frame_rate(stream: VideoStream, times: list[int], base: Fraction) -> Fraction:
