@@ -3,6 +3,8 @@
 The grid: a picture shown at time t (from the first picture) belongs to frame number
 round(t * fps); it is repeated until the next one, and where two fall on one number the later wins.
 So frame number n is the picture on the screen at n / fps, whatever the source's timing.
+
+    file --demux, decode--> pictures --deinterlaced--> --grid--> --upright I420--> frames
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from overfit.video.frames import (
     colour_of,
     display_matrix,
 )
+from overfit.video.interlace import deinterlaced
 
 MIN_SIDE = 32
 """Smallest width and height of a source, in pixels."""
@@ -124,6 +127,7 @@ def probe(path: Path) -> VideoInfo:
     path = Path(path)
     times: list[int | None] = []
     damaged = False
+    interlaced = False
     first: av.VideoFrame | None = None
     with open_source(path) as container:
         stream = video_stream(container, path)
@@ -133,6 +137,7 @@ def probe(path: Path) -> VideoInfo:
                 damaged = True
                 continue
             first = first or picture
+            interlaced = interlaced or picture.interlaced_frame
             times.append(picture.pts)
             last_duration = picture.duration or 0
         if first is None:
@@ -174,6 +179,7 @@ def probe(path: Path) -> VideoInfo:
         start=(known[0] * base if timed else Fraction(0)),
         audio=audio,
         damaged=damaged,
+        interlaced=interlaced,
     )
 
 
@@ -189,7 +195,7 @@ def read_frames(path: Path, info: VideoInfo) -> Iterator[Frame]:
     with open_source(Path(path)) as container:
         stream = video_stream(container, Path(path))
         grid = _Grid(info.fps, stream.time_base or Fraction(1, 1), info.timed)
-        for picture in pictures(container, stream):
+        for picture in deinterlaced(pictures(container, stream)):
             if picture is None:
                 continue
             replaces, repeats = grid.advance(picture.pts)
