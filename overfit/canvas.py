@@ -23,8 +23,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.canvas import UNITS
-from kernels.errors import CrispcastError
+from client_sdk.contract.manifest import MAX_CANVAS_FRAMES, MAX_SIDE
+from kernels.canvas import UNITS, check_view
+from kernels.errors import CrispcastError, PlanError
 from kernels.runtime import Canvas as Renderer
 from overfit.plates import Plate, PlateConfig, encode_plate, promise
 from overfit.video.frames import U8
@@ -51,7 +52,7 @@ class CanvasConfig:
     samples: int = 31
     points: int = 1500
     agreeing: float = 0.3
-    largest: float = 8.0
+    largest: float = MAX_CANVAS_FRAMES
     alignments: int = 3
     sharpenings: int = 1
 
@@ -60,8 +61,10 @@ class CanvasConfig:
             raise CrispcastError(
                 f"a canvas needs at least 3 samples and {_FEWEST_POINTS} points to follow"
             )
-        if not 1 <= self.largest <= 8:
-            raise CrispcastError(f"a canvas of {self.largest:g} frames: choose 1 to 8")
+        if not 1 <= self.largest <= MAX_CANVAS_FRAMES:
+            raise CrispcastError(
+                f"a canvas of {self.largest:g} frames: choose 1 to {MAX_CANVAS_FRAMES}"
+            )
 
 
 @dataclass(frozen=True)
@@ -135,19 +138,19 @@ def make_canvas(
     maps = follow(frames, config)
     if maps is None:
         return refused("the camera cannot be followed", too_long=True)
-    most = config.largest * frames.shape[1] * frames.shape[2]
+    height, width = frames.shape[1:]
     for lost in (10, 50):
-        level = _levelled(maps, frames.shape[2], frames.shape[1], lost)
-        size, level = _enclose(level, frames.shape[2], frames.shape[1])
-        if size[0] * size[1] <= most:
+        size, level = _enclose(_levelled(maps, width, height, lost), width, height)
+        unfit = _unfit(size, level, width, height, config)
+        if not unfit:
             break
     else:
-        return refused(f"the canvas would be {size[0]}x{size[1]}", too_long=True)
+        return refused(unfit, too_long=True)
     maps = level
     numbers = _spread(len(frames), config.samples)
 
     def promised(luma: U8, views: Views) -> float:
-        renderer, (height, width) = Renderer(luma), frames.shape[1:]
+        renderer = Renderer(luma)
         gains = [
             promise(hr, lr, scale, [start + n], renderer.render(views[n], width, height)).gain
             for n in _spread(len(frames), 7)
@@ -159,15 +162,18 @@ def make_canvas(
         rough = blend(frames, maps, numbers[::2], size)
         if done == 1:
             # What is hopeless by now is not worth the rest of the work.
-            gain = promised(rough, views_of(maps, frames.shape[2], frames.shape[1]))
+            gain = promised(rough, views_of(maps, width, height))
             if gain < plate_config.least_gain / 2:
                 return refused(f"it promises {gain:.2f} dB", gain)
         aligned = align(frames, maps, rough, config)
         if aligned is None:
             return refused("the frames do not fit one canvas", too_long=True)
-        size, maps = _enclose(aligned, frames.shape[2], frames.shape[1])
-    views = views_of(maps, frames.shape[2], frames.shape[1])
-    rounded = [map_of(view, frames.shape[2], frames.shape[1]) for view in views]
+        size, maps = _enclose(aligned, width, height)
+        # One frame that was fitted wrongly may ask for any size.
+        if unfit := _unfit(size, maps, width, height, config):
+            return refused(unfit, too_long=True)
+    views = views_of(maps, width, height)
+    rounded = [map_of(view, width, height) for view in views]
     luma = blend(frames, rounded, numbers, size)
     for _ in range(config.sharpenings):
         luma = sharpen(frames, rounded, numbers, luma)
@@ -365,6 +371,20 @@ def _enclose(maps: Sequence[Map], width: int, height: int) -> tuple[tuple[int, i
     moved = np.array([(1, 0, -low[0]), (0, 1, -low[1]), (0, 0, 1)])
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
     return size, [_normal(moved @ there) for there in maps]
+
+
+def _unfit(
+    size: tuple[int, int], maps: Sequence[Map], width: int, height: int, config: CanvasConfig
+) -> str:
+    """Why there cannot be a canvas of this size with these views; empty where there can."""
+    if max(size) > MAX_SIDE or size[0] * size[1] > config.largest * width * height:
+        return f"the canvas would be {size[0]}x{size[1]}"
+    try:
+        for view in views_of(maps, width, height):
+            check_view(view)
+    except PlanError as error:
+        return str(error)
+    return ""
 
 
 def _levelled(maps: Sequence[Map], width: int, height: int, lost: float) -> list[Map]:

@@ -78,6 +78,11 @@ class _Curve:
         return np.array([low, *values, values[-1] + slope * (finest - crf[-1])])
 
     @property
+    def best(self) -> float:
+        """The most dB that it reaches."""
+        return float(self._psnr.max())
+
+    @property
     def least(self) -> float:
         """The smallest total that is possible, in bytes of video, plates and plans."""
         return math.exp(self._size[0]) + self.beside
@@ -114,13 +119,13 @@ class _Curve:
         )
 
 
-def _curves(points: Sequence[SurveyPoint], plans: float) -> list[_Curve]:
-    """Those of networks first: where both are as good, they are taken."""
+def _curves(points: Sequence[SurveyPoint], plans: float, networks: bool) -> list[_Curve]:
+    """Those of networks first, if there are to be any: where both are as good, they are taken."""
     made = []
     for kind in sorted({(point.codec, point.scale, point.quality) for point in points}):
         alike = [p for p in points if (p.codec, p.scale, p.quality) == kind]
-        # A video of its own size has none.
-        made += [_Curve(alike, networks=True, plans=plans)] if alike[0].scale > 1 else []
+        if networks and alike[0].scale > 1:  # a video of its own size has none
+            made.append(_Curve(alike, networks=True, plans=plans))
         known = all(point.interpolated for point in alike)
         if alike[0].scale == 1 or (alike[0].quality == 0 and known):
             made.append(_Curve(alike, networks=False, plans=plans))
@@ -128,13 +133,19 @@ def _curves(points: Sequence[SurveyPoint], plans: float) -> list[_Curve]:
 
 
 def choose_by_bytes(
-    points: Sequence[SurveyPoint], budget: float, what: str, plans: float = 0.0
+    points: Sequence[SurveyPoint],
+    budget: float,
+    what: str,
+    plans: float = 0.0,
+    *,
+    networks: bool = True,
 ) -> Choice:
     """The best quality for `budget` bytes of video, plates and, where there are networks, `plans`.
 
-    Raises CrispcastError where even the smallest rung is larger; `what` names the target in it.
+    `networks`: whether there may be any. Raises CrispcastError where even the smallest rung is
+    larger; `what` names the target in it.
     """
-    curves = _curves(points, plans)
+    curves = _curves(points, plans, networks)
     possible = [curve for curve in curves if curve.least <= budget]
     if not possible:
         least = min(curve.least for curve in curves)
@@ -146,16 +157,19 @@ def choose_by_bytes(
     return max((curve.at_bytes(budget) for curve in possible), key=lambda choice: choice.psnr_y)
 
 
-def choose_by_psnr(points: Sequence[SurveyPoint], psnr: float, plans: float = 0.0) -> Choice:
+def choose_by_psnr(
+    points: Sequence[SurveyPoint], psnr: float, plans: float = 0.0, *, networks: bool = True
+) -> Choice:
     """The fewest bytes for a PSNR-Y of `psnr` dB; networks take `plans` more.
 
-    Raises CrispcastError where no surveyed point comes near it.
+    `networks`: whether there may be any. Raises CrispcastError where no surveyed point comes near
+    it.
     """
-    curves = _curves(points, plans)
+    curves = _curves(points, plans, networks)
     found = [(curve.at_psnr(psnr), curve.beside) for curve in curves]
     possible = [(choice, beside) for choice, beside in found if choice is not None]
     if not possible:
-        best = max(point.psnr_y for point in points)
+        best = max(curve.best for curve in curves)
         raise CrispcastError(
             f"a PSNR of {psnr:g} dB is out of reach: about {best:.1f} dB is the most that the "
             "surveyed scales give; ask for less, or for a smaller --scale"

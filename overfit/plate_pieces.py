@@ -17,11 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from client_sdk.contract.manifest import MAX_PIECES
 from client_sdk.contract.plate import Region, compose
 from overfit.video.frames import U8
 
 _SIDE = 288
-"""About the side of a piece: four by three of them cost 2 % more bytes than 720p in one."""
+"""About the side of a piece: four by three of them cost 2 % more bytes than 720p in one. It grows
+where a frame would have more pieces than a plate may, as 4K would."""
 _GRID = 48
 """Pieces start at multiples of this: whole blocks, and whole LR samples at every scale."""
 
@@ -49,10 +51,18 @@ class Piece:
 
 
 def regions(width: int, height: int) -> list[Region]:
-    """The regions of a plate of this size, row by row."""
+    """The regions of a plate of this size, row by row: at most `MAX_PIECES`."""
+    side = _SIDE
+    while len(tiled := _tiles(width, height, side)) > MAX_PIECES:
+        side += _GRID
+    return tiled
+
+
+def _tiles(width: int, height: int, side: int) -> list[Region]:
+    """Regions of about `side` by `side`."""
 
     def edges(length: int) -> list[int]:
-        count = max(1, round(length / _SIDE))
+        count = max(1, round(length / side))
         inner = [round(length * n / count / _GRID) * _GRID for n in range(1, count)]
         return sorted({0, *(edge for edge in inner if 0 < edge < length), length})
 

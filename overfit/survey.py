@@ -7,7 +7,8 @@
 
 The network is no expert that anybody will get: its PSNR ranks the combinations, and experts come
 out above it, by `EXPECTED` at least. One network for all of them is what makes the survey cheap. At
-scale 1 there is nothing to learn, and the rung itself is measured.
+scale 1 there is nothing to learn, and the rung itself is measured; where there are to be no
+networks, what interpolation makes of it.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ class SurveyConfig:
     crfs: CRFs of the rung on the scale of `codec`, or None for `CRFS`. qualities: AVIF qualities of
     the plates, none for no plates. segments: how many are looked at, spread over the video.
     pictures: HR frames kept of them, at most. compared: of those, how many each combination is
-    measured on. steps, budget: updates of the network (with 300 it has not learned yet what a finer
-    plate is worth), and seconds for them, at most.
+    measured on. networks: whether there may be any; without them plates are of no use either.
+    steps, budget: updates of the network (with 300 it has not learned yet what a finer plate is
+    worth), and seconds for them, at most.
     """
 
     codec: Codec = "av1"
@@ -75,6 +77,7 @@ class SurveyConfig:
     segments: int = 4
     pictures: int = 24
     compared: int = 5
+    networks: bool = True
     steps: int = 900
     budget: float | None = None
     seed: int = 0
@@ -116,7 +119,7 @@ def survey(
     share = len(sample.lr) / info.frames
     crfs = config.crfs or CRFS[config.codec]
     # A video of its own size is what it is: experts mend it by a few hundredths of a dB.
-    learns = scale > 1
+    learns = scale > 1 and config.networks
     plates = _plates(sample, scale, config) if config.qualities and learns else {}
     still = 2 * sum(shot in plates for shot in sample.shots) > len(sample.shots)
     rungs = [
@@ -128,7 +131,7 @@ def survey(
                 codec=config.codec,
                 preset=_PRESET[config.codec],
                 still=still,
-                filtered=not learns,
+                filtered=scale == 1,
             ),
         )
         for crf in crfs
@@ -145,12 +148,14 @@ def survey(
             expert = _train(sample, lows, plates, scale, config, checkpoint, on_progress)
     except DivergedError:
         plates = {}
-    more = 0.0 if expert is None else EXPECTED
     points = []
     for crf, (low, size) in zip(crfs, rungs, strict=True):
         plain = _quality(sample, low, {}, None, config.compared)
         for variant, quality in enumerate((0, *config.qualities) if plates else (0,)):
             used = {shot: made[variant - 1] for shot, made in plates.items()} if quality else {}
+            expected = plain
+            if expert is not None:
+                expected = _quality(sample, low, used, expert, config.compared) + EXPECTED
             points.append(
                 SurveyPoint(
                     config.codec,
@@ -159,7 +164,7 @@ def survey(
                     quality,
                     round(size / share),
                     round(sum(p.size for p in used.values()) * info.frames / surveyed),
-                    _quality(sample, low, used, expert, config.compared) + more,
+                    expected,
                     plain,
                 )
             )

@@ -56,7 +56,8 @@ class VideoInfo:
 
     `width` and `height` are upright (after rotation) pixels, `frames` counts the frames of the
     constant-rate grid, `sample_aspect_ratio` is that of an upright pixel, `start` is the time in
-    seconds of frame 0 on the file's clock (audio is aligned to it).
+    seconds of frame 0 on the file's clock (audio is aligned to it). `damaged`: some of it could not
+    be decoded; `interlaced`: pictures of it are flagged so, and are made whole as they are read.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class VideoInfo:
     start: Fraction
     audio: bool
     damaged: bool
+    interlaced: bool
 
     @property
     def duration(self) -> Fraction:

@@ -13,6 +13,8 @@ Effort: TypeAlias = Literal["fast", "medium", "slow", "slower", "veryslow"]
 LARGEST_CRF: dict[Codec, float] = {"h264": 51.0, "av1": 70.0}
 DEFAULT_CRF: dict[Codec, float] = {"h264": 30.0, "av1": 44.0}
 """About level in bytes on real footage."""
+LEAST_BITRATE, LARGEST_BITRATE = 10_000, 200_000_000
+"""Of a rung, in bits a second."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,11 @@ class RungConfig:
                 f"CRF {self.crf:g} is out of range for {self.codec}; choose one above 0, up to "
                 f"{most:g}"
             )
-        if self.bitrate is not None and not 10_000 <= self.bitrate <= 200_000_000:
-            raise VideoError(f"{self.bitrate} b/s is out of range; choose 10k to 200M")
+        if self.bitrate is not None and not LEAST_BITRATE <= self.bitrate <= LARGEST_BITRATE:
+            raise VideoError(
+                f"{self.bitrate} b/s is out of range; choose {LEAST_BITRATE // 1000}k to "
+                f"{LARGEST_BITRATE // 1_000_000}M"
+            )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 The grid: a picture shown at time t (from the first picture) belongs to frame number
 round(t * fps); it is repeated until the next one, and where two fall on one number the later wins.
 So frame number n is the picture on the screen at n / fps, whatever the source's timing.
+
+    file --demux, decode--> pictures --deinterlaced--> --grid--> --upright I420--> frames
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from overfit.video.frames import (
     colour_of,
     display_matrix,
 )
+from overfit.video.interlace import deinterlaced
 
 MIN_SIDE = 32
 """Smallest width and height of a source, in pixels."""
@@ -53,7 +56,8 @@ _COMMON_RATES = tuple(
 )
 _MAX_RATE = Fraction(240)
 _LONGEST_HOLD = 60
-"""Seconds a picture may stay; a longer hole in the timestamps is taken for a broken clock."""
+"""Seconds a picture may stay, or frames where one lasts longer than a second; a longer hole in the
+timestamps is taken for a broken clock."""
 
 
 @contextmanager
@@ -123,6 +127,7 @@ def probe(path: Path) -> VideoInfo:
     path = Path(path)
     times: list[int | None] = []
     damaged = False
+    interlaced = False
     first: av.VideoFrame | None = None
     with open_source(path) as container:
         stream = video_stream(container, path)
@@ -132,6 +137,7 @@ def probe(path: Path) -> VideoInfo:
                 damaged = True
                 continue
             first = first or picture
+            interlaced = interlaced or picture.interlaced_frame
             times.append(picture.pts)
             last_duration = picture.duration or 0
         if first is None:
@@ -173,6 +179,7 @@ def probe(path: Path) -> VideoInfo:
         start=(known[0] * base if timed else Fraction(0)),
         audio=audio,
         damaged=damaged,
+        interlaced=interlaced,
     )
 
 
@@ -188,7 +195,7 @@ def read_frames(path: Path, info: VideoInfo) -> Iterator[Frame]:
     with open_source(Path(path)) as container:
         stream = video_stream(container, Path(path))
         grid = _Grid(info.fps, stream.time_base or Fraction(1, 1), info.timed)
-        for picture in pictures(container, stream):
+        for picture in deinterlaced(pictures(container, stream)):
             if picture is None:
                 continue
             replaces, repeats = grid.advance(picture.pts)
@@ -214,7 +221,7 @@ class _Grid:
     def __init__(self, fps: Fraction, base: Fraction, timed: bool) -> None:
         self._ticks = fps * base
         self._timed = timed
-        self._fps = fps
+        self._longest = int(_LONGEST_HOLD * max(fps, Fraction(1)))
         self._origin: Fraction | None = None
         self._slot = 0
         self._last: int | None = None
@@ -237,7 +244,7 @@ class _Grid:
         self._last = pts
         slot = round(pts * self._ticks - self._origin)
         hold = slot - self._slot
-        if hold < -1 or hold > _LONGEST_HOLD * self._fps:
+        if hold < -1 or hold > self._longest:
             # The clock jumped (a wrapped or spliced stream): go on with the next frame number.
             self._origin = pts * self._ticks - (self._slot + 1)
             hold = 1
@@ -250,7 +257,7 @@ class _Grid:
         """Frames for which the last picture is held; `duration` in stream ticks, 0 if unknown."""
         if not self._timed:
             return 1
-        return min(max(1, round(duration * self._ticks)), int(_LONGEST_HOLD * self._fps))
+        return min(max(1, round(duration * self._ticks)), self._longest)
 
 
 def _frame_rate(stream: VideoStream, times: list[int], base: Fraction) -> Fraction:

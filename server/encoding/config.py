@@ -59,13 +59,14 @@ class MethodFacts:
 
     `experts` there are, or as many as chunks (None). `chunks`: the least where none are asked for;
     0 where none may be. `together`: one training makes all experts. `ranked`: how hard patches are
-    is found first, even for one chunk.
+    is found first, even for one chunk. `blocks`: the fewest that a network of its experts has.
     """
 
     experts: int | None
     chunks: int
     together: bool = False
     ranked: bool = False
+    blocks: int = 1
 
 
 METHODS: dict[str, MethodFacts] = {
@@ -75,7 +76,7 @@ METHODS: dict[str, MethodFacts] = {
     "cafm": MethodFacts(None, 2, together=True),
     "stdo": MethodFacts(None, 1),
     "jstdo": MethodFacts(1, 4, ranked=True),
-    "dydca": MethodFacts(2, 0, together=True, ranked=True),
+    "dydca": MethodFacts(2, 0, together=True, ranked=True, blocks=2),
     "auto": MethodFacts(1, 0),
 }
 """By name. `auto` becomes one of the others before there is a graph of jobs."""

@@ -7,10 +7,12 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kernels.errors import CrispcastError
+from overfit.video.rung_config import LARGEST_BITRATE, LEAST_BITRATE
 from server.encoding.config import SURVEY_SHARE, EncodeConfig, Preset
 from server.encoding.graph import Job, SourceFile, Task, job_function
 from server.encoding.jobs import cores, cut_segments, load_info, probe_source, read_json, write_json
@@ -47,6 +49,7 @@ def survey_job(config: EncodeConfig, source: SourceFile) -> Job:
     settings = {
         "codec": config.rung_codec,
         "qualities": _qualities(config),
+        "networks": config.experts > 0,
         "budget": None if seconds is None else seconds / max(1, sum(scale > 1 for scale in scales)),
         "seed": config.seed,
         "threads": config.threads,
@@ -62,7 +65,7 @@ def survey_job(config: EncodeConfig, source: SourceFile) -> Job:
 def _qualities(config: EncodeConfig) -> list[int]:
     from overfit.survey import SurveyConfig
 
-    if config.plates == "off":
+    if config.plates == "off" or not config.experts:
         return []
     return (
         list(SurveyConfig().qualities) if config.plate_quality is None else [config.plate_quality]
@@ -108,6 +111,7 @@ def survey_scale(task: Task) -> None:
     settings = SurveyConfig(
         codec=task.config["codec"],
         qualities=tuple(task.config["qualities"]),
+        networks=task.config["networks"],
         budget=task.config["budget"],
         seed=task.config["seed"],
         threads=cores(task.config["threads"]),
@@ -164,18 +168,20 @@ def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> E
     facts: Mapping[str, Any] = read_json(survey / "survey.json")
     points = [SurveyPoint(**point) for point in facts["points"]]
     plans, fixed = _beside(config, facts)
+    networks = config.experts > 0
     if config.target_kbps is not None:
         total = config.target_kbps * 125 * facts["seconds"]
-        choice = choose_by_bytes(points, total - fixed, f"{config.target_kbps:g} kb/s", plans)
+        asked = f"{config.target_kbps:g} kb/s"
+        choice = choose_by_bytes(points, total - fixed, asked, plans, networks=networks)
         shared = [point for point in points if point.quality == quality]
         with suppress(CrispcastError):  # too few bytes for those
             common = choose_by_bytes(shared, total - fixed, "sharing", plans) if shared else choice
             choice = common if common.psnr_y >= choice.psnr_y - _SHARING else choice
-        bits = 8 * choice.video_bytes / facts["seconds"]
-        rate: dict[str, Any] = {"lr_bitrate": max(10_000, round(bits)), "lr_crf": None}
+        bitrate = _bit_rate(choice.video_bytes, facts["seconds"])
+        rate: dict[str, Any] = {"lr_bitrate": bitrate, "lr_crf": None}
     else:
         assert config.target_psnr is not None
-        choice = choose_by_psnr(points, config.target_psnr, plans)
+        choice = choose_by_psnr(points, config.target_psnr, plans, networks=networks)
         rate = {"lr_crf": choice.crf, "lr_bitrate": None}
     if not choice.networks:
         config = replace(config, method="none", plates="off")
@@ -198,7 +204,7 @@ def decided(config: EncodeConfig, survey: Path, quality: int | None = None) -> E
         return made
     # What smaller networks leave over is the video's.
     left = plans - made.experts * plan_bytes(made.work, plate=choice.quality > 0)
-    return replace(made, lr_bitrate=made.lr_bitrate + round(8 * left / facts["seconds"]))
+    return replace(made, lr_bitrate=_bit_rate(choice.video_bytes + left, facts["seconds"]))
 
 
 def without_networks(
@@ -216,8 +222,13 @@ def without_networks(
     points = [SurveyPoint(**point) for point in facts["points"]]
     if gain >= worth_as_video(points, config.scale or 2, video, beside):
         return None
-    bits = round(8 * (video + beside) / facts["seconds"])
-    return replace(config, method="none", plates="off", lr_crf=None, lr_bitrate=bits)
+    bitrate = _bit_rate(video + beside, facts["seconds"])
+    return replace(config, method="none", plates="off", lr_crf=None, lr_bitrate=bitrate)
+
+
+def _bit_rate(video: float, seconds: float) -> int:
+    """That of a rung of `video` bytes, or the nearest that a rung may have."""
+    return min(max(LEAST_BITRATE, round(8 * video / seconds)), LARGEST_BITRATE)
 
 
 def _beside(config: EncodeConfig, facts: Mapping[str, Any]) -> tuple[int, int]:
@@ -244,15 +255,17 @@ def auto_targets(config: EncodeConfig, survey: Path) -> tuple[float, ...]:
     facts: Mapping[str, Any] = read_json(survey / "survey.json")
     points = [SurveyPoint(**point) for point in facts["points"]]
     plans, fixed = _beside(config, facts)
+    networks = config.experts > 0
+    choose = partial(choose_by_bytes, points, what="a ladder", plans=plans, networks=networks)
     found: dict[int, float] = {}
     for step in range(_RATE_STEPS):
         try:
             total = _rate(step) * 125 * facts["seconds"]
-            found[step] = choose_by_bytes(points, total - fixed, "a ladder", plans).psnr_y
+            found[step] = choose(total - fixed).psnr_y
         except CrispcastError:  # too few bytes for anything
             continue
     if not found:
-        choose_by_bytes(points, 0, "a ladder", plans)
+        choose(0)
     gains = {step: psnr - found[step - 2] for step, psnr in found.items() if step - 2 in found}
     top = max((step for step, gain in gains.items() if gain >= _LEAST_STEP), default=min(found))
     steps = [step for step in range(top - 6, top + 1, 2) if step in found]
@@ -277,10 +290,10 @@ def with_canvases(config: EncodeConfig, plates: Path, seconds: float) -> EncodeC
     taken = sum((plates / name).stat().st_size for name in files) + _BYTES_PER_VIEW * views
     if not files or config.lr_bitrate is None:
         return config
-    bitrate = config.lr_bitrate - 8 * taken / seconds
-    if bitrate < max(10_000, config.lr_bitrate / 2):
+    bitrate = _left(config.lr_bitrate, taken, seconds)
+    if bitrate is None:
         return replace(config, canvas="off")
-    return replace(config, lr_bitrate=round(bitrate))
+    return replace(config, lr_bitrate=bitrate)
 
 
 def with_chroma(config: EncodeConfig, chroma: Path, seconds: float) -> EncodeConfig:
@@ -292,10 +305,16 @@ def with_chroma(config: EncodeConfig, chroma: Path, seconds: float) -> EncodeCon
     taken = sum(file.stat().st_size for file in chroma.glob("*.avif"))
     if not taken or config.lr_bitrate is None:
         return config
-    bitrate = config.lr_bitrate - 8 * taken / seconds
-    if bitrate < max(10_000, config.lr_bitrate / 2):
+    bitrate = _left(config.lr_bitrate, taken, seconds)
+    if bitrate is None:
         return replace(config, chroma="off")
-    return replace(config, lr_bitrate=round(bitrate))
+    return replace(config, lr_bitrate=bitrate)
+
+
+def _left(bitrate: int, taken: int, seconds: float) -> int | None:
+    """The bit rate without `taken` bytes; None where that is less than half, or than any rung's."""
+    left = bitrate - 8 * taken / seconds
+    return None if left < max(LEAST_BITRATE, bitrate / 2) else round(left)
 
 
 @dataclass(frozen=True)
@@ -328,7 +347,7 @@ def sized(config: EncodeConfig, samples: int, rate: Rate | None = None) -> Encod
         counted = [
             (weights(*size, planes, scale, work.density), size)
             for size in _SIZES
-            if size[0] <= units and size[1] <= work.blocks
+            if size[0] <= units and config.facts.blocks <= size[1] <= work.blocks
         ]
         found = [one for one in counted if not compute or one[0] * samples / scale**2 <= compute]
         if not found:

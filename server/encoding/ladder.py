@@ -4,7 +4,7 @@ survey ─► a target for each rung ─► settings ─► graphs; the plates o
 
 A switch of rungs is to cost a plan and a map, not a picture of the place: so the plates of one
 rung, coded and refined for it, are given to those others that they suit, whose experts are trained
-to read them.
+to read them. A rung whose bytes are too few for its canvases has the others.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +31,7 @@ from server.encoding.learning_jobs import check_network
 from server.encoding.progress import Tracker
 from server.encoding.rung_graph import build_graph
 from server.encoding.store import Artefact
+from server.encoding.training_jobs import still_plates
 
 Run: TypeAlias = Callable[[list[Job]], tuple[dict[str, Artefact], Tracker]]
 
@@ -112,14 +113,28 @@ class _Planner:
         return PlannedRung(label, config, graph, lead is None)
 
     def _graph(self, config: EncodeConfig, lead: PlannedRung | None) -> Job:
-        if lead is None or config.plates != "auto" or not self._fits(config, lead.config):
-            return build_graph(config, self.source)
+        plates = None if lead is None else self._shared(config, lead)
+        return build_graph(config, self.source, plates)
+
+    def _shared(self, config: EncodeConfig, lead: PlannedRung) -> Job | None:
+        """The job that has the plates of `lead` as a rung of these settings may have them."""
+        if config.plates != "auto" or not self._fits(config, lead.config):
+            return None
         plates = lead.graph.inputs.get("refined", lead.graph.inputs.get("plates"))
-        return build_graph(config, self.source, plates if isinstance(plates, Job) else None)
+        if not isinstance(plates, Job):
+            return None
+        if config.canvas == lead.config.canvas:
+            return plates
+        return Job("plates", still_plates, {}, {"plates": plates}, 0.1)
 
     def _fits(self, config: EncodeConfig, other: EncodeConfig) -> bool:
-        """Whether two rungs want the same plates: of one quality, of HR frames of one size."""
+        """Whether a rung wants the plates of the other.
+
+        Of one quality, of HR frames of one size, and with canvases if there may be some.
+        """
         if config.plate_quality != other.plate_quality:
+            return False
+        if config.canvas == "auto" and other.canvas == "off":
             return False
         info = probe(self.source.path)
         sizes = [padded_size(info.width, info.height, c.scale or 2) for c in (config, other)]
@@ -181,7 +196,8 @@ def plan_rungs(config: EncodeConfig, source: SourceFile, run: Run) -> Plan:
         if label == lead.label:
             ladder.append(lead)
             continue
-        if each.method == "auto":
+        # A rung whose network is too small for that method tries for itself.
+        if each.method == "auto" and each.work.blocks >= lead.config.facts.blocks:
             each = replace(each, method=lead.config.method, chunks=lead.config.chunks)
         ladder.append(planner.plan(label, each, lead))
     return Plan(tuple(ladder), survey, frozenset(planner.made))

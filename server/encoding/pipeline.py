@@ -24,6 +24,10 @@ from server.encoding.store_upkeep import tidy
 if TYPE_CHECKING:
     from server.encoding.ladder import Plan, Run
 
+_INTERLACED = (
+    "the video is interlaced: each picture was made whole from its two fields, and the quality is "
+    "told against that"
+)
 _UNPAID = "networks would not have paid for their bytes: there are none, and the video is larger"
 
 
@@ -167,4 +171,5 @@ def _notes(folders: Mapping[str, Path]) -> tuple[str, ...]:
     from server.encoding.jobs import read_json
 
     note = read_json(folders["experts"] / "experts.json")["note"] if "experts" in folders else ""
-    return (note,) if note else ()
+    interlaced = read_json(folders["probe"] / "info.json")["interlaced"]
+    return tuple(each for each in (_INTERLACED if interlaced else "", note) if each)

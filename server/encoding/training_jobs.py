@@ -180,6 +180,25 @@ def find_plates(task: Task) -> None:
     write_json(task.out / "plates.json", facts)
 
 
+@job_function()
+def still_plates(task: Task) -> None:
+    """→ the files of a `plates` job without its canvases, for a rung that has no bytes for them."""
+    folder = task.inputs["plates"]
+    facts = read_json(folder / "plates.json")
+    kept = [index for index, canvas in enumerate(facts["canvases"]) if canvas is None]
+    files = [facts["files"][index] for index in kept]
+    for name in {file["name"] for pieces in files for file in pieces}:
+        shutil.copy(folder / name, task.out)
+    number = {index: place for place, index in enumerate(kept)}
+    still = {
+        "files": files,
+        "of_segment": [number.get(index, -1) for index in facts["of_segment"]],
+        "canvases": [None] * len(kept),
+        "views": [None] * len(facts["views"]),
+    }
+    write_json(task.out / "plates.json", still)
+
+
 def _canvases(
     task: Task, footage: Footage, made: MadePlates, video_bytes: int
 ) -> Iterator[CanvasShot]:

@@ -129,6 +129,35 @@ def test_a_way_too_long_for_one_canvas_is_halved_where_a_segment_begins(world: n
     assert all(part.plate is not None for part in made)
 
 
+def test_a_way_longer_than_any_side_may_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of seven and a half frames, so there is area enough.
+    frames = np.stack([place(1, 64, 2200)] * 12)
+    way = [np.array([(1, 0, 1300.0 * n), (0, 1, 0), (0, 0, 1)]) for n in range(12)]
+    monkeypatch.setattr("overfit.canvas.follow", lambda *_: way)
+    made = make_canvas(frames, low(frames), 2, (0, 12), CONFIG, PLATES, video_bytes=50_000_000)
+    assert made.plate is None
+    assert made.refused == "the canvas would be 16500x64"
+    assert made.too_long
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [(np.diag([100.0, 100.0, 1]), "would be"), (np.diag([-1.0, 1, 1]), "mirror the frame")],
+)
+def test_a_frame_that_is_aligned_wrongly_ends_the_canvas_and_not_the_encode(
+    world: np.ndarray, monkeypatch: pytest.MonkeyPatch, wrong: np.ndarray, says: str
+) -> None:
+    def aligned(_: object, there: list[np.ndarray], *__: object) -> list[np.ndarray]:
+        return [*there[:5], there[5] @ wrong, *there[6:]]
+
+    monkeypatch.setattr("overfit.canvas.align", aligned)
+    hr = pan(world, maps(12))
+    made = make_canvas(hr, low(hr), 2, (0, 12), CONFIG, PLATES, video_bytes=200_000)
+    assert made.plate is None
+    assert says in made.refused
+    assert made.too_long
+
+
 def test_views_are_rounded_once(world: np.ndarray) -> None:
     there = maps(6)
     views = views_of(there, WIDTH, HEIGHT)

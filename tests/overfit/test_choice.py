@@ -62,6 +62,18 @@ def test_networks_are_taken_where_they_gain_more_than_their_bytes(
     assert worth_as_video(points, 2, 100_000, 10_000) == pytest.approx(0.41, abs=0.03)
 
 
+def test_where_there_may_be_no_networks_only_interpolation_is_chosen_from() -> None:
+    surveyed = PLAIN + curve(2, 60, 9, 40.0)
+    points = [replace(point, interpolated=point.psnr_y - 3) for point in surveyed]
+    choice = choose_by_psnr(points, 29.0, plans=1e6, networks=False)
+    assert (choice.networks, choice.quality, choice.gain) == (False, 0, 0)
+    assert choice.psnr_y == pytest.approx(29.0, abs=0.01)
+    assert choice.crf == pytest.approx(26, abs=0.1)
+    assert not choose_by_bytes(points, 1e5, "it", networks=False).networks
+    with pytest.raises(CrispcastError, match=r"about 30\.0 dB is the most"):
+        choose_by_psnr(points, 31.0, networks=False)
+
+
 def test_nothing_is_known_of_interpolation_that_was_not_surveyed() -> None:
     assert choose_by_bytes(PLAIN, 1e5, "it", plans=1e4).networks
     assert worth_as_video(PLAIN, 2, 1e5, 1e4) == 0

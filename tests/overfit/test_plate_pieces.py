@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from client_sdk.contract.manifest import MAX_PIECES, MAX_SIDE
 from client_sdk.contract.plate import ABSENT, decode_plate
 from overfit.plate_pieces import Market, composed, regions
 from overfit.plates import PlateConfig, Plates, make_plates, shot_motion
@@ -22,13 +23,28 @@ def made_of(hr: np.ndarray, config: PlateConfig = CONFIG, video_bytes: int = 100
     return make_plates(hr, low(hr), 2, shots, motions, config, video_bytes=video_bytes)
 
 
-@pytest.mark.parametrize("size", [(96, 64), (1280, 720), (1920, 1080), (288, 2000), (1000, 36)])
-def test_regions_tile_the_frame(size: tuple[int, int]) -> None:
-    covered = np.zeros(size[::-1], int)
-    for x, y, width, height in regions(*size):
+@pytest.mark.parametrize(
+    "size",
+    [
+        *((96, 64), (1280, 720), (1920, 1080), (288, 2000), (1000, 36)),
+        *((3840, 2160), (2160, 3840), (3840, 1600), (3200, 1800), (7680, 4320)),
+        (MAX_SIDE, 36),
+    ],
+)
+def test_regions_tile_the_frame_and_a_manifest_takes_them(size: tuple[int, int]) -> None:
+    covered = np.zeros(size[::-1], np.uint8)
+    made = regions(*size)
+    for x, y, width, height in made:
         assert (x % 48, y % 48) == (0, 0)
         covered[y : y + height, x : x + width] += 1
     assert (covered == 1).all()
+    assert len(made) <= MAX_PIECES
+
+
+def test_pieces_are_as_small_as_a_manifest_takes() -> None:
+    assert len(regions(1280, 720)) == 8
+    for size in ((3840, 2160), (MAX_SIDE, MAX_SIDE)):
+        assert 50 < len(regions(*size)) <= MAX_PIECES
 
 
 def test_pieces_compose_to_what_clients_decode() -> None:

@@ -75,6 +75,25 @@ def test_nothing_is_learned_for_it(source: Path) -> None:
     assert steps == []
 
 
+def test_where_there_are_to_be_no_networks_it_tells_what_interpolation_gives(source: Path) -> None:
+    steps: list[float] = []
+    config = replace(CONFIG, threads=1, networks=False)
+    points = survey(
+        probe(source),
+        [Segment(0, FRAMES)],
+        [0],
+        2,
+        config,
+        on_progress=lambda *s: steps.append(s[0]),
+    )
+    assert [(point.crf, point.quality, point.plate_bytes) for point in points] == [
+        (30, 0, 0),
+        (50, 0, 0),
+    ]
+    assert all(point.psnr_y == point.interpolated > 0 for point in points)
+    assert steps == []
+
+
 def test_a_still_camera_has_points_with_plates_that_are_better(source: Path) -> None:
     points = surveyed(source, 2, replace(CONFIG, steps=200))
     plain = {point.crf: point for point in points if point.quality == 0}

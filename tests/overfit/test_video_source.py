@@ -79,6 +79,21 @@ def test_variable_rate_is_put_on_a_grid(tmp_path: Path) -> None:
     assert shown == [0, 1, 2, 2, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("minutes", [(0, 1.5), (0, 1.5, 3), (0, 2, 4, 6, 10)])
+def test_pictures_may_be_minutes_apart(tmp_path: Path, minutes: tuple[float, ...]) -> None:
+    times = [round(60_000 * minute) for minute in minutes]
+    path = write_video(
+        tmp_path / "a.mkv", times=times, time_base=Fraction(1, 1000), codec="ffv1", options={}
+    )
+    info = probe(path)
+    assert info.fps == Fraction(1000, times[1])
+    shown = [
+        next(n for n in range(9) if np.array_equal(f.y, picture(n, 96, 64)))
+        for f in frames_of(path)
+    ]
+    assert shown == [0, 1, 2, 3, 3, 4][: len(minutes) + (len(minutes) > 4)]
+
+
 @pytest.mark.parametrize("wrong", [97, 98, 99])
 def test_one_stamp_that_goes_back_neither_repeats_nor_drops_a_frame(wrong: int) -> None:
     # bbb_sunflower_1080p25.mp4 has one such stamp every hundred frames.

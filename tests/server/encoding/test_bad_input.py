@@ -20,7 +20,7 @@ from overfit.training import _Run
 from overfit.training_config import TrainingConfig
 from overfit.video import read_rung
 from server.encoding import EncodeConfig, EncodeResult, encode
-from tests.overfit.making import picture, texture, write_frames
+from tests.overfit.making import picture, texture, write_frames, write_interlaced
 
 WIDTH, HEIGHT = 96, 64
 U8 = NDArray[np.uint8]
@@ -115,6 +115,18 @@ def test_odd_input_is_encoded_or_refused_in_a_sentence(
         assert SENTENCES[rate] in refusal
         assert "; ask for" in refusal
         assert sorted(path.name for path in tmp_path.iterdir()) == ["odd.mp4"]
+
+
+def test_interlaced_video_is_made_whole_and_that_is_told(tmp_path: Path) -> None:
+    source = write_interlaced(tmp_path / "odd.mkv", range(0, 480, 40))
+    result = encode(config(source, method="none"))
+    check(result, 12)
+    assert any("interlaced" in note for note in result.notes)
+    whole = write_frames(tmp_path / "even.mp4", [picture(4 * n, WIDTH, HEIGHT) for n in range(12)])
+    like = encode(config(whole, method="none", force=True))
+    assert not like.notes
+    assert result.sizes.video < 1.1 * like.sizes.video
+    assert result.quality.psnr_y == pytest.approx(like.quality.psnr_y, abs=1)
 
 
 def test_the_smallest_target_is_a_package_or_a_sentence_that_tells_the_bytes(

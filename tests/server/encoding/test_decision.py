@@ -13,16 +13,22 @@ from client_sdk.contract import open_package
 from kernels.errors import CrispcastError
 from overfit.rd_curves import read_survey
 from overfit.survey_point import SurveyPoint
+from overfit.video import RungConfig
 from server.encoding import EncodeConfig, encode
-from server.encoding.config import DEVICES
+from server.encoding.config import DEVICES, METHODS
 from server.encoding.decision import (
+    Rate,
+    auto_targets,
     decided,
     sized,
+    survey_job,
     weights,
     with_canvases,
     with_chroma,
     without_networks,
 )
+from server.encoding.graph import Job, SourceFile
+from server.encoding.learning_jobs import check_network
 from tests.overfit.making import passed_by, texture, write_frames
 
 
@@ -93,6 +99,36 @@ def test_a_video_of_its_own_size_has_neither_networks_nor_plates(survey: Path) -
     assert settled.experts == 0
 
 
+def test_a_target_without_networks_is_met_without_them(survey: Path) -> None:
+    facts = json.loads((survey / "survey.json").read_text())
+    for point in facts["points"]:
+        point["interpolated"] = point["psnr_y"] - point["quality"] / 20 - 1.5
+    (survey / "survey.json").write_text(json.dumps(facts))
+    plain = decided(config(target_psnr=30.0, method="none", codec="h264"), survey)
+    assert (plain.method, plain.plates, plain.plate_quality) == ("none", "off", None)
+    # Interpolation has 28.5 dB at CRF 30 and 2 dB more for each 6 less.
+    assert plain.lr_crf == pytest.approx(25.5, abs=0.05)
+    # All bytes are the video's: none are kept for plans and plates.
+    rate = decided(config(target_kbps=400, method="none", codec="h264"), survey).lr_bitrate
+    assert rate == pytest.approx(400_000 - 0.8 * (3000 + 5 * 250 + 16 * 250), rel=1e-3)
+    assert auto_targets(config(ladder="auto", method="none", codec="h264"), survey)
+
+
+def test_nobody_surveys_networks_and_plates_that_nobody_wants() -> None:
+    film = SourceFile(Path("a.mp4"), "0" * 64)
+
+    def asked(method: str) -> tuple[list[int], bool]:
+        job = survey_job(config(target_kbps=400, method=method, scale=2), film)
+        scale = job.inputs["scale-2"]
+        assert isinstance(scale, Job)
+        return scale.config["qualities"], scale.config["networks"]
+
+    assert asked("none") == ([], False)
+    qualities, networks = asked("stdo")
+    assert qualities
+    assert networks
+
+
 def test_few_bytes_take_a_smaller_network(survey: Path) -> None:
     points = json.loads((survey / "survey.json").read_text())
     for point in points["points"]:
@@ -127,6 +163,25 @@ def test_networks_that_do_not_pay_give_their_bytes_to_the_video(survey: Path) ->
     assert (plain.method, plain.plates, plain.lr_bitrate) == ("none", "off", 330_000)
 
 
+def test_however_few_bytes_there_are_a_rung_may_have_the_rate(survey: Path) -> None:
+    facts = json.loads((survey / "survey.json").read_text())
+    for point in facts["points"]:
+        point["video_bytes"] = round(point["video_bytes"] / 50)
+        point["interpolated"] = point["psnr_y"] - 0.1
+    (survey / "survey.json").write_text(json.dumps(facts))
+    settled = config(lr_crf=50, scale=2, codec="h264")
+    plain = without_networks(settled, survey, 5000, 3000, gain=0.0)
+    assert plain is not None
+    for target in (12, 20, 40, 80):
+        for made in (plain, decided(config(target_kbps=target, codec="h264"), survey)):
+            RungConfig(crf=made.crf, bitrate=made.lr_bitrate, codec=made.rung_codec)
+    for point in facts["points"]:
+        point["video_bytes"] *= 1_000_000
+    (survey / "survey.json").write_text(json.dumps(facts))
+    made = decided(config(target_kbps=1_000_000, codec="h264"), survey)
+    RungConfig(crf=made.crf, bitrate=made.lr_bitrate, codec=made.rung_codec)
+
+
 @pytest.mark.parametrize(
     ("size", "canvas", "bitrate"),
     [(50_000, "auto", 300_000 - 8 * (50_000 + 500) // 10), (250_000, "off", 300_000)],
@@ -159,6 +214,17 @@ def test_chroma_is_paid_for_by_the_video(
     settled = with_chroma(config(lr_bitrate=300_000), tmp_path, 10.0)
     assert (settled.chroma, settled.lr_bitrate) == (chroma, bitrate)
     assert with_chroma(config(lr_crf=30), tmp_path, 10.0) == config(lr_crf=30)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("gain", [0.0, 1.0])
+@pytest.mark.parametrize("total", [5e3, 2e4, 1e5])
+def test_however_few_bytes_there_are_the_method_can_train_its_network(
+    method: str, gain: float, total: float
+) -> None:
+    asked = config(method=method, lr_bitrate=100_000, scale=2, preset="fast")
+    small = sized(asked, 1280 * 720, Rate(total, 2.0, gain))
+    check_network(method, small.network, small.work.blocks)
 
 
 @pytest.mark.parametrize("device", list(DEVICES))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -18,8 +20,11 @@ from overfit.measurement import measure
 from overfit.survey_point import SurveyPoint
 from server.encoding import EncodeConfig, EncodeResult, encode
 from server.encoding.decision import auto_targets, decided
-from server.encoding.graph import Job, SourceFile, in_order, job_function, join_graphs
+from server.encoding.graph import Job, SourceFile, Task, in_order, job_function, join_graphs
+from server.encoding.ladder import PlannedRung, _Planner, plan_rungs
 from server.encoding.rates import parse_ladder
+from server.encoding.store import Artefact
+from server.encoding.training_jobs import find_plates, still_plates
 from tests.overfit.making import passed_by, texture, write_frames
 
 TARGETS = (120.0, 360.0)
@@ -145,11 +150,121 @@ def test_an_automatic_ladder_ends_where_more_bytes_gain_little(survey: Path) -> 
     assert 640 <= targets[-1] <= 1300
 
 
+def test_a_rung_too_small_for_the_method_of_the_one_that_leads_tries_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def settled(config: EncodeConfig, *_: object) -> EncodeConfig:
+        assert config.target_kbps is not None
+        sizes = replace(config.work, blocks=1 if config.target_kbps < 50 else 3)
+        return replace(
+            config, scale=2, plates="off", lr_bitrate=100_000, target_kbps=None, sizes=sizes
+        )
+
+    def run(targets: list[Job]) -> Any:
+        jobs = in_order(targets)
+        for job in jobs:
+            if job.name == "method":
+                chosen = {"method": "dydca" if job.config["blocks"] > 1 else "stdo", "chunks": 1}
+                (tmp_path / "method.json").write_text(json.dumps(chosen))
+        (tmp_path / "plates.json").write_text('{"files": [], "canvases": [], "views": []}')
+        made = {job.name: Artefact(job.name, tmp_path, "0" * 64, 1) for job in jobs}
+        return made, SimpleNamespace(reused=[])
+
+    info = SimpleNamespace(width=1280, height=720, frames=250, fps=Fraction(25))
+    monkeypatch.setattr("server.encoding.ladder.load_info", lambda *_: info)
+    monkeypatch.setattr("server.encoding.ladder.decided", settled)
+    asked = EncodeConfig(Path("a"), Path("b"), method="auto", ladder=(20.0, 300.0, 600.0))
+    plan = plan_rungs(asked, SourceFile(Path("a"), "0" * 64), run)
+    assert [rung.config.method for rung in plan.rungs] == ["stdo", "dydca", "dydca"]
+
+
 def test_a_rung_takes_the_plates_that_another_has_where_that_costs_little(survey: Path) -> None:
     asked = EncodeConfig(Path("a"), Path("b"), target_kbps=600)
     assert decided(asked, survey).plate_quality == 80  # 0.25 dB more than 70
     assert decided(asked, survey, 70).plate_quality == 70
     assert decided(asked, survey, 50).plate_quality == 80
+
+
+def planned(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *rates: int
+) -> list[tuple[PlannedRung, Job]]:
+    """Rungs of these b/s, the first of which leads, and the jobs that they have their plates of.
+
+    10 s of video; all plates are one canvas of 100 kB.
+    """
+    (folder / "c.avif").write_bytes(b"x" * 100_000)
+    facts = {"files": [[{"name": "c.avif"}]], "canvases": [[900, 400]], "views": []}
+    (folder / "plates.json").write_text(json.dumps(facts))
+    info = SimpleNamespace(width=1280, height=720, frames=300, fps=Fraction(30))
+    monkeypatch.setattr("server.encoding.ladder.probe", lambda _: info)
+    monkeypatch.setattr("server.encoding.ladder.load_info", lambda *_: info)
+
+    def run(targets: list[Job]) -> Any:
+        made = {job.name: Artefact(job.name, folder, "0" * 64, 1) for job in in_order(targets)}
+        return made, SimpleNamespace(reused=[])
+
+    planner = _Planner(SourceFile(Path("a"), "0" * 64), run, budgeted=True)
+    settled = {"scale": 2, "plate_quality": 60, "codec": "av1", "chroma": "off"}
+    rungs: list[PlannedRung] = []
+    for rate in rates:
+        settings = EncodeConfig(Path("a"), Path("b"), lr_bitrate=rate, **settled)  # type: ignore[arg-type]
+        rungs.append(planner.plan(f"{rate}", settings, rungs[0] if rungs else None))
+    plates = [rung.graph.inputs["plates"] for rung in rungs]
+    return [(rung, job) for rung, job in zip(rungs, plates, strict=True) if isinstance(job, Job)]
+
+
+def test_a_rung_that_cannot_afford_the_canvases_of_another_has_its_still_plates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lead, _), (low, given), (high, shared) = planned(
+        tmp_path, monkeypatch, 280_000, 130_000, 560_000
+    )
+    assert (lead.config.canvas, lead.config.lr_bitrate) == ("auto", 200_000)
+    assert (high.config.canvas, high.config.lr_bitrate) == ("auto", 480_000)
+    assert (low.config.canvas, low.config.lr_bitrate) == ("off", 130_000)
+    refined = lead.graph.inputs["refined"]
+    assert shared is refined
+    assert given.function is still_plates
+    assert given.inputs == {"plates": refined}
+
+
+def test_a_rung_has_canvases_that_the_one_that_leads_cannot_afford(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lead, _), (high, own), (low, shared) = planned(tmp_path, monkeypatch, 140_000, 280_000, 90_000)
+    assert lead.config.canvas == low.config.canvas == "off"
+    assert (high.config.canvas, high.config.lr_bitrate) == ("auto", 200_000)
+    assert own.function is find_plates
+    assert shared is lead.graph.inputs["refined"]
+
+
+def test_plates_without_their_canvases(tmp_path: Path) -> None:
+    for folder in ("plates", "out"):
+        (tmp_path / folder).mkdir()
+    names = ("still", "wide", "other", "both")
+    for name in names:
+        (tmp_path / "plates" / f"{name}.avif").write_text(name)
+    files = [["still", "both"], ["wide"], ["other", "both"]]
+    facts: dict[str, Any] = {
+        "files": [[{"name": f"{name}.avif"} for name in pieces] for pieces in files],
+        "of_segment": [1, 0, -1, 2, 1],
+        "canvases": [None, [900, 400], None],
+        "views": [[[0] * 8], None, None, None, [[1] * 8]],
+    }
+    (tmp_path / "plates" / "plates.json").write_text(json.dumps(facts))
+    task = Task({"plates": tmp_path / "plates"}, {}, tmp_path / "out", tmp_path, lambda *_: None)
+    still_plates.run(task)
+    assert sorted(file.stem for file in (tmp_path / "out").glob("*.avif")) == [
+        "both",
+        "other",
+        "still",
+    ]
+    assert json.loads((tmp_path / "out" / "plates.json").read_text()) == {
+        "files": [facts["files"][0], facts["files"][2]],
+        "of_segment": [-1, 0, -1, 1, -1],
+        "canvases": [None, None],
+        "views": [None] * 5,
+    }
 
 
 @pytest.mark.parametrize(("text", "ladder"), [("auto", "auto"), ("150,300", (150.0, 300.0))])
