@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk.contract.manifest import MAX_CANVAS_FRAMES, MAX_SIDE
+from client_sdk.contract.bounds import MAX_CANVAS_FRAMES, MAX_SIDE
 from kernels.canvas import UNITS, check_view
 from kernels.errors import CrispcastError, PlanError
 from kernels.runtime import Canvas as Renderer

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from client_sdk.contract.manifest import MAX_PIECES
+from client_sdk.contract.bounds import MAX_PIECES
 from client_sdk.contract.plate import Region, compose
 from overfit.video.frames import U8
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from client_sdk.contract.manifest import MAX_PIECES, MAX_SIDE
+from client_sdk.contract.bounds import MAX_PIECES, MAX_SIDE
 from client_sdk.contract.plate import ABSENT, decode_plate
 from overfit.plate_pieces import Market, composed, regions
 from overfit.plates import PlateConfig, Plates, make_plates, shot_motion
