@@ -109,7 +109,13 @@ def shots_of(task: Task) -> list[tuple[int, int]]:
     return list(itertools.pairwise([*(edges[n] for n in begun), edges[-1]]))
 
 
-@job_function("overfit.avif", "overfit.plates", "overfit.plate_pieces", "overfit.inference")
+@job_function(
+    "overfit.inference",
+    "overfit.networks.interpolation",
+    "overfit.plate_pieces",
+    "overfit.plates",
+    "overfit.training_data",
+)
 def find_still(task: Task) -> None:
     """→ still.json: of each shot its frames, its camera's motion, and if plates suit it.
 
@@ -130,13 +136,19 @@ def find_still(task: Task) -> None:
 
 
 @job_function(
-    "overfit.plates",
-    "overfit.avif",
-    "overfit.plate_pieces",
-    "overfit.canvas",
-    "overfit.video",
-    "kernels",
+    "client_sdk.contract.patch_map",
     "client_sdk.contract.plate",
+    "kernels",
+    "overfit.avif",
+    "overfit.canvas",
+    "overfit.chunking",
+    "overfit.inference",
+    "overfit.methods.scene",
+    "overfit.networks.interpolation",
+    "overfit.plate_pieces",
+    "overfit.plates",
+    "overfit.training_data",
+    "overfit.video",
     "server.encoding.plate_files",
 )
 def find_plates(task: Task) -> None:
@@ -203,7 +215,19 @@ def _canvases(
         )
 
 
-@job_function("client_sdk", "kernels", "overfit.trial", "overfit.measurement", "overfit.metrics")
+@job_function(
+    "client_sdk",
+    "kernels",
+    "overfit.chunking",
+    "overfit.measurement",
+    "overfit.methods",
+    "overfit.metrics",
+    "overfit.package",
+    "overfit.trial",
+    "overfit.video",
+    "server.encoding.assembly",
+    "server.encoding.chroma_job",
+)
 def try_all(task: Task) -> None:
     """→ trial.json and trial.npz: every patch of every frame with its expert and without."""
     info = load_info(task.inputs["probe"], task.inputs["source"])
