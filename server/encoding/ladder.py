@@ -25,6 +25,7 @@ from server.encoding.decision import (
     with_chroma,
     without_networks,
 )
+from server.encoding.experts import with_fitting_base
 from server.encoding.graph import Job, SourceFile, join_graphs
 from server.encoding.jobs import load_info, read_json
 from server.encoding.learning_jobs import check_network
@@ -161,17 +162,19 @@ def plan_rungs(config: EncodeConfig, source: SourceFile, run: Run) -> Plan:
         if config.max_compute is not None:
             info = probe(config.source)
             config = sized(config, info.width * info.height)
+        [config] = with_fitting_base([config])
         return Plan((planner.plan("", config, None),), None, frozenset(planner.made))
     survey = run([survey_job(config, source)])[0]["survey"].folder
     if config.ladder is None:
-        rungs = [planner.plan("", decided(config, survey), None)]
-        return Plan(tuple(rungs), survey, frozenset(planner.made))
+        [config] = with_fitting_base([decided(config, survey)])
+        rung = planner.plan("", config, None)
+        return Plan((rung,), survey, frozenset(planner.made))
     targets = auto_targets(config, survey) if isinstance(config.ladder, str) else config.ladder
     asked = [replace(config, ladder=None, target_kbps=target) for target in targets]
     first = [decided(each, survey) for each in asked]
     leading = _leading(first)
     quality = first[leading].plate_quality if first[leading].plates == "auto" else None
-    settled = [decided(each, survey, quality) for each in asked]
+    settled = with_fitting_base([decided(each, survey, quality) for each in asked])
     if config.budget is not None:
         settled = [replace(c, budget=c.budget and c.budget / len(settled)) for c in settled]
     labels = [f"{target:g}k" for target in targets]

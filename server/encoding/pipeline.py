@@ -116,7 +116,7 @@ def _encode(
         ),
         seconds=time.monotonic() - begun,
         reused=tuple(name for name in made.reused if name not in plan.made),
-        notes=tuple(dict.fromkeys(made.notes)),
+        notes=tuple(dict.fromkeys((*_baseless(config, plan), *made.notes))),
     )
 
 
@@ -160,6 +160,15 @@ def _make(plan: Plan, run: Run, samples: int) -> _Made:
         qualities.append(quality_of(trials, samples))
         notes += _notes(folders)
     return _Made(tuple(parts), tuple(qualities), tuple(notes), tuple(tracker.reused))
+
+
+def _baseless(config: EncodeConfig, plan: Plan) -> tuple[str, ...]:
+    """What there is to say of rungs whose experts cannot begin at the base that was named."""
+    without = [r.label for r in plan.rungs if r.config.experts and r.config.base != config.base]
+    if not without:
+        return ()
+    rungs = f"rung {without[0]}" if len(without) == 1 else f"rungs {', '.join(without)}"
+    return (f"the base {config.base} fits no expert of {rungs}: they began at random weights",)
 
 
 def _notes(folders: Mapping[str, Path]) -> tuple[str, ...]:

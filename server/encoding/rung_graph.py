@@ -70,7 +70,7 @@ def _learned(
 
     work = config.work
     bases = {
-        f"base-{index}": SourceFile(path, hash_file(path))
+        "base" if config.names_base else f"base-{index}": SourceFile(path, hash_file(path))
         for index, path in enumerate(config.bases)
     }
     runs = {"seed": config.seed, "threads": config.threads}

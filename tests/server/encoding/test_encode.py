@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from client_sdk.contract import open_package
+from kernels import bases
 from kernels.compiler import decode_plan
 from kernels.errors import CrispcastError
 from overfit.measurement import measure
@@ -90,6 +91,16 @@ def test_pruning_that_fits_no_expert_is_refused_before_any_work(
     with pytest.raises(CrispcastError, match=says):
         encode(replace(base, output=tmp_path / "d.crisp", store=store, **wrong))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_named_base_of_another_shape_is_refused_before_any_work(
+    base: EncodeConfig, tmp_path: Path
+) -> None:
+    [plate] = [path for path in bases.shipped() if "plate" in path.name]
+    with pytest.raises(CrispcastError, match=r"x2-plate.plan: the base is for scale 2, .* plate"):
+        encode(replace(base, output=tmp_path / "d.crisp", store=tmp_path / "s", base=str(plate)))
+    assert not list(tmp_path.glob("s/objects/*/*"))
+    assert not (tmp_path / "d.crisp").exists()
 
 
 def test_experts_of_either_precision_are_measured_alike(base: EncodeConfig, tmp_path: Path) -> None:
