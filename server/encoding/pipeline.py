@@ -158,7 +158,7 @@ def _make(plan: Plan, run: Run, samples: int) -> _Made:
         trials = load_trials(artefacts[last.name].folder)
         parts.append(assemble(folders, rung.assembly, trials))
         qualities.append(quality_of(trials, samples))
-        notes += _notes(folders)
+        notes += _notes(folders, plan.rungs[0].config.source)
     return _Made(tuple(parts), tuple(qualities), tuple(notes), tuple(tracker.reused))
 
 
@@ -171,9 +171,15 @@ def _baseless(config: EncodeConfig, plan: Plan) -> tuple[str, ...]:
     return (f"the base {config.base} fits no expert of {rungs}: they began at random weights",)
 
 
-def _notes(folders: Mapping[str, Path]) -> tuple[str, ...]:
+def _notes(folders: Mapping[str, Path], source: Path) -> tuple[str, ...]:
     """What jobs have to say to people."""
-    from server.encoding.jobs import read_json
+    from server.encoding.jobs import load_info, read_json
 
+    info = load_info(folders["probe"], source)
+    aspect = info.sample_aspect_ratio
+    squared = (
+        f"the video's pixels are {aspect.numerator}:{aspect.denominator} and were made square: "
+        f"the picture is {info.width}x{info.height}"
+    )
     note = read_json(folders["experts"] / "experts.json")["note"] if "experts" in folders else ""
-    return (note,) if note else ()
+    return (*((squared,) if aspect != 1 else ()), *((note,) if note else ()))
