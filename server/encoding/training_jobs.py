@@ -26,7 +26,7 @@ from overfit.plates import Plates as MadePlates
 from overfit.training_data import Int
 from overfit.trial import try_experts
 from overfit.video.frames import U8
-from server.encoding.assembly import assemble
+from server.encoding.assembly import assemble, save_trials
 from server.encoding.graph import Task, job_function
 from server.encoding.jobs import cores, load_info, read_json, write_json
 from server.encoding.plate_files import read_plate, write_plate
@@ -229,7 +229,7 @@ def _canvases(
     "server.encoding.chroma_job",
 )
 def try_all(task: Task) -> None:
-    """→ trial.json and trial.npz: every patch of every frame with its expert and without."""
+    """→ trial.npz: which patches pay for their expert, and every frame's error with that."""
     info = load_info(task.inputs["probe"], task.inputs["source"])
     target = task.out / "trial.crisp"
     write_package(target, assemble(task.inputs, task.config, trials=None))
@@ -242,11 +242,6 @@ def try_all(task: Task) -> None:
     )
     if len(trials) != len(package.manifest.segments):
         raise CrispcastError(f"{info.path} changed while it was encoded; encode it again")
-    arrays = {}
-    for index, trial in enumerate(trials):
-        arrays[f"network-{index}"] = trial.network
-        arrays[f"bicubic-{index}"] = trial.bicubic
-        arrays[f"lanczos-{index}"] = trial.lanczos
-    np.savez_compressed(task.out / "trial.npz", **arrays)  # type: ignore[arg-type]
+    save_trials(task.out, trials)
     # The trial's package has served: what counts is in the arrays.
     shutil.rmtree(target)

@@ -58,7 +58,7 @@ def test_a_job_names_all_code_that_does_its_work(function: JobFunction) -> None:
 def test_imports_are_followed_to_definitions() -> None:
     used = definitions_of("server.encoding.training_jobs", "try_all", set())
     assert ("overfit.metrics.psnr", "psnr_of") in used  # through what a package passes on
-    assert ("overfit.trial", "SegmentTrial") in used
+    assert ("overfit.trial", "SegmentErrors") in used
     assert ("overfit.training", "train") not in used
 
 
