@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from overfit.compute import multiply_adds
 from overfit.package import PackageParts, RungParts
-from overfit.video import padded_size, probe
+from overfit.video import VideoInfo, padded_size
 from server.encoding.config import METHODS, TRIALS_SHARE, EncodeConfig
 from server.encoding.decision import (
     auto_targets,
@@ -30,7 +30,7 @@ from server.encoding.graph import Job, SourceFile, join_graphs
 from server.encoding.jobs import load_info, read_json
 from server.encoding.learning_jobs import check_network
 from server.encoding.progress import Tracker
-from server.encoding.rung_graph import build_graph
+from server.encoding.rung_graph import build_graph, probe_job
 from server.encoding.store import Artefact
 
 Run: TypeAlias = Callable[[list[Job]], tuple[dict[str, Artefact], Tracker]]
@@ -100,6 +100,19 @@ class _Planner:
     budgeted: bool
     """Whether there is a target in bytes, which all that no survey saw must be taken from."""
     made: set[str] = field(default_factory=set)
+    known: VideoInfo | None = None
+
+    def info(self, scale: int | None) -> VideoInfo:
+        """The facts of the source, as the job finds them that the rungs begin with.
+
+        They are the same at every scale that a rung may have.
+        """
+        if self.known is None:
+            job = probe_job(self.source, scale)
+            artefacts, tracker = self.run([job])
+            self.made |= artefacts.keys() - set(tracker.reused)
+            self.known = load_info(artefacts[job.name].folder, self.source.path)
+        return self.known
 
     def plan(self, label: str, config: EncodeConfig, lead: PlannedRung | None) -> PlannedRung:
         """A rung of these settings, with the plates of `lead` where they fit it."""
@@ -122,7 +135,7 @@ class _Planner:
         """Whether two rungs want the same plates: of one quality, of HR frames of one size."""
         if config.plate_quality != other.plate_quality:
             return False
-        info = probe(self.source.path)
+        info = self.info(config.scale)
         sizes = [padded_size(info.width, info.height, c.scale or 2) for c in (config, other)]
         return (sizes[0].hr_width, sizes[0].hr_height) == (sizes[1].hr_width, sizes[1].hr_height)
 
@@ -160,7 +173,7 @@ def plan_rungs(config: EncodeConfig, source: SourceFile, run: Run) -> Plan:
     if not config.targeted:
         config = replace(config, scale=config.scale or 2)
         if config.max_compute is not None:
-            info = probe(config.source)
+            info = planner.info(config.scale)
             config = sized(config, info.width * info.height)
         [config] = with_fitting_base([config])
         return Plan((planner.plan("", config, None),), None, frozenset(planner.made))

@@ -22,6 +22,7 @@ from server.encoding.store import Artefact, Store
 from server.encoding.store_upkeep import tidy
 
 if TYPE_CHECKING:
+    from overfit.video import VideoInfo
     from server.encoding.ladder import Plan, Run
 
 _UNPAID = "networks would not have paid for their bytes: there are none, and the video is larger"
@@ -79,7 +80,6 @@ def _encode(
     begun: float,
     sign: Sign | None,
 ) -> EncodeResult:
-    from overfit.video import probe
     from server.encoding.decision import expected
     from server.encoding.ladder import parts_of, plan_rungs
 
@@ -94,11 +94,10 @@ def _encode(
     except OSError as error:
         raise VideoError(f"{config.source} cannot be read: {error.strerror}") from error
     plan = plan_rungs(config, source, run)
-    info = probe(config.source)
-    made = _make(plan, run, info.width * info.height)
+    made = _make(plan, run)
     mended = plan.mended(made.parts, [quality.gain for quality in made.qualities], source)
     if mended.rungs != plan.rungs:
-        again = _make(mended, run, info.width * info.height)
+        again = _make(mended, run)
         notes = (*made.notes, *again.notes, _UNPAID)
         made = replace(again, notes=notes, reused=made.reused)
     parts = parts_of(mended.rungs, made.parts)
@@ -138,9 +137,10 @@ class _Made:
     reused: tuple[str, ...]
 
 
-def _make(plan: Plan, run: Run, samples: int) -> _Made:
-    """Run the jobs of all rungs; `samples` are those of an HR frame's luma."""
+def _make(plan: Plan, run: Run) -> _Made:
+    """Run the jobs of all rungs."""
     from server.encoding.assembly import assemble, load_trials
+    from server.encoding.jobs import load_info
 
     # The rung that gives others its plates comes first, so that its jobs keep their names.
     ordered = sorted(plan.rungs, key=lambda rung: not rung.leads)
@@ -157,8 +157,9 @@ def _make(plan: Plan, run: Run, samples: int) -> _Made:
         }
         trials = load_trials(artefacts[last.name].folder)
         parts.append(assemble(folders, rung.assembly, trials))
-        qualities.append(quality_of(trials, samples))
-        notes += _notes(folders, plan.rungs[0].config.source)
+        info = load_info(folders["probe"], rung.config.source)
+        qualities.append(quality_of(trials, info.width * info.height))
+        notes += _notes(folders, info)
     return _Made(tuple(parts), tuple(qualities), tuple(notes), tuple(tracker.reused))
 
 
@@ -171,11 +172,10 @@ def _baseless(config: EncodeConfig, plan: Plan) -> tuple[str, ...]:
     return (f"the base {config.base} fits no expert of {rungs}: they began at random weights",)
 
 
-def _notes(folders: Mapping[str, Path], source: Path) -> tuple[str, ...]:
+def _notes(folders: Mapping[str, Path], info: VideoInfo) -> tuple[str, ...]:
     """What jobs have to say to people."""
-    from server.encoding.jobs import load_info, read_json
+    from server.encoding.jobs import read_json
 
-    info = load_info(folders["probe"], source)
     aspect = info.sample_aspect_ratio
     squared = (
         f"the video's pixels are {aspect.numerator}:{aspect.denominator} and were made square: "

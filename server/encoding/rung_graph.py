@@ -19,7 +19,7 @@ def build_graph(config: EncodeConfig, source: SourceFile, plates: Job | None = N
     from server.encoding import chroma_job, jobs, training_jobs
 
     scale = {"scale": config.scale}
-    probe = Job("probe", jobs.probe_source, scale, {"source": source}, 1)
+    probe = probe_job(source, config.scale)
     known: dict[str, Job | SourceFile] = {"source": source, "probe": probe}
     segments = Job("segments", jobs.cut_segments, {"max_segment": config.max_segment}, known, 2)
     audio = Job("audio", jobs.encode_audio, {}, known, 0.5)
@@ -54,6 +54,13 @@ def build_graph(config: EncodeConfig, source: SourceFile, plates: Job | None = N
     # Nobody sees the trial's package, so its name is fixed: a new name reruns nothing.
     trial = {**scale, "method": config.method, "name": "trial", "threads": config.threads}
     return Job("trial", training_jobs.try_all, trial, parts, 12)
+
+
+def probe_job(source: SourceFile, scale: int | None) -> Job:
+    """The job that finds the facts of the source, which every rung of this scale begins with."""
+    from server.encoding import jobs
+
+    return Job("probe", jobs.probe_source, {"scale": scale}, {"source": source}, 1)
 
 
 def _learned(

@@ -55,6 +55,13 @@ def test_the_same_again_is_found_done(base: EncodeConfig, tmp_path: Path) -> Non
     assert rerun(base, tmp_path) >= DOES_NOT_LEARN | {"chunks", "plates", "expert-0", "trial"}
 
 
+def test_the_same_again_decodes_no_video(
+    base: EncodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overfit.video.source.open_source", None)  # nobody calls it
+    rerun(base, tmp_path, max_compute=1e12)
+
+
 def test_other_training_reuses_the_video(base: EncodeConfig, tmp_path: Path) -> None:
     reused = rerun(base, tmp_path, steps=41)
     assert reused >= DOES_NOT_LEARN
