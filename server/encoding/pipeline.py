@@ -182,4 +182,4 @@ def _notes(folders: Mapping[str, Path], info: VideoInfo) -> tuple[str, ...]:
         f"the picture is {info.width}x{info.height}"
     )
     note = read_json(folders["experts"] / "experts.json")["note"] if "experts" in folders else ""
-    return (*((squared,) if aspect != 1 else ()), *((note,) if note else ()))
+    return tuple(each for each in (squared if aspect != 1 else "", note) if each)
