@@ -10,7 +10,7 @@ Frames stream: memory holds a handful of them, however long the video.
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from client_sdk.contract import Package
@@ -60,7 +60,9 @@ def check_source(package: Package, source: Path) -> VideoInfo:
         raise PackageError(
             f"{package.path} was made from another video than {source}; give the original file"
         )
-    return info
+    # A package of before pixels were made square has the size of the file's pixels.
+    size = package.manifest.source
+    return replace(info, width=size.width, height=size.height)
 
 
 def frame_hash(planes: Planes) -> str:

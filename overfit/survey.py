@@ -44,7 +44,8 @@ from overfit.video import (
     read_rung,
     write_rung,
 )
-from overfit.video.frames import U8, Planes
+from overfit.video.frames import U8
+from overfit.video.spool import Spool
 
 _PRESET: dict[Codec, Effort] = {"h264": "fast", "av1": "medium"}
 """SVT-AV1's faster ones take a fifth more bytes than a slow one, which the rung will have."""
@@ -86,12 +87,17 @@ class SurveyConfig:
 
 @dataclass(frozen=True)
 class _Sample:
-    """Some segments of a video: LR planes of all their frames, HR luma of a few."""
+    """Some segments of a video: LR planes of all their frames, HR and LR luma of a few.
+
+    All planes lie on the disk: at scale 1 those of 8 s of 4K at 60 frames a second are 6 GB.
+    """
 
     starts: tuple[int, ...]
     """Of each segment, in the sample's own numbers."""
-    lr: tuple[Planes, ...]
+    lr: Spool
     hr: U8
+    low: U8
+    """Luma of the same frames in `lr`, not coded yet."""
     kept: tuple[int, ...]
     """Which frames of the sample `hr` has."""
     shots: tuple[int, ...]
@@ -115,7 +121,8 @@ def survey(
     """
     chosen = np.linspace(0, len(segments) - 1, min(config.segments, len(segments)))
     sampled = [segments[index] for index in sorted(set(chosen.round().astype(int).tolist()))]
-    sample = _read(info, sampled, shots, scale, config)
+    folder = None if checkpoint is None else checkpoint.parent
+    sample = _read(info, sampled, shots, scale, config, folder)
     share = len(sample.lr) / info.frames
     crfs = config.crfs or CRFS[config.codec]
     # A video of its own size is what it is: experts mend it by a few hundredths of a dB.
@@ -177,26 +184,31 @@ def _read(
     shots: Sequence[int],
     scale: int,
     config: SurveyConfig,
+    folder: Path | None,
 ) -> _Sample:
+    """The sample; its frames lie in `folder`."""
     size = padded_size(info.width, info.height, scale)
     numbers = [number for segment in sampled for number in range(segment.start, segment.stop)]
     budget = max(config.compared, _HR_BYTES // (size.hr_width * size.hr_height))
     spread = np.linspace(0, len(numbers) - 1, min(config.pictures, budget, len(numbers)))
     kept = sorted(set(spread.round().astype(int).tolist()))
     place = {number: index for index, number in enumerate(numbers)}
-    lr: list[Planes] = []
+    lr = Spool(folder)
     hr: list[U8] = []
+    low: list[U8] = []
     for frame in read_frames(info.path, info):
         if frame.number not in place:
             continue
-        lr.append(downscale(frame, scale))
+        small = downscale(frame, scale)
+        lr.append(small)
         if place[frame.number] in kept:
+            low.append(small[0])
             hr.append(pad(frame.y, size.hr_height, size.hr_width))
         if frame.number == numbers[-1]:
             break
     shot_of = (np.searchsorted(shots, [numbers[k] for k in kept], side="right") - 1).tolist()
     starts = tuple(place[segment.start] for segment in sampled)
-    return _Sample(starts, tuple(lr), np.stack(hr), tuple(kept), tuple(shot_of))
+    return _Sample(starts, lr, np.stack(hr), np.stack(low), tuple(kept), tuple(shot_of))
 
 
 def _encode(sample: _Sample, info: VideoInfo, rung: RungConfig) -> tuple[U8, int]:
@@ -220,8 +232,7 @@ def _plates(sample: _Sample, scale: int, config: SurveyConfig) -> dict[int, list
     made = {}
     for shot in sorted(set(sample.shots)):
         rows = [row for row, index in enumerate(sample.shots) if index == shot]
-        small = np.stack([sample.lr[sample.kept[row]][0] for row in rows])
-        if len(rows) < 3 or global_motion(small) > PlateConfig().still:
+        if len(rows) < 3 or global_motion(sample.low[rows]) > PlateConfig().still:
             continue
         median = temporal_median(sample.hr, rows)
         made[shot] = [

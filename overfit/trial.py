@@ -4,6 +4,11 @@ A plan costs bytes and work; where plain interpolation is as near to the source,
 expert 0, and a plan that no patch of a segment uses is not sent for it. The figures of the chosen
 mixture are exact without another run: a patch's pixels do not depend on its neighbours' experts.
 So no segment's PSNR, the mean of its frames', is ever below that of interpolation.
+
+    frames of a segment ─► SegmentErrors [frames, patches] ─► SegmentTrial: verdicts, sums of frames
+
+Patches are judged at the end of their segment: memory holds the errors of one, however long the
+video.
 """
 
 from collections.abc import Callable
@@ -24,6 +29,21 @@ Errors = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SegmentTrial:
+    """Which patches of a segment pay for their expert, and what its frames are with that.
+
+    `pays` is `[patches]`, in the order of `PatchMap.patches()`. The others are sums of squared luma
+    errors inside the source's picture, `[frames]`: `mixed` when each patch that pays has its expert
+    and the others interpolation, `bicubic` and `lanczos` by interpolation alone.
+    """
+
+    pays: npt.NDArray[np.bool_]
+    mixed: Errors
+    bicubic: Errors
+    lanczos: Errors
+
+
+@dataclass(frozen=True)
+class SegmentErrors:
     """Sums of squared luma errors in one segment, inside the source's picture.
 
     `network` and `bicubic` are `[frames, patches]` with patches in the order of
@@ -34,13 +54,13 @@ class SegmentTrial:
     bicubic: Errors
     lanczos: Errors
 
-    def pays(self, samples: int) -> npt.NDArray[np.bool_]:
+    def judged(self, samples: int) -> SegmentTrial:
         """For each patch, whether its expert brings the segment nearer to the source.
 
-        `samples` are those of a frame. A patch is judged by its errors over all frames, or by what
-        they are of their frames' errors: where flat frames stand beside busy ones (flashes, fades),
-        less error in all may be a worse picture in most. Of the two, and of no expert at all, that
-        with the highest mean PSNR of the frames is taken; a draw goes to interpolation.
+        `samples` are those of a frame's luma. A patch is judged by its errors over all frames, or
+        by what they are of their frames' errors: where flat frames stand beside busy ones (flashes,
+        fades), less error in all may be a worse picture in most. Of the two, and of no expert at
+        all, that with the highest mean PSNR of the frames is taken; a draw goes to interpolation.
         """
         saved = self.bicubic - self.network
         of_frame = np.maximum(self.bicubic.sum(axis=1, keepdims=True), 1)
@@ -49,11 +69,8 @@ class SegmentTrial:
             np.asarray(saved.sum(axis=0) > 0),
             np.asarray((saved / of_frame).sum(axis=0) > 0),
         )
-        return max(choices, key=lambda choice: _mean_psnr(self._with(choice), samples))
-
-    def mixed(self, samples: int) -> Errors:
-        """Errors `[frames]` when each patch that pays has its expert, the others interpolation."""
-        return self._with(self.pays(samples))
+        pays = max(choices, key=lambda choice: _mean_psnr(self._with(choice), samples))
+        return SegmentTrial(pays, self._with(pays), self.bicubic.sum(axis=1), self.lanczos)
 
     def _with(self, choice: npt.NDArray[np.bool_]) -> Errors:
         return np.asarray(np.where(choice, self.network, self.bicubic).sum(axis=1))
@@ -80,8 +97,8 @@ def quality_of(trials: list[SegmentTrial], samples: int) -> Quality:
         return _mean_psnr(np.concatenate(errors), samples)
 
     return Quality(
-        mean([trial.mixed(samples) for trial in trials]),
-        mean([trial.bicubic.sum(axis=1) for trial in trials]),
+        mean([trial.mixed for trial in trials]),
+        mean([trial.bicubic for trial in trials]),
         mean([trial.lanczos for trial in trials]),
     )
 
@@ -111,7 +128,7 @@ def try_experts(
     for truth, low in paired_frames(package, 0, info):
         index = manifest.segment_of(truth.number)
         if truth.number == manifest.segments[index].start and index > 0:
-            trials.append(_stacked(rows))
+            trials.append(_stacked(rows).judged(height * width))
             rows = []
             tiles = _Tiles(package, index, height, width)
         made = upscaler.upscale(truth.number, low.planes).planes[0]
@@ -124,7 +141,7 @@ def try_experts(
         if on_frame is not None:
             psnr = psnr_of(float(network.sum()), height * width)
             on_frame(truth.number + 1, info.frames, psnr)
-    trials.append(_stacked(rows))
+    trials.append(_stacked(rows).judged(height * width))
     return trials
 
 
@@ -133,9 +150,9 @@ def _squares(a: U8, b: U8) -> Errors:
     return np.asarray(difference * difference, dtype=np.int64)
 
 
-def _stacked(rows: list[tuple[Errors, Errors, int]]) -> SegmentTrial:
+def _stacked(rows: list[tuple[Errors, Errors, int]]) -> SegmentErrors:
     network, bicubic, smooth = zip(*rows, strict=True)
-    return SegmentTrial(np.stack(network), np.stack(bicubic), np.array(smooth, dtype=np.int64))
+    return SegmentErrors(np.stack(network), np.stack(bicubic), np.array(smooth, dtype=np.int64))
 
 
 class _Tiles:

@@ -54,10 +54,11 @@ class Frame:
 class VideoInfo:
     """What `probe` learns of a source by decoding it once.
 
-    `width` and `height` are upright (after rotation) pixels, `frames` counts the frames of the
-    constant-rate grid, `sample_aspect_ratio` is that of an upright pixel, `start` is the time in
-    seconds of frame 0 on the file's clock (audio is aligned to it). `damaged`: some of it could not
-    be decoded; `interlaced`: pictures of it are flagged so, and are made whole as they are read.
+    `width` and `height` are upright (after rotation) square pixels, `frames` counts the frames of
+    the constant-rate grid, `sample_aspect_ratio` is that which an upright pixel had before it was
+    scaled to a square one, `start` is the time in seconds of frame 0 on the file's clock (audio is
+    aligned to it). `damaged`: some of it could not be decoded; `interlaced`: pictures of it are
+    flagged so, and are made whole as they are read.
     """
 
     path: Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,7 +68,7 @@ def encode(
             context.time_base = 1 / info.fps
             if encoder.profile is not None:
                 context.profile = encoder.profile
-            context.sample_aspect_ratio = info.sample_aspect_ratio
+            context.sample_aspect_ratio = Fraction(1)
             if encoder.bitrate is not None:
                 context.bit_rate = encoder.bitrate
             colour = info.colour

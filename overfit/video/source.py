@@ -159,6 +159,7 @@ def probe(path: Path) -> VideoInfo:
         raise VideoError(
             f"{path}: {width}x{height} pixels is too small; both sides must be at least {MIN_SIDE}"
         )
+    width, height, aspect = _with_square_pixels(width, height, aspect)
     grid = _Grid(fps, base, timed)
     frames = 0
     for t in times:
@@ -183,9 +184,23 @@ def probe(path: Path) -> VideoInfo:
     )
 
 
+def _with_square_pixels(width: int, height: int, aspect: Fraction) -> tuple[int, int, Fraction]:
+    """The size of a picture that is scaled to square pixels, and what their aspect ratio was.
+
+    One side grows, so that nothing is lost. What differs by less than anybody sees is left as it
+    is, and so is what no camera or disc has, which is a mistake of the file's.
+    """
+    if abs(aspect - 1) < Fraction(1, 100) or not Fraction(1, 4) <= aspect <= 4:
+        return width, height, Fraction(1)
+    if aspect > 1:
+        return 2 * round(width * aspect / 2), height, aspect
+    return width, 2 * round(height / aspect / 2), aspect
+
+
 def read_frames(path: Path, info: VideoInfo) -> Iterator[Frame]:
     """Frames 0 .. info.frames - 1 of the source: I420, upright, constant rate, one at a time.
 
+    They have the size of `info`: pixels that are not square are scaled to it.
     Raises VideoError where the file changed since `probe` and gives fewer frames.
     """
     number = 0

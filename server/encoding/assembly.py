@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,25 @@ from server.encoding.chroma_job import chroma_of
 from server.encoding.graph import Json, hash_file
 from server.encoding.jobs import load_info, read_json
 
+_TRIAL = tuple(field.name for field in fields(SegmentTrial))
+
+
+def save_trials(folder: Path, trials: Sequence[SegmentTrial]) -> None:
+    """Leave what the `trial` job found, one of each segment, in `folder`."""
+    arrays = {
+        f"{name}-{index}": getattr(trial, name)
+        for index, trial in enumerate(trials)
+        for name in _TRIAL
+    }
+    np.savez_compressed(folder / "trial.npz", **arrays)
+
 
 def load_trials(folder: Path) -> list[SegmentTrial]:
-    """What the `trial` job left in `folder`, one per segment."""
+    """What `save_trials` left in `folder`."""
     with np.load(folder / "trial.npz") as arrays:
         return [
-            SegmentTrial(arrays[f"network-{i}"], arrays[f"bicubic-{i}"], arrays[f"lanczos-{i}"])
-            for i in range(len(arrays.files) // 3)
+            SegmentTrial(**{name: arrays[f"{name}-{index}"] for name in _TRIAL})
+            for index in range(len(arrays.files) // len(_TRIAL))
         ]
 
 
@@ -51,7 +64,7 @@ def assemble(
     rung = read_json(inputs["rung"] / "rung.json")
     scale = config["scale"]
     samples = info.width * info.height
-    parts = _segment_parts(inputs, rung["width"], rung["height"], len(segments), trials, samples)
+    parts = _segment_parts(inputs, rung["width"], rung["height"], len(segments), trials)
     coloured = any(piece.chroma is not None for part in parts for piece in part.plate)
     audio = read_json(inputs["audio"] / "audio.json")
     quality = None
@@ -108,9 +121,8 @@ def _segment_parts(
     height: int,
     count: int,
     trials: Sequence[SegmentTrial] | None,
-    samples: int,
 ) -> tuple[SegmentParts, ...]:
-    """Map, plans and plate of every segment; `samples` are those of an HR frame's luma."""
+    """Map, plans and plate of every segment."""
     if "chunks" not in inputs:
         return (SegmentParts(PatchMap.uniform(width, height, 0)),) * count
     kept: list[int] = read_json(inputs["truth"] / "frames.json")["segments"]
@@ -127,7 +139,7 @@ def _segment_parts(
         nearest = min(max(right - 1, 0), right, key=lambda place: abs(index - kept[place]))
         cells = [_raised(cell) for cell in division.cells(nearest)]
         if trials is not None:
-            cells = _paying(cells, trials[index].pays(samples).tolist())
+            cells = _paying(cells, trials[index].pays.tolist())
         used = [expert - 1 for expert in sorted(set(_flat(cells))) if expert > 0]
         named = _with_bases(used, plans)
         # Experts are numbered anew in each segment, so that it names no plan it does not need.

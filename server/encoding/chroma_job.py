@@ -24,14 +24,17 @@ _TRIED = 5
 
 
 @job_function(
+    "client_sdk.contract.plate",
+    "client_sdk.contract.rung_mp4",
+    "kernels",
+    "overfit.avif",
     "overfit.chroma",
     "overfit.inference",
-    "overfit.plates",
-    "overfit.avif",
+    "overfit.networks.interpolation",
     "overfit.plate_pieces",
+    "overfit.plates",
+    "overfit.training_data",
     "overfit.video",
-    "kernels",
-    "client_sdk.contract.plate",
     "server.encoding.plate_files",
 )
 def find_chroma(task: Task) -> None:

@@ -111,7 +111,7 @@ def _encode(
     gpus: Annotated[
         float, typer.Option(help="The part of a GPU that a training takes on the cluster.")
     ] = 1.0,
-    workers: Annotated[int, typer.Option(help="Processes; 0 for one per GPU.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0: one per GPU, more share them.")] = 0,
     store: Annotated[
         str | None, typer.Option(help="Where intermediate results live: a folder, or a URL.")
     ] = None,

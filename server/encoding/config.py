@@ -230,7 +230,7 @@ class EncodeConfig:
         for path in self.bases:
             if not path.is_file():
                 raise CrispcastError(f"base {path}: no such file; give one, or auto, or none")
-        if self.pattern != "taps" and self.base not in ("auto", "none"):
+        if self.pattern != "taps" and self.names_base:
             raise CrispcastError(
                 f"bases are pruned by taps, not by {self.pattern}; choose base none or pattern taps"
             )
@@ -299,6 +299,11 @@ class EncodeConfig:
             "allocation": self.allocation,
             "density": self.work.density,
         }
+
+    @property
+    def names_base(self) -> bool:
+        """Whether `base` is a file, which must be a start for some expert."""
+        return self.base not in ("auto", "none")
 
     @property
     def bases(self) -> tuple[Path, ...]:

@@ -73,7 +73,15 @@ def _qualities(config: EncodeConfig) -> list[int]:
 
 
 @job_function(
+    "client_sdk.contract.patch_map",
+    "client_sdk.contract.plate",
+    "client_sdk.contract.rung_mp4",
+    "kernels.compiler",
+    "kernels.plan",
+    "kernels.range_coder",
+    "kernels.runtime",
     "overfit.survey",
+    "overfit.survey_point",
     "overfit.acceleration",
     "overfit.adam",
     "overfit.checkpoint",

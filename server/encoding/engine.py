@@ -129,6 +129,17 @@ def _gpus() -> int:
     return torch.cuda.device_count()
 
 
+def _devices() -> list[str]:
+    """The GPUs that workers share, as CUDA_VISIBLE_DEVICES names them.
+
+    Where that is set (Slurm, Kubernetes), those that it names; none where there are none.
+    """
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return [str(index) for index in range(_gpus())]
+    return [name.strip() for name in named.split(",") if name.strip() not in ("", "-1")]
+
+
 def _run_pool(
     jobs: list[Job], store: Store, on_progress: OnProgress, workers: int
 ) -> dict[str, Artefact]:
@@ -165,7 +176,7 @@ def _fill(
     listener.start()
     waiting = [job for job in jobs if job.name not in done]
     running: dict[Future[Artefact], Job] = {}
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (news, taken))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (news, taken, _devices()))
     try:
         while waiting or running:
             ready = [job for job in waiting if inputs_done(job, done)]
@@ -201,17 +212,20 @@ def _listen(heard: "Connection[Any, Any]", on_progress: OnProgress) -> None:
 _news: Any = None
 
 
-def _start_worker(news: "Connection[Any, Any]", slots: "Connection[Any, Any]") -> None:
+def _start_worker(
+    news: "Connection[Any, Any]", slots: "Connection[Any, Any]", devices: list[str]
+) -> None:
     """`news` is written and `slots` read by all workers, by one system call a message.
 
-    So a worker that is killed leaves no half of one behind, and no lock that others wait for.
+    So a worker that is killed leaves no half of one behind, and no lock that others wait for. Each
+    has one of `devices` (`_devices`); of more workers than those, some share one.
     """
     global _news
     _news = news
     threading.Thread(target=_end_with_parent, daemon=True).start()
     slot = os.read(slots.fileno(), 1)[0]
-    if "CUDA_VISIBLE_DEVICES" not in os.environ:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(slot)
+    if devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
 
 
 def _end_with_parent() -> None:

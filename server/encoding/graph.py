@@ -12,6 +12,7 @@ where a rerun job gives the same bytes as before, the jobs behind it are not rer
 
 import hashlib
 import importlib
+import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -118,9 +119,11 @@ def hash_file(path: Path) -> str:
 
 @cache
 def code_hash(modules: tuple[str, ...]) -> str:
-    """SHA-256 (hex) of the sources of modules and packages, without importing them.
+    """SHA-256 (hex) of the sources of modules and packages.
 
-    A package's sources are its Python files and the tables and bases beside them.
+    A package's sources are its Python files and the tables and bases beside them. Of what is
+    compiled, the machine code counts that would run and not the C++, which an installed package
+    need not have, and which may be newer than it: of equal sources and compilers it is equal.
     """
     digest = hashlib.sha256()
     root = Path(__file__).parents[2]
@@ -131,7 +134,23 @@ def code_hash(modules: tuple[str, ...]) -> str:
         for source in sources:
             digest.update(str(source.relative_to(root)).encode() + b"\0")
             digest.update(source.read_bytes())
+        for native in _native(module, path):
+            digest.update(native.encode() + b"\0")
+            digest.update(_machine_code(native).read_bytes())
     return digest.hexdigest()
+
+
+def _native(module: str, path: Path) -> list[str]:
+    """Names of the compiled modules in a package: those that have stubs instead of sources."""
+    stubs = sorted(path.rglob("*.pyi"))
+    return [".".join((module, *stub.relative_to(path).with_suffix("").parts)) for stub in stubs]
+
+
+def _machine_code(module: str) -> Path:
+    found = importlib.util.find_spec(module)  # an editable install has it elsewhere
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin)
 
 
 def in_order(targets: list[Job]) -> list[Job]:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from overfit.compute import multiply_adds
 from overfit.package import PackageParts, RungParts
-from overfit.video import padded_size, probe
+from overfit.video import VideoInfo, padded_size
 from server.encoding.config import METHODS, TRIALS_SHARE, EncodeConfig
 from server.encoding.decision import (
     auto_targets,
@@ -25,11 +25,12 @@ from server.encoding.decision import (
     with_chroma,
     without_networks,
 )
+from server.encoding.experts import with_fitting_base
 from server.encoding.graph import Job, SourceFile, join_graphs
 from server.encoding.jobs import load_info, read_json
 from server.encoding.learning_jobs import check_network
 from server.encoding.progress import Tracker
-from server.encoding.rung_graph import build_graph
+from server.encoding.rung_graph import build_graph, probe_job
 from server.encoding.store import Artefact
 from server.encoding.training_jobs import still_plates
 
@@ -100,6 +101,19 @@ class _Planner:
     budgeted: bool
     """Whether there is a target in bytes, which all that no survey saw must be taken from."""
     made: set[str] = field(default_factory=set)
+    known: VideoInfo | None = None
+
+    def info(self, scale: int | None) -> VideoInfo:
+        """The facts of the source, as the job finds them that the rungs begin with.
+
+        They are the same at every scale that a rung may have.
+        """
+        if self.known is None:
+            job = probe_job(self.source, scale)
+            artefacts, tracker = self.run([job])
+            self.made |= artefacts.keys() - set(tracker.reused)
+            self.known = load_info(artefacts[job.name].folder, self.source.path)
+        return self.known
 
     def plan(self, label: str, config: EncodeConfig, lead: PlannedRung | None) -> PlannedRung:
         """A rung of these settings, with the plates of `lead` where they fit it."""
@@ -136,7 +150,7 @@ class _Planner:
             return False
         if config.canvas == "auto" and other.canvas == "off":
             return False
-        info = probe(self.source.path)
+        info = self.info(config.scale)
         sizes = [padded_size(info.width, info.height, c.scale or 2) for c in (config, other)]
         return (sizes[0].hr_width, sizes[0].hr_height) == (sizes[1].hr_width, sizes[1].hr_height)
 
@@ -174,19 +188,21 @@ def plan_rungs(config: EncodeConfig, source: SourceFile, run: Run) -> Plan:
     if not config.targeted:
         config = replace(config, scale=config.scale or 2)
         if config.max_compute is not None:
-            info = probe(config.source)
+            info = planner.info(config.scale)
             config = sized(config, info.width * info.height)
+        [config] = with_fitting_base([config])
         return Plan((planner.plan("", config, None),), None, frozenset(planner.made))
     survey = run([survey_job(config, source)])[0]["survey"].folder
     if config.ladder is None:
-        rungs = [planner.plan("", decided(config, survey), None)]
-        return Plan(tuple(rungs), survey, frozenset(planner.made))
+        [config] = with_fitting_base([decided(config, survey)])
+        rung = planner.plan("", config, None)
+        return Plan((rung,), survey, frozenset(planner.made))
     targets = auto_targets(config, survey) if isinstance(config.ladder, str) else config.ladder
     asked = [replace(config, ladder=None, target_kbps=target) for target in targets]
     first = [decided(each, survey) for each in asked]
     leading = _leading(first)
     quality = first[leading].plate_quality if first[leading].plates == "auto" else None
-    settled = [decided(each, survey, quality) for each in asked]
+    settled = with_fitting_base([decided(each, survey, quality) for each in asked])
     if config.budget is not None:
         settled = [replace(c, budget=c.budget and c.budget / len(settled)) for c in settled]
     labels = [f"{target:g}k" for target in targets]

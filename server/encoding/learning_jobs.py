@@ -22,6 +22,9 @@ from server.encoding.jobs import cores, read_json, write_json
 from server.encoding.training_jobs import Footage, Plates
 
 LEARNS = (
+    "client_sdk.contract.patch_map",
+    "client_sdk.contract.plate",
+    "kernels.runtime",
     "overfit.acceleration",
     "overfit.adam",
     "overfit.checkpoint",
@@ -30,6 +33,7 @@ LEARNS = (
     "overfit.inference",
     "overfit.methods",
     "overfit.networks",
+    "overfit.plate_pieces",
     "overfit.pruning",
     "overfit.training",
     "overfit.training_config",
@@ -53,7 +57,7 @@ TRIAL_STEPS = (40, 600)
 """At least and at most."""
 
 
-@job_function(*LEARNS)
+@job_function(*LEARNS, *COMPILES)
 def find_chunks(task: Task) -> None:
     """→ chunks.npy, and taught.npy where not all patches are trained on: see `Division`.
 
@@ -83,7 +87,7 @@ def find_chunks(task: Task) -> None:
     method.divide(scene, chunks, difficulty).save(task.out)
 
 
-@job_function(*LEARNS, *COMPILES)
+@job_function(*LEARNS, *COMPILES, "server.encoding.experts")
 def train_expert(task: Task) -> None:
     """→ expert.plan, expert.json (running PSNR in dB, density, steps); none if no patch is its."""
     division = Division.load(task.inputs["chunks"])
@@ -95,7 +99,7 @@ def train_expert(task: Task) -> None:
     write_json(task.out / "expert.json", {**_facts(outcome), "form": chosen.form})
 
 
-@job_function(*LEARNS, *COMPILES)
+@job_function(*LEARNS, *COMPILES, "server.encoding.experts")
 def train_experts(task: Task) -> None:
     """→ expert-0.plan … of experts that share a network, their division anew, experts.json."""
     division = Division.load(task.inputs["chunks"])

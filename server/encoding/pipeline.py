@@ -22,6 +22,7 @@ from server.encoding.store import Artefact, Store
 from server.encoding.store_upkeep import tidy
 
 if TYPE_CHECKING:
+    from overfit.video import VideoInfo
     from server.encoding.ladder import Plan, Run
 
 _INTERLACED = (
@@ -83,7 +84,6 @@ def _encode(
     begun: float,
     sign: Sign | None,
 ) -> EncodeResult:
-    from overfit.video import probe
     from server.encoding.decision import expected
     from server.encoding.ladder import parts_of, plan_rungs
 
@@ -98,11 +98,10 @@ def _encode(
     except OSError as error:
         raise VideoError(f"{config.source} cannot be read: {error.strerror}") from error
     plan = plan_rungs(config, source, run)
-    info = probe(config.source)
-    made = _make(plan, run, info.width * info.height)
+    made = _make(plan, run)
     mended = plan.mended(made.parts, [quality.gain for quality in made.qualities], source)
     if mended.rungs != plan.rungs:
-        again = _make(mended, run, info.width * info.height)
+        again = _make(mended, run)
         notes = (*made.notes, *again.notes, _UNPAID)
         made = replace(again, notes=notes, reused=made.reused)
     parts = parts_of(mended.rungs, made.parts)
@@ -120,7 +119,7 @@ def _encode(
         ),
         seconds=time.monotonic() - begun,
         reused=tuple(name for name in made.reused if name not in plan.made),
-        notes=tuple(dict.fromkeys(made.notes)),
+        notes=tuple(dict.fromkeys((*_baseless(config, plan), *made.notes))),
     )
 
 
@@ -142,9 +141,10 @@ class _Made:
     reused: tuple[str, ...]
 
 
-def _make(plan: Plan, run: Run, samples: int) -> _Made:
-    """Run the jobs of all rungs; `samples` are those of an HR frame's luma."""
+def _make(plan: Plan, run: Run) -> _Made:
+    """Run the jobs of all rungs."""
     from server.encoding.assembly import assemble, load_trials
+    from server.encoding.jobs import load_info
 
     # The rung that gives others its plates comes first, so that its jobs keep their names.
     ordered = sorted(plan.rungs, key=lambda rung: not rung.leads)
@@ -161,15 +161,30 @@ def _make(plan: Plan, run: Run, samples: int) -> _Made:
         }
         trials = load_trials(artefacts[last.name].folder)
         parts.append(assemble(folders, rung.assembly, trials))
-        qualities.append(quality_of(trials, samples))
-        notes += _notes(folders)
+        info = load_info(folders["probe"], rung.config.source)
+        qualities.append(quality_of(trials, info.width * info.height))
+        notes += _notes(folders, info)
     return _Made(tuple(parts), tuple(qualities), tuple(notes), tuple(tracker.reused))
 
 
-def _notes(folders: Mapping[str, Path]) -> tuple[str, ...]:
+def _baseless(config: EncodeConfig, plan: Plan) -> tuple[str, ...]:
+    """What there is to say of rungs whose experts cannot begin at the base that was named."""
+    without = [r.label for r in plan.rungs if r.config.experts and r.config.base != config.base]
+    if not without:
+        return ()
+    rungs = f"rung {without[0]}" if len(without) == 1 else f"rungs {', '.join(without)}"
+    return (f"the base {config.base} fits no expert of {rungs}: they began at random weights",)
+
+
+def _notes(folders: Mapping[str, Path], info: VideoInfo) -> tuple[str, ...]:
     """What jobs have to say to people."""
     from server.encoding.jobs import read_json
 
+    aspect = info.sample_aspect_ratio
+    squared = (
+        f"the video's pixels are {aspect.numerator}:{aspect.denominator} and were made square: "
+        f"the picture is {info.width}x{info.height}"
+    )
     note = read_json(folders["experts"] / "experts.json")["note"] if "experts" in folders else ""
-    interlaced = read_json(folders["probe"] / "info.json")["interlaced"]
-    return tuple(each for each in (_INTERLACED if interlaced else "", note) if each)
+    said = (_INTERLACED if info.interlaced else "", squared if aspect != 1 else "", note)
+    return tuple(each for each in said if each)

@@ -24,10 +24,11 @@ from server.encoding.plate_files import read_plate, write_plate
     *LEARNS,
     *COMPILES,
     "overfit.avif",
-    "overfit.plate_pieces",
+    "overfit.metrics",
     "overfit.plates",
     "overfit.refinement",
-    "server.encoding.plate_files",
+    "server.encoding.assembly",
+    "server.encoding.learning_jobs",
 )
 def refine_plates(task: Task) -> None:
     """→ plates.json and SHA256.avif, as the `plates` job leaves them."""

@@ -19,7 +19,7 @@ def build_graph(config: EncodeConfig, source: SourceFile, plates: Job | None = N
     from server.encoding import chroma_job, jobs, training_jobs
 
     scale = {"scale": config.scale}
-    probe = Job("probe", jobs.probe_source, scale, {"source": source}, 1)
+    probe = probe_job(source, config.scale)
     known: dict[str, Job | SourceFile] = {"source": source, "probe": probe}
     segments = Job("segments", jobs.cut_segments, {"max_segment": config.max_segment}, known, 2)
     audio = Job("audio", jobs.encode_audio, {}, known, 0.5)
@@ -56,6 +56,13 @@ def build_graph(config: EncodeConfig, source: SourceFile, plates: Job | None = N
     return Job("trial", training_jobs.try_all, trial, parts, 12)
 
 
+def probe_job(source: SourceFile, scale: int | None) -> Job:
+    """The job that finds the facts of the source, which every rung of this scale begins with."""
+    from server.encoding import jobs
+
+    return Job("probe", jobs.probe_source, {"scale": scale}, {"source": source}, 1)
+
+
 def _learned(
     config: EncodeConfig,
     truth: Job | SourceFile,
@@ -70,7 +77,7 @@ def _learned(
 
     work = config.work
     bases = {
-        f"base-{index}": SourceFile(path, hash_file(path))
+        "base" if config.names_base else f"base-{index}": SourceFile(path, hash_file(path))
         for index, path in enumerate(config.bases)
     }
     runs = {"seed": config.seed, "threads": config.threads}

@@ -1,16 +1,21 @@
 """A store that several machines share: artefacts at a URL that fsspec knows, a copy at hand.
 
-    URL/objects/ab/abcd…/FILES, artefact.json    what has its artefact.json is whole: it comes last
-    URL/sources/<sha256>                         the videos, for who has them not
+    URL/objects/ab/abcd…/<sha256>/FILES      what one machine made, under the hash of its files
+    URL/objects/ab/abcd…/artefact.json       comes last, and says which of them counts
+    URL/sources/<sha256>                     the videos, for who has them not
 
-What comes from there is checked by its hash; what is wrong is passed over, and made again. Other
-machines may make the same artefact meanwhile: then the last one's stays, and they are equal.
+What comes from there is checked by its hash; what is wrong loses its artefact.json, so that it is
+made again, or sent again by who has it. Machines may send the same artefact at once, and may be
+lost in the midst of it; what they made may differ in its bytes (training on another processor). So
+each has a folder of its own, and whatever half of another one lies beside it does no harm.
+Without a folder, the files are beside artefact.json: so they were sent before.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import secrets
 import time
 from contextlib import suppress
@@ -73,7 +78,7 @@ class SharedStore(Store):
         self._sent: set[str] = set()
         """Keys that the shared store has, as far as is known here."""
         self._wrong: set[str] = set()
-        """Keys of which it has something else, to be written over."""
+        """Keys of which it has something damaged, to be written over."""
 
     def find(self, key: str) -> Artefact | None:
         """As `Store.find`; what is not at hand comes from the shared store.
@@ -135,51 +140,75 @@ class SharedStore(Store):
         return SharedStore(self.url, default_store())
 
     def _send(self, made: Artefact) -> None:
-        """Copy an artefact to the shared store, unless it is there; its marker comes last."""
+        """Copy an artefact to the shared store, unless it has one; its marker comes last."""
         if made.key in self._sent:
             return
         there = self._object(made.key)
         if made.key in self._wrong or not self._ask("exists", f"{there}/{MARKER}"):
-            for path in sorted(made.folder.rglob("*"), key=lambda path: path.name == MARKER):
-                if path.is_file():
-                    name = f"{there}/{path.relative_to(made.folder).as_posix()}"
-                    self._ask("makedirs", name.rpartition("/")[0], exist_ok=True)
-                    self._ask("put_file", str(path), name)
+            marker = made.folder / MARKER
+            for path in sorted(made.folder.rglob("*")):
+                if path.is_file() and path != marker:
+                    name = path.relative_to(made.folder).as_posix()
+                    self._put(path, f"{there}/{made.sha256}/{name}")
+            self._put(marker, f"{there}/{MARKER}")
         self._sent.add(made.key)
         self._wrong.discard(made.key)
 
+    def _put(self, here: Path, there: str) -> None:
+        self._ask("makedirs", there.rpartition("/")[0], exist_ok=True)
+        self._ask("put_file", str(here), there)
+
     def _fetch(self, key: str) -> bool:
         """Copy an artefact from the shared store; False where it has none that is whole."""
-        folder = self.object(key)
+        there, folder = self._object(key), self.object(key)
+        if not self._ask("exists", f"{there}/{MARKER}"):
+            return False
         coming = self.root / "partial" / f"come-{secrets.token_hex(8)}"
         with lock_partial(coming):
             try:
-                if not self._copy(key, coming / "out"):
-                    return False
-                if not _is_whole(coming / "out"):
+                here = self._copy(there, coming)
+                if here is None:
                     log.warning("%s: artefact %s is damaged; it is made again", self.url, key[:16])
                     self._wrong.add(key)
+                    with suppress(CrispcastError):  # who may not remove may yet write it over
+                        self._ask("rm_file", f"{there}/{MARKER}")
                     return False
                 folder.parent.mkdir(exist_ok=True)
                 with self.held(), suppress(OSError):  # another process may have been sooner
-                    (coming / "out").rename(folder)
+                    here.rename(folder)
                 return True
             finally:
                 drop(coming)
 
-    def _copy(self, key: str, here: Path) -> bool:
-        """Copy what there is of an artefact; False where there is none."""
-        there = self._object(key)
-        if not self._ask("exists", f"{there}/{MARKER}"):
+    def _copy(self, there: str, coming: Path) -> Path | None:
+        """The folder in `coming` with a whole copy of an artefact; None where it is not whole."""
+        here = coming / "out"
+        here.mkdir()
+        try:
+            self._ask("get_file", f"{there}/{MARKER}", str(here / MARKER))
+            sha256 = str(json.loads((here / MARKER).read_bytes())["sha256"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            return None
+        if not self._copy_files(f"{there}/{sha256}", here) and not _is_whole(here):
+            self._copy_files(there, here)  # as they were sent before
+        return here if _is_whole(here) else None
+
+    def _copy_files(self, there: str, here: Path) -> bool:
+        """Copy all files of a folder; False where there are none."""
+        try:
+            names = self._ask("find", there)
+        except FileNotFoundError:  # some file systems say so, others find nothing
             return False
-        for name in self._ask("find", there):
+        for name in names:
             inside = str(name).removeprefix(f"{there}/")
             if ".." in inside.split("/") or inside.startswith("/"):
                 raise CrispcastError(f"{self.url}: {name} lies outside of its artefact")
             (here / inside).parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileNotFoundError):  # it went meanwhile: then the hash is another
                 self._ask("get_file", name, str(here / inside))
-        return True
+        return bool(names)
 
     def _object(self, key: str) -> str:
         return f"{self._folder}/objects/{key[:2]}/{key}"
@@ -191,13 +220,13 @@ class SharedStore(Store):
         """What the file system answers; what it raises again and again becomes one sentence.
 
         Stores on a network are too busy at times (S3: 503 Slow Down), and a job that is done is
-        worth another try. Raises FileNotFoundError as it comes where something is to be copied.
+        worth another try. Raises FileNotFoundError as it comes where files are to be copied.
         """
         for wait in (*WAITS, None):
             try:
                 return getattr(self._files, what)(*arguments, **options)
             except Exception as error:  # each file system has its own
-                if what == "get_file" and isinstance(error, FileNotFoundError):
+                if what in ("get_file", "find") and isinstance(error, FileNotFoundError):
                     raise
                 if wait is None or isinstance(error, _FINAL):
                     raise self._unreachable(error) from error

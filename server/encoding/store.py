@@ -85,24 +85,49 @@ class Store:
 
     def find(self, key: str) -> Artefact | None:
         """The finished artefact of a key, or None; a damaged one is dropped, to be made again."""
-        found = self._find(key)
-        if found is None or self._is_whole(key, found):
-            return found
-        log.warning("artefact %s is damaged; it is made again", key[:16])
-        with self.held(exclusive=True):
-            drop(found.folder)
-        return None
+        opened = self._open(key)
+        if opened is None:
+            return None
+        found, marker = opened
+        with marker:
+            if self._is_whole(key, found):
+                return found
+            if self.drop_judged(found.folder, marker):
+                log.warning("artefact %s is damaged; it is made again", key[:16])
+                return None
+        return self.find(key)
 
-    def _find(self, key: str) -> Artefact | None:
-        marker = self.object(key) / MARKER
-        with self.held():
+    def drop_judged(self, folder: Path, marker: IO[bytes]) -> bool:
+        """Drop an artefact that was found damaged; False where it is gone, or another is there.
+
+        `marker`: its MARKER, opened before it was looked at. Hashing takes its time, and somebody
+        else may have dropped the artefact meanwhile and made it again. While the file is open, no
+        other has its inode.
+        """
+        with self.held(exclusive=True):
+            try:
+                there = (folder / MARKER).stat()
+            except OSError:
+                return False
+            if not os.path.samestat(os.fstat(marker.fileno()), there):
+                return False
+            drop(folder)
+            return True
+
+    def _open(self, key: str) -> tuple[Artefact, IO[bytes]] | None:
+        """What a key's artefact says that it is, and its MARKER, open; None where there is none."""
+        path = self.object(key) / MARKER
+        with self.held(), ExitStack() as stack:
             self._keep(key)
             try:
-                facts = json.loads(marker.read_bytes())
-                os.utime(marker)
-                return Artefact(key, marker.parent, str(facts["sha256"]), int(facts["bytes"]))
+                marker = stack.enter_context(path.open("rb"))
+                facts = json.loads(marker.read())
+                os.utime(path)
+                found = Artefact(key, path.parent, str(facts["sha256"]), int(facts["bytes"]))
             except (OSError, ValueError, KeyError, TypeError):
                 return None
+            stack.pop_all()
+            return found, marker
 
     def _is_whole(self, key: str, found: Artefact) -> bool:
         with suppress(OSError):

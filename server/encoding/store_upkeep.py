@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from kernels.errors import CrispcastError
 from server.encoding.store import MARKER, Store, contents, drop, lock_partial
@@ -73,14 +74,22 @@ def verify_store(store: Store) -> Iterator[tuple[Kept, bool]]:
     for kept in list_store(store):
         folder = store.object(kept.key)
         try:
-            facts = json.loads((folder / MARKER).read_bytes())
-            whole = contents(folder) == (facts["sha256"], facts["bytes"])
-        except (OSError, ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:
-            with store.held(exclusive=True):
-                drop(folder)
+            marker = (folder / MARKER).open("rb")
+        except OSError:
+            continue  # somebody removed it
+        with marker:
+            whole = _is_whole(folder, marker)
+            if not whole and not store.drop_judged(folder, marker):
+                continue  # somebody did while it was looked at
         yield kept, whole
+
+
+def _is_whole(folder: Path, marker: IO[bytes]) -> bool:
+    try:
+        facts = json.loads(marker.read())
+        return contents(folder) == (facts["sha256"], facts["bytes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def tidy(store: Store, limit: int | None = None) -> Removed:

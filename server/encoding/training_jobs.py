@@ -26,7 +26,7 @@ from overfit.plates import Plates as MadePlates
 from overfit.training_data import Int
 from overfit.trial import try_experts
 from overfit.video.frames import U8
-from server.encoding.assembly import assemble
+from server.encoding.assembly import assemble, save_trials
 from server.encoding.graph import Task, job_function
 from server.encoding.jobs import cores, load_info, read_json, write_json
 from server.encoding.plate_files import read_plate, write_plate
@@ -109,7 +109,13 @@ def shots_of(task: Task) -> list[tuple[int, int]]:
     return list(itertools.pairwise([*(edges[n] for n in begun), edges[-1]]))
 
 
-@job_function("overfit.avif", "overfit.plates", "overfit.plate_pieces", "overfit.inference")
+@job_function(
+    "overfit.inference",
+    "overfit.networks.interpolation",
+    "overfit.plate_pieces",
+    "overfit.plates",
+    "overfit.training_data",
+)
 def find_still(task: Task) -> None:
     """→ still.json: of each shot its frames, its camera's motion, and if plates suit it.
 
@@ -130,13 +136,20 @@ def find_still(task: Task) -> None:
 
 
 @job_function(
-    "overfit.plates",
-    "overfit.avif",
-    "overfit.plate_pieces",
-    "overfit.canvas",
-    "overfit.video",
-    "kernels",
+    "client_sdk.contract.manifest",
+    "client_sdk.contract.patch_map",
     "client_sdk.contract.plate",
+    "kernels",
+    "overfit.avif",
+    "overfit.canvas",
+    "overfit.chunking",
+    "overfit.inference",
+    "overfit.methods.scene",
+    "overfit.networks.interpolation",
+    "overfit.plate_pieces",
+    "overfit.plates",
+    "overfit.training_data",
+    "overfit.video",
     "server.encoding.plate_files",
 )
 def find_plates(task: Task) -> None:
@@ -222,9 +235,21 @@ def _canvases(
         )
 
 
-@job_function("client_sdk", "kernels", "overfit.trial", "overfit.measurement", "overfit.metrics")
+@job_function(
+    "client_sdk",
+    "kernels",
+    "overfit.chunking",
+    "overfit.measurement",
+    "overfit.methods",
+    "overfit.metrics",
+    "overfit.package",
+    "overfit.trial",
+    "overfit.video",
+    "server.encoding.assembly",
+    "server.encoding.chroma_job",
+)
 def try_all(task: Task) -> None:
-    """→ trial.json and trial.npz: every patch of every frame with its expert and without."""
+    """→ trial.npz: which patches pay for their expert, and every frame's error with that."""
     info = load_info(task.inputs["probe"], task.inputs["source"])
     target = task.out / "trial.crisp"
     write_package(target, assemble(task.inputs, task.config, trials=None))
@@ -237,11 +262,6 @@ def try_all(task: Task) -> None:
     )
     if len(trials) != len(package.manifest.segments):
         raise CrispcastError(f"{info.path} changed while it was encoded; encode it again")
-    arrays = {}
-    for index, trial in enumerate(trials):
-        arrays[f"network-{index}"] = trial.network
-        arrays[f"bicubic-{index}"] = trial.bicubic
-        arrays[f"lanczos-{index}"] = trial.lanczos
-    np.savez_compressed(task.out / "trial.npz", **arrays)  # type: ignore[arg-type]
+    save_trials(task.out, trials)
     # The trial's package has served: what counts is in the arrays.
     shutil.rmtree(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from overfit.chunking import Segment
 from overfit.metrics import psnr_y
-from overfit.survey import SurveyConfig, survey
+from overfit.survey import SurveyConfig, _read, survey
 from overfit.survey_point import SurveyPoint
 from overfit.video import (
     Codec,
@@ -109,3 +110,24 @@ def test_a_still_camera_has_points_with_plates_that_are_better(source: Path) -> 
 def test_without_plates_nobody_makes_any(source: Path) -> None:
     points = surveyed(source, 2, replace(CONFIG, qualities=(), steps=5))
     assert {point.quality for point in points} == {0}
+
+
+def test_a_sample_takes_memory_for_a_few_frames_only(tmp_path: Path) -> None:
+    frames = 6 * passed_by(texture(1, 256, 192), FRAMES)
+    source = write_frames(tmp_path / "long.mp4", frames)
+    info = probe(source)
+    config = replace(CONFIG, pictures=3, compared=3)
+    tracemalloc.start()
+    try:
+        sample = _read(info, [Segment(0, len(frames))], [0], 1, config, tmp_path)
+        taken, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    whole = len(frames) * 256 * 192 * 3 // 2
+    assert taken < whole / 10
+    assert most < whole / 5
+    assert len(sample.lr) == len(frames)
+    assert [path.name for path in tmp_path.iterdir()] == ["long.mp4"]
+    for frame, planes in zip(read_frames(source, info), sample.lr, strict=True):
+        for plane, small in zip(planes, downscale(frame, 1), strict=True):
+            assert np.array_equal(plane, small)

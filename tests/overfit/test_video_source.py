@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -122,13 +123,36 @@ def test_rotation_is_applied(tmp_path: Path, rotation: int) -> None:
     )
     info = probe(path)
     turned = rotation != 180
-    assert (info.width, info.height) == ((64, 96) if turned else (96, 64))
+    assert (info.width, info.height) == ((64, 128) if turned else (128, 64))
     assert info.sample_aspect_ratio == (Fraction(3, 4) if turned else Fraction(4, 3))
     # FFmpeg's rotation is counter-clockwise, as numpy's.
-    wanted = np.rot90(picture(0, 96, 64), rotation // 90)
+    wanted = np.rot90(cv2.resize(picture(0, 96, 64), (128, 64)), rotation // 90)
     frame = frames_of(path)[0]
     assert np.abs(frame.y.astype(int) - wanted).mean() < 2
-    assert frame.u.shape == ((48, 32) if turned else (32, 48))
+    assert frame.u.shape == ((64, 32) if turned else (32, 64))
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size"),
+    [
+        (Fraction(4, 3), (128, 64)),
+        (Fraction(8, 9), (96, 72)),
+        (Fraction(64, 45), (136, 64)),
+        (Fraction(1216, 1215), (96, 64)),
+        (Fraction(100, 1), (96, 64)),
+    ],
+    ids=["HDV", "DV", "wide DVD", "as good as square", "a mistake"],
+)
+def test_pixels_become_square(tmp_path: Path, aspect: Fraction, size: tuple[int, int]) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=2, aspect=aspect, options={"qp": "1"})
+    info = probe(path)
+    assert (info.width, info.height) == size
+    assert info.sample_aspect_ratio == (aspect if size != (96, 64) else 1)
+    frame = frames_of(path)[1]
+    assert frame.y.shape == size[::-1]
+    assert frame.u.shape == (size[1] // 2, size[0] // 2)
+    wanted = cv2.resize(picture(1, 96, 64), size, interpolation=cv2.INTER_CUBIC)
+    assert np.abs(frame.y.astype(int) - wanted).mean() < 2
 
 
 def test_a_raw_stream_has_no_timestamps_and_every_frame(tmp_path: Path) -> None:

@@ -221,10 +221,10 @@ int32_t Assets::picture(uint32_t number, const uint8_t* samples, ptrdiff_t strid
     if (manifest_->assets[number].canvas_width != 0) {
         const int32_t status =
             crispcast_canvas_create(samples, stride, width, height, &asset->canvas);
-        if (status == CRISPCAST_ERROR_MEMORY) return status;
-        if (status != CRISPCAST_OK) return refuse(number, status, true);
+        if (status != CRISPCAST_OK) return refuse(number, status, status != CRISPCAST_ERROR_MEMORY);
     } else {
-        if (!asset->samples.resize(size_t(width) * size_t(height))) return CRISPCAST_ERROR_MEMORY;
+        if (!asset->samples.resize(size_t(width) * size_t(height)))
+            return refuse(number, CRISPCAST_ERROR_MEMORY, false);
         for (int y = 0; y < height; ++y)
             memcpy(asset->samples.data() + size_t(y) * size_t(width), samples + y * stride,
                    size_t(width));

@@ -33,3 +33,12 @@ def wait_for_word(task: Task) -> None:
 def length(task: Task) -> None:
     """Of the source file, in bytes."""
     (task.out / "value").write_text(str(task.inputs["source"].stat().st_size))
+
+
+@job_function()
+def devices(task: Task) -> None:
+    """Says through one pipe which GPUs it sees, and waits for a word through another."""
+    folder = Path(task.config["folder"])
+    with (folder / "begun").open("w") as begun:
+        begun.write(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+    (folder / "go").read_text()

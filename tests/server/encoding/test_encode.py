@@ -1,18 +1,22 @@
 """What an encode puts into a package, and what a changed setting makes it do again."""
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from client_sdk.contract import open_package
+from kernels import bases
 from kernels.compiler import decode_plan
 from kernels.errors import CrispcastError
-from overfit.measurement import measure
+from overfit.measurement import check_source, measure
 from overfit.package import read_settings
+from overfit.video import read_frames
 from server.encoding import EncodeConfig, encode
 from server.encoding.rates import parse_bitrate
 from tests.overfit.making import passed_by, texture, write_frames, write_video
@@ -49,6 +53,13 @@ def rerun(config: EncodeConfig, tmp_path: Path, **changes: object) -> set[str]:
 
 def test_the_same_again_is_found_done(base: EncodeConfig, tmp_path: Path) -> None:
     assert rerun(base, tmp_path) >= DOES_NOT_LEARN | {"chunks", "plates", "expert-0", "trial"}
+
+
+def test_the_same_again_decodes_no_video(
+    base: EncodeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overfit.video.source.open_source", None)  # nobody calls it
+    rerun(base, tmp_path, max_compute=1e12)
 
 
 def test_other_training_reuses_the_video(base: EncodeConfig, tmp_path: Path) -> None:
@@ -90,6 +101,16 @@ def test_pruning_that_fits_no_expert_is_refused_before_any_work(
     with pytest.raises(CrispcastError, match=says):
         encode(replace(base, output=tmp_path / "d.crisp", store=store, **wrong))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_named_base_of_another_shape_is_refused_before_any_work(
+    base: EncodeConfig, tmp_path: Path
+) -> None:
+    [plate] = [path for path in bases.shipped() if "plate" in path.name]
+    with pytest.raises(CrispcastError, match=r"x2-plate.plan: the base is for scale 2, .* plate"):
+        encode(replace(base, output=tmp_path / "d.crisp", store=tmp_path / "s", base=str(plate)))
+    assert not list(tmp_path.glob("s/objects/*/*"))
+    assert not (tmp_path / "d.crisp").exists()
 
 
 def test_experts_of_either_precision_are_measured_alike(base: EncodeConfig, tmp_path: Path) -> None:
@@ -143,6 +164,28 @@ def test_settings_lie_beside_the_report(small_package: Path) -> None:
     assert settings["method"] == "stdo"
     assert settings["chunks"] == 2
     assert settings["lr_crf"] == 36
+
+
+def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "a.mp4", frames=4, aspect=Fraction(4, 3))
+    result = encode(
+        EncodeConfig(source, tmp_path / "a.crisp", method="none", store=tmp_path / "s", threads=1)
+    )
+    assert result.notes == (
+        "the video's pixels are 4:3 and were made square: the picture is 128x64",
+    )
+    package = open_package(result.package)
+    manifest = package.manifest
+    assert (manifest.source.width, manifest.source.height) == (128, 64)
+    with av.open(str(package.path / manifest.rungs[0].file)) as container:
+        assert container.streams.video[0].sample_aspect_ratio in (None, 1)
+    info = check_source(package, source)
+    assert (info.width, info.height) == (128, 64)
+    # As packages were of such a video before.
+    size = manifest.source.model_copy(update={"width": 96})
+    earlier = replace(package, manifest=manifest.model_copy(update={"source": size}))
+    frame = next(read_frames(source, check_source(earlier, source)))
+    assert frame.y.shape == (64, 96)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])

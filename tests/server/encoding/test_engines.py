@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from server.encoding import engine as local
 from server.encoding.engine import Engine, JobProgress, LocalEngine
 from server.encoding.graph import Job, SourceFile, hash_file, in_order
 from server.encoding.store import Store
-from tests.server.encoding.sums import add, number
+from tests.server.encoding.sums import add, devices, number
 
 
 @pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
@@ -67,3 +70,39 @@ def test_a_source_file_counts_by_its_content(tmp_path: Path) -> None:
 def test_the_order_is_the_same_every_time() -> None:
     names = [job.name for job in in_order([graph(1, 2)])]
     assert names == ["one", "two", "sum", "total"]
+
+
+@pytest.mark.parametrize(
+    ("visible", "gpus", "seen"),
+    [
+        ("GPU-a, 7", 2, ["7", "GPU-a", "GPU-a"]),
+        (None, 2, ["0", "0", "1"]),
+        (None, 0, ["all", "all", "all"]),
+        ("", 0, ["", "", ""]),
+    ],
+    ids=["those that Slurm gave", "all of them", "none", "none wanted"],
+)
+def test_workers_share_the_gpus_that_there_are(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    visible: str | None,
+    gpus: int,
+    seen: list[str],
+) -> None:
+    monkeypatch.setattr(local, "_gpus", lambda: gpus)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    folders = [tmp_path / name for name in "abc"]
+    for folder in folders:
+        folder.mkdir()
+        for pipe in ("begun", "go"):
+            os.mkfifo(folder / pipe)
+    jobs = [Job(folder.name, devices, {"folder": str(folder)}) for folder in folders]
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(LocalEngine(3).run, jobs, Store(tmp_path / "store"), lambda _: None)
+        told = [(folder / "begun").read_text() for folder in folders]  # all at work at once
+        for folder in folders:
+            (folder / "go").write_text("go")
+        done.result()
+    assert sorted(told) == seen

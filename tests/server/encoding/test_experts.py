@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ from kernels.errors import CrispcastError
 from overfit.networks import Expert, NetworkConfig, build, start_from
 from overfit.pruning import PrunedWeights, PruningConfig
 from server.encoding import EncodeConfig
-from server.encoding.experts import base_for, choose_plan
+from server.encoding.config import PRESETS
+from server.encoding.experts import base_for, choose_plan, with_fitting_base
+from server.encoding.graph import Job
+from server.encoding.ladder import Plan, PlannedRung
+from server.encoding.learning_jobs import find_chunks
+from server.encoding.pipeline import _baseless
 from tests.kernels.plans import same
 
 SHAPE = NetworkConfig(units=16, blocks=1)
@@ -85,6 +91,65 @@ def test_long_training_begins_at_random_weights_unless_told_otherwise(tmp_path: 
     assert config(base=str(file)).bases == (file,)
     with pytest.raises(CrispcastError, match="no such file"):
         config(base=str(tmp_path / "missing.plan"))
+
+
+def encode_config(base: Path, **settings: Any) -> EncodeConfig:
+    sizes = replace(PRESETS["fast"], units=16, plate_units=8, blocks=1, density=0.25)
+    return EncodeConfig(
+        base.with_name("a.mp4"),
+        base.with_name("a.crisp"),
+        **{"sizes": sizes, "scale": 2, "base": str(base), **settings},
+    )
+
+
+def test_a_named_base_that_fits_no_expert_is_refused_before_training(
+    base: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.plan"
+    file.write_bytes(base)
+    fits = encode_config(file)
+    assert with_fitting_base([fits]) == [fits]
+    with pytest.raises(CrispcastError, match=r"mine.plan: the base is for scale 2.* for scale 3"):
+        with_fitting_base([replace(fits, scale=3)])
+    with pytest.raises(CrispcastError, match=r"31% of the base's taps .* keep 60%; choose a lower"):
+        with_fitting_base([replace(fits, density=0.6)])
+    plain = replace(fits, scale=3, method="none")
+    assert with_fitting_base([plain]) == [plain], "where nothing is trained, nothing is to fit"
+    file.write_bytes(base[:-1])
+    with pytest.raises(CrispcastError, match=r"mine.plan: "):
+        with_fitting_base([fits])
+
+
+def test_a_named_base_is_for_those_rungs_of_a_ladder_that_it_fits(
+    base: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.plan"
+    file.write_bytes(base)
+    rungs = [encode_config(file, scale=scale) for scale in (3, 2)]
+    settled = with_fitting_base(rungs)
+    assert [config.base for config in settled] == ["none", str(file)]
+    plan = Plan(
+        tuple(
+            PlannedRung(label, config, Job("trial", find_chunks), leads=False)
+            for label, config in zip(("120k", "360k"), settled, strict=True)
+        ),
+        None,
+        frozenset(),
+    )
+    [note] = _baseless(rungs[0], plan)
+    assert note == f"the base {file} fits no expert of rung 120k: they began at random weights"
+
+
+def test_a_named_base_that_plates_made_unfit_ends_the_job_before_training(
+    base: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.plan"
+    file.write_bytes(base)
+    plated = replace(SHAPE, inputs=("luma", "previous", "plate"))
+    with pytest.raises(CrispcastError, match=r"mine.plan: the base .* another base, or use none"):
+        base_for(plated, 0.25, {"base": file})
+    assert base_for(plated, 0.25, {"base-0": file}) is None
+    assert base_for(SHAPE, 0.25, {"base": file}) == base
 
 
 def test_a_base_is_taken_for_its_own_shape_only(base: bytes, tmp_path: Path) -> None:

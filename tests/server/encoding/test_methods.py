@@ -17,7 +17,7 @@ from kernels.compiler import base_of
 from kernels.errors import CrispcastError
 from overfit.measurement import measure
 from overfit.package import read_settings
-from overfit.trial import SegmentTrial
+from overfit.trial import SegmentErrors
 from server.encoding import EncodeConfig, encode
 from server.encoding.assembly import _paying, _renamed
 from tests.overfit.making import texture, write_frames
@@ -122,8 +122,8 @@ def test_dydca_splits_patches(packages: dict[str, Package]) -> None:
 
 def test_quarters_take_their_experts_one_by_one() -> None:
     network = np.array([[1, 9, 1, 9, 9]])
-    trial = SegmentTrial(network, np.full((1, 5), 5), np.array([5]))
-    pays = trial.pays(100).tolist()
+    trial = SegmentErrors(network, np.full((1, 5), 5), np.array([5])).judged(100)
+    pays = trial.pays.tolist()
     cells = _paying([(1, 2, 2, 1), 2], pays)
     assert cells == [(1, 0, 2, 0), 0]
     assert _renamed((1, 1, 2, 1), {1: 5, 2: 5}) == 5

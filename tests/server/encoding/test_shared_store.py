@@ -34,8 +34,23 @@ def make(store: Store, content: bytes = b"content") -> None:
         store.finish(KEY, "test")
 
 
+def make_named(store: Store, name: str) -> str:
+    """As a job whose files are named by their hashes, and differ from machine to machine."""
+    with store.working(KEY) as (out, _):
+        (out / name).write_bytes(name.encode())
+        (out / "names.json").write_text(json.dumps([name]))
+        return store.finish(KEY, "test").sha256
+
+
 def there(store: SharedStore, name: str) -> str:
     return f"{store.url}/objects/ab/{KEY}/{name}"
+
+
+def files_there(store: SharedStore) -> dict[str, bytes]:
+    """Those of the artefact, by name inside of it."""
+    files, folder = fsspec.core.url_to_fs(there(store, ""))
+    folder = folder.rstrip("/")
+    return {name.removeprefix(f"{folder}/"): files.cat_file(name) for name in files.find(folder)}
 
 
 def test_another_machine_finds_what_one_made(url: str, tmp_path: Path) -> None:
@@ -61,10 +76,92 @@ def test_half_an_upload_is_nothing(url: str, tmp_path: Path) -> None:
         SharedStore(url, tmp_path / "two").place(KEY)
 
 
+def test_a_machine_that_is_lost_in_the_midst_of_sending_spoils_nothing(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, other = (SharedStore(url, tmp_path / name) for name in ("one", "two"))
+    put = lost._files.put_file
+
+    def only_one(here: str, there: str) -> None:
+        if files_there(lost):
+            raise PermissionError("lost")
+        put(here, there)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lost._files, "put_file", only_one)
+        with pytest.raises(CrispcastError, match="lost"):
+            make_named(lost, "AAAA.avif")
+    assert len(files_there(lost)) == 1
+    made = make_named(other, "BBBB.avif")
+    third = SharedStore(url, tmp_path / "three").find(KEY)
+    assert third is not None
+    assert third.sha256 == made
+    assert sorted(path.name for path in third.folder.iterdir()) == [
+        "BBBB.avif",
+        "artefact.json",
+        "names.json",
+    ]
+
+
+def test_of_two_that_send_at_once_one_counts_and_is_whole(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (SharedStore(url, tmp_path / name) for name in ("one", "two"))
+    put = one._files.put_file
+    made: list[str] = []
+
+    def meanwhile(here: str, there: str) -> None:
+        put(here, there)
+        if not made:
+            made.append("")
+            made[0] = make_named(two, "BBBB.avif")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one._files, "put_file", meanwhile)
+        first = make_named(one, "AAAA.avif")
+    assert first != made[0]
+    found = SharedStore(url, tmp_path / "three").find(KEY)
+    assert found is not None
+    assert found.sha256 == first  # the last marker's
+
+
+def test_what_is_damaged_there_is_sent_again_by_who_has_it(url: str, tmp_path: Path) -> None:
+    one = SharedStore(url, tmp_path / "one")
+    make(one)
+    (name,) = (name for name in files_there(one) if name.endswith("result"))
+    with fsspec.open(there(one, name), "wb") as file:
+        file.write(b"contenu")
+    with pytest.raises(CrispcastError, match="start the encode again"):
+        SharedStore(url, tmp_path / "two").place(KEY)
+    assert SharedStore(url, tmp_path / "one").find(KEY) is not None  # which sends it
+    folder = SharedStore(url, tmp_path / "two").place(KEY)
+    assert (folder / "deep" / "result").read_bytes() == b"content"
+
+
+def test_what_was_sent_before_files_had_a_folder_is_found(url: str, tmp_path: Path) -> None:
+    near = Store(tmp_path / "one")
+    make(near)
+    files, folder = fsspec.core.url_to_fs(f"{url}/objects/ab/{KEY}")
+    files.makedirs(f"{folder}/deep")
+    for name in ("deep/result", "artefact.json"):
+        files.put_file(str(near.object(KEY) / name), f"{folder}/{name}")
+    found = SharedStore(url, tmp_path / "two").find(KEY)
+    assert found is not None
+    assert (found.folder / "deep" / "result").read_bytes() == b"content"
+
+
+def test_an_artefact_without_files_is_one(url: str, tmp_path: Path) -> None:
+    one = SharedStore(url, tmp_path / "one")
+    with one.working(KEY):
+        one.finish(KEY, "test")
+    assert SharedStore(url, tmp_path / "two").find(KEY) is not None
+
+
 def test_a_store_that_lies_is_not_believed(url: str, tmp_path: Path) -> None:
     one = SharedStore(url, tmp_path / "one")
     make(one)
-    with fsspec.open(there(one, "deep/result"), "wb") as file:
+    (name,) = (name for name in files_there(one) if name.endswith("deep/result"))
+    with fsspec.open(there(one, name), "wb") as file:
         file.write(b"contenu")
     two = SharedStore(url, tmp_path / "two")
     assert two.find(KEY) is None

@@ -15,7 +15,9 @@ import pytest
 
 from crispcast import main
 from kernels.errors import CrispcastError
-from server.encoding.store import Store, default_store
+from server.encoding import store as stores
+from server.encoding import store_upkeep
+from server.encoding.store import Store, contents, default_store
 from server.encoding.store_upkeep import list_store, tidy, verify_store
 
 KEY = "ab" + "0" * 62
@@ -195,6 +197,29 @@ def test_upkeep_finds_and_removes_what_is_damaged(tmp_path: Path) -> None:
     assert told == {keys[0]: False, keys[1]: False, keys[2]: True}
     assert [kept.key for kept in list_store(store)] == [keys[2]]
     assert list(tmp_path.glob("objects/*/gone-*")) == []
+
+
+@pytest.mark.parametrize("looks", ["an encode", "upkeep"])
+def test_what_was_made_again_while_the_damaged_one_was_looked_at_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: str
+) -> None:
+    make(Store(tmp_path), KEY, b"content")
+    damage(Store(tmp_path).object(KEY), "another byte")
+    other, again = Store(tmp_path), iter([True])
+
+    def slowly(folder: Path) -> tuple[str, int]:
+        judged = contents(folder)
+        if next(again, False):
+            assert other.find(KEY) is None
+            make(other, KEY, b"content")
+        return judged
+
+    monkeypatch.setattr(stores if looks == "an encode" else store_upkeep, "contents", slowly)
+    if looks == "an encode":
+        assert Store(tmp_path).find(KEY) is not None
+    else:
+        assert list(verify_store(Store(tmp_path))) == []
+    assert (other.place(KEY) / "result").read_bytes() == b"content"
 
 
 def test_what_a_running_encode_uses_stays(tmp_path: Path) -> None:
