@@ -210,3 +210,20 @@ def codes_in_every_shape(beyond: bool = False) -> PlanIR:
         for numbers in plan.numbers
     )
     return PlanIR(table, large)
+
+
+def codes_of_no_numbers() -> PlanIR:
+    """Coded layers whose exact values grow to infinities, of which the last makes 0 times infinity.
+
+    No training makes such a plan, but a loader takes it.
+    """
+    signed = Codes(145, True)
+    growing = [
+        spec(6, k, activation=Activation.PRELU, residual=k if k else None, codes=signed)
+        for k in range(10)
+    ]
+    table = PlanTable(2, ("luma",), False, (*growing, spec(4, 10, dense=True)))
+    plan = plan_for(table, seed=2)
+    slopes = [np.full(6, slope, np.float16) for slope in (*[60000] * 9, 0)]
+    numbers = [replace(n, activation=a) for n, a in zip(plan.numbers, slopes, strict=False)]
+    return PlanIR(table, (*numbers, plan.numbers[-1]))

@@ -22,7 +22,7 @@ import pytest
 
 from kernels.compiler import encode_plan
 from kernels.plan import PlanIR
-from tests.kernels.plans import codes_everywhere, codes_in_every_shape
+from tests.kernels.plans import codes_everywhere, codes_in_every_shape, codes_of_no_numbers
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "kernels" / "runtime"
@@ -169,6 +169,7 @@ def coded_plans() -> dict[str, PlanIR]:
         "every branch": PlanIR(replace(coded.table, bicubic=False), coded.numbers),
         "every shape": codes_in_every_shape(),
         "beyond": codes_in_every_shape(beyond=True),
+        "no numbers": codes_of_no_numbers(),
     }
 
 

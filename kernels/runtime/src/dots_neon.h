@@ -96,7 +96,8 @@ struct Dots {
         out[2] = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(high)));
         out[3] = vreinterpretq_s32_u32(vmovl_high_u16(high));
     }
-    // Every narrowing saturates, the conversion of `nearest` too: nothing is left to clamp.
+    // Every narrowing saturates, the conversion of `nearest` too: only what is no number is left to
+    // clamp, of which the others make the lowest code, and a conversion would make 0.
     static void store_steps(uint8_t* p, const Whole (&in)[4], bool is_signed) {
         const int16x8_t low = vqmovn_high_s32(vqmovn_s32(in[0]), in[1]);
         const int16x8_t high = vqmovn_high_s32(vqmovn_s32(in[2]), in[3]);
@@ -110,7 +111,7 @@ struct Dots {
             is_signed ? vreinterpret_u8_s8(vqmovn_s16(steps)) : vqmovun_s16(steps);
         vst1_u8(p, veor_u8(codes, vdup_n_u8(is_signed ? kFlip ^ 0x80 : kFlip)));
     }
-    static Float bounded(Float x, int) { return x; }
+    static Float bounded(Float x, int high) { return greater(x, splat(float(high - 255))); }
     // Parts are in order of columns.
     static Float load_floats(const float* p, int j) { return vld1q_f32(p + 4 * j); }
     static void store_floats(float* p, int j, Float v) { vst1q_f32(p + 4 * j, v); }
