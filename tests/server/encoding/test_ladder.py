@@ -198,7 +198,6 @@ def planned(
     facts = {"files": [[{"name": "c.avif"}]], "canvases": [[900, 400]], "views": []}
     (folder / "plates.json").write_text(json.dumps(facts))
     info = SimpleNamespace(width=1280, height=720, frames=300, fps=Fraction(30))
-    monkeypatch.setattr("server.encoding.ladder.probe", lambda _: info)
     monkeypatch.setattr("server.encoding.ladder.load_info", lambda *_: info)
 
     def run(targets: list[Job]) -> Any:
