@@ -22,6 +22,7 @@ from server.encoding.jobs import cores, read_json, write_json
 from server.encoding.training_jobs import Footage, Plates
 
 LEARNS = (
+    "client_sdk.contract.bounds",
     "client_sdk.contract.patch_map",
     "client_sdk.contract.plate",
     "kernels.runtime",

@@ -136,7 +136,7 @@ def find_still(task: Task) -> None:
 
 
 @job_function(
-    "client_sdk.contract.manifest",
+    "client_sdk.contract.bounds",
     "client_sdk.contract.patch_map",
     "client_sdk.contract.plate",
     "kernels",
