@@ -143,6 +143,29 @@ def ffmpeg() -> str:
         raise CrispcastError("no ffmpeg for the rivals: pip install imageio-ffmpeg") from error
 
 
+def beginning(clip: Clip, seconds: float, folder: Path) -> Clip:
+    """The first seconds of a clip, not coded anew, as a file of the same name in `folder`."""
+    path = folder / clip.path.name
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    command = [ffmpeg(), "-v", "error", "-y", "-i", str(clip.path.resolve()), "-t", str(seconds)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            [*command, "-map", "0:v:0", "-c", "copy", str(partial)], capture_output=True
+        )
+        if done.returncode != 0:
+            said = done.stderr.decode("utf-8", "replace").strip()
+            raise CrispcastError(f"{clip.path} cannot be cut: {said}")
+        partial.replace(path)
+    except OSError as error:
+        raise CrispcastError(
+            f"{folder}: cannot be written ({error.strerror}); choose another --work"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return Clip.of(path)
+
+
 @cache
 def version(encoder: Encoder) -> str:
     """What the encoder says it is, found by encoding one black frame."""
