@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     effort = effort_of(options)
     cache = Cache(options.work or default_work().with_name("quality"))
     wanted = {"methods": options.methods or (), "recipe": options.recipe}
-    todo = list(jobs(effort, options.part, options.scales, **wanted))
+    todo = list(jobs(effort, options.part, options.scales or effort.scales, **wanted))
     rows = run_jobs(todo, options.clips, effort, cache, done=options.done, console=console)
     wide = Console(width=400)
     for table in tables(rows, options.protocol, options.space):
@@ -136,7 +136,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--clips", type=Path, default=folder, help="folder of videos")
     add("--only", nargs="+", metavar="WORD", help="clips with this in their name")
     add("--part", nargs="+", choices=PARTS, default=PARTS, help="only these (default all)")
-    add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES)
+    add("--scales", nargs="+", type=int, choices=SCALES, help="default: all; --quick: 2 and 4")
     add("--methods", nargs="+", choices=(*VARIANTS, "auto"), help="only these (default all)")
     add("--networks", nargs="+", metavar="NAME", help="of clean LR")
     add("--seconds", type=float, help="of clean LR; decoded LR has 10")

@@ -31,6 +31,7 @@ class Effort:
     """
 
     clips: tuple[str, ...] = CLIPS
+    scales: tuple[int, ...] = SCALES
     decoded_clips: tuple[str, ...] = DECODED_CLIPS
     networks: tuple[str, ...] = ("default", "espcn-mobile")
     curve: tuple[int, ...] = (1000, 3000, 9000)
@@ -48,12 +49,13 @@ class Effort:
 
 QUICK = Effort(
     clips=("juggle",),
+    scales=(2, 4),
     decoded_clips=("juggle",),
     networks=("default",),
     curve=(100, 300),
     steps=300,
     settings=("default",),
-    decoded=800,
+    decoded=600,
     compared=0,
     ladder=(25, 50, 100, 200, 400),
     trained=("espcn-mobile",),
