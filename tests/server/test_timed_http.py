@@ -61,6 +61,7 @@ def test_a_head_that_never_ends_ends_its_connection(said: bytes) -> None:
                 if said:
                     writer.write(b"x")  # it goes on for ever
                 await asyncio.sleep(0.02)
+            await gone
             writer.close()
 
     asyncio.run(run())
@@ -76,6 +77,7 @@ def test_a_body_that_nobody_reads_ends_with_its_connection() -> None:
             while not gone.done():
                 writer.write(b"x")
                 await asyncio.sleep(0.02)
+            await gone
             writer.close()
 
     asyncio.run(run())

@@ -1,24 +1,16 @@
 package org.crispcast;
 
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.webrtc.DataChannel;
 import org.webrtc.JavaI420Buffer;
-import org.webrtc.PeerConnection;
-import org.webrtc.PeerConnectionFactory;
-import org.webrtc.RtpTransceiver;
-import org.webrtc.VideoFrame;
-import org.webrtc.VideoTrack;
 
 /** BadInputRun: what a whole session makes of what it cannot use. Prints a line for each. */
 public final class BadInputRun {
@@ -46,8 +38,7 @@ public final class BadInputRun {
         ByteBuffer piece = ByteBuffer.allocate(41 + manifest.length)
                 .order(java.nio.ByteOrder.LITTLE_ENDIAN);
         piece.put((byte) 1).put(sha256).putInt(0).putInt(manifest.length).put(manifest);
-        play.channel.observer.onMessage(
-                new DataChannel.Buffer(ByteBuffer.wrap(piece.array()), true));
+        play.far.says(piece.array(), true);
         CrispcastException said = play.warnings.take();
         for (int i = 0; i < 3; ++i) play.frame();
         // What the server says after that is heard by nobody, and wrong for nobody.
@@ -105,48 +96,23 @@ public final class BadInputRun {
         final AtomicInteger closings = new AtomicInteger();
         final CountDownLatch closed = new CountDownLatch(1);
         final CrispcastSession session;
-        final DataChannel channel;
-        private final VideoTrack track = new VideoTrack();
+        final FarEnd far;
 
         Play(String url) throws Exception {
-            BlockingQueue<PeerConnection> answered = new LinkedBlockingQueue<>();
-            PeerConnectionFactory.answered = answered::add;
-            session = new CrispcastSession(
+            far = new FarEnd(
                     url, frame -> small.addAndGet(frame.getBuffer().getWidth() == WIDTH ? 1 : 0),
-                    this, new SessionOptions().threads(1).nnapi(false),
-                    new PeerConnectionFactory(),
-                    name -> {
-                        throw new IOException(name);
-                    },
-                    (avif, width, height) -> null,
-                    new AssetCache(Files.createTempDirectory("crispcast").toFile(), 1 << 20), null,
-                    new Workers());
-            session.start();
-            PeerConnection peer = answered.poll(20, TimeUnit.SECONDS);
-            if (peer == null) throw new AssertionError("no offer was answered");
-            RtpTransceiver transceiver = new RtpTransceiver();
-            transceiver.receiver.track = track;
-            peer.observer.onTrack(transceiver);
-            channel = peer.channel;
-            channel.far = text -> {};
-            channel.state = DataChannel.State.OPEN;
-            channel.observer.onStateChange();
+                    this, new SessionOptions());
+            session = far.session;
+            far.start();
+            far.becomes(DataChannel.State.OPEN);
         }
 
         void text(String message) {
-            channel.observer.onMessage(new DataChannel.Buffer(
-                    ByteBuffer.wrap(message.getBytes(StandardCharsets.UTF_8)), false));
+            far.says(message.getBytes(StandardCharsets.UTF_8), false);
         }
 
         void frame() {
-            I420 in = I420.allocate(WIDTH, HEIGHT);
-            VideoFrame frame = new VideoFrame(
-                    JavaI420Buffer.wrap(
-                            in.width, in.height, in.y, in.strideY, in.u, in.strideU, in.v,
-                            in.strideV, null),
-                    0, System.nanoTime());
-            track.sink.onFrame(frame);
-            frame.release();
+            far.shows(I420.allocate(WIDTH, HEIGHT));
         }
 
         @Override

@@ -5,9 +5,7 @@ import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Paths;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
@@ -15,8 +13,6 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.webrtc.DataChannel;
-import org.webrtc.PeerConnection;
-import org.webrtc.PeerConnectionFactory;
 
 /**
  * RedirectRun FOLDER CASE: sessions with a token, at the server that the app named and by its 307 at
@@ -64,58 +60,37 @@ public final class RedirectRun {
     }
 
     private static void play(String url, String[] origins, Recording recording) throws Exception {
-        BlockingQueue<PeerConnection> answered = new LinkedBlockingQueue<>();
         CountDownLatch wanted = new CountDownLatch(1);
         CountDownLatch closed = new CountDownLatch(1);
-        PeerConnectionFactory.answered = answered::add;
         SessionListener listener = new SessionListener() {
             @Override
             public void onState(SessionState state, String sentence) {
                 if (state == SessionState.CLOSED) closed.countDown();
             }
         };
-        CrispcastSession session = new CrispcastSession(
+        FarEnd far = new FarEnd(
                 url, frame -> {}, listener,
-                new SessionOptions().threads(1).nnapi(false).token("secret").tokenOrigins(origins),
-                new PeerConnectionFactory(),
-                name -> {
-                    throw new IOException(name);
-                },
-                (avif, width, height) -> null,
-                new AssetCache(Files.createTempDirectory("crispcast").toFile(), 1 << 20), null,
-                new Workers());
+                new SessionOptions().token("secret").tokenOrigins(origins));
         HEARD.clear();
-        session.start();
-        PeerConnection peer = answered.poll(10, TimeUnit.SECONDS);
-        if (peer == null) throw new AssertionError("no offer was answered");
-        peer.channel.far = text -> {
+        far.start();
+        far.hears(text -> {
             if (new String(text, StandardCharsets.UTF_8).contains("\"want\"")) wanted.countDown();
-        };
+        });
         for (Recording.Step step : recording.steps) {
-            String what = step.text("do");
-            if (what.equals("connected")) {
-                peer.channel.state = DataChannel.State.OPEN;
-                peer.channel.observer.onStateChange();
-            } else if (what.equals("message") || what.equals("piece")) {
-                peer.channel.observer.onMessage(new DataChannel.Buffer(
-                        ByteBuffer.wrap(step.bytes), what.equals("piece")));
-            } else if (what.equals("frame")) {
-                break;
-            }
-            for (int i = 0; i < 4; ++i) session.figures();
+            if (step.text("do").equals("frame")) break;
+            far.does(step);
+            for (int i = 0; i < 4; ++i) far.session.figures();
             if (wanted.await(0, TimeUnit.SECONDS)) break;
         }
         sayUntil("GET");
         if (url.endsWith("moved")) {
             FULL.set(true);
-            peer.channel.state = DataChannel.State.CLOSED;
-            peer.channel.observer.onStateChange();
-            if (answered.poll(20, TimeUnit.SECONDS) == null)
-                throw new AssertionError("the server was not found again");
+            far.becomes(DataChannel.State.CLOSED);
+            far.next();
             System.out.println("lost");
             sayUntil("POST other");
         }
-        session.close();
+        far.session.close();
         if (!closed.await(10, TimeUnit.SECONDS)) throw new AssertionError("not closed");
     }
 
