@@ -275,7 +275,9 @@ class Session:
             try:
                 await asyncio.wait_for(self._frame_came.wait(), SILENCE)
             except TimeoutError:
-                if not self._paused and self._joined.is_set():
+                # What was set while the timeout was on its way here ends the silence too.
+                silent = not self._frame_came.is_set() and not self._paused
+                if silent and self._joined.is_set():
                     self.lost(f"nothing came for {SILENCE:.0f} s; the server is gone")
 
     # -- what the connection tells ------------------------------------------------------------
@@ -332,6 +334,7 @@ class Session:
         """This connection's manifest is here."""
         self.live = live
         self._joined.set()
+        self._frame_came.set()  # silence is counted from here
 
     def shown(self) -> None:
         """The first frame was put out."""

@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,49 @@ def test_a_network_that_is_cut_for_a_while_costs_a_pause(
     assert network.dropped > 0
     assert shown.numbers() == list(range(120))
     assert out.read_bytes() == offline(open_package(path), tmp_path / "offline.y4m")
+
+
+def test_silence_is_counted_from_when_the_connection_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not from when somebody last looked, long before: its first frame has as long to come."""
+
+    async def run() -> float:
+        loop = asyncio.get_running_loop()
+        session = Session("http://127.0.0.1:9/whep/tiny", PlayOptions())
+        lost = asyncio.Event()
+        monkeypatch.setattr(session, "lost", lambda _: lost.set())
+        watching = asyncio.create_task(session._watch_silence())
+        await asyncio.sleep(client.SILENCE * 0.8)
+        joined = loop.time()
+        session.joined(None)
+        await lost.wait()
+        watching.cancel()
+        return loop.time() - joined
+
+    assert asyncio.run(run()) >= client.SILENCE - 0.1
+
+
+def test_who_goes_on_in_the_moment_of_the_next_look_is_not_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The look's time is over, it has not been taken yet, and in between `resume` comes."""
+
+    async def run() -> bool:
+        session = Session("http://127.0.0.1:9/whep/tiny", PlayOptions())
+        lost = asyncio.Event()
+        monkeypatch.setattr(session, "lost", lambda _: lost.set())
+        session.joined(None)
+        session.pause()
+        watching = asyncio.create_task(session._watch_silence())
+        await asyncio.sleep(0.1)
+        asyncio.get_running_loop().call_later(client.SILENCE, session.resume)
+        time.sleep(client.SILENCE + 0.2)  # the loop is late, and finds both due
+        await asyncio.sleep(0.2)
+        watching.cancel()
+        return lost.is_set()
+
+    assert not asyncio.run(run())
 
 
 def test_a_name_that_is_not_found_for_a_while_costs_a_pause(
