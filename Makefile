@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 VIDEO ?=
 # Native sources: a change rebuilds the runtime; a change of Python needs nothing (editable install).
-NATIVE := CMakeLists.txt $(shell find kernels/runtime client_sdk/core \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cmake' \) 2>/dev/null)
+NATIVE := CMakeLists.txt $(shell find kernels/runtime client_sdk/core overfit/gradients \( -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.cmake' \) 2>/dev/null)
 FORMATTED := $(shell git ls-files '*.cpp' '*.h' '*.hpp' 2>/dev/null)
 
 .PHONY: help setup test lint format demo bench fuzz wasm sbom audit clean
@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard $(NATIVE))
 
 test: setup ## the tests, with the reasons of the skipped ones
 	@for package in qemu-user llvm-19 nodejs npm openjdk-17-jdk-headless clang-19 chromium nginx-light janus; do .ci/debian $$package || true; done
-	$(BIN)/python -m pytest -rs -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -rs -n 2 --dist loadfile --durations=20 $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy --strict, clang-format
 	$(BIN)/ruff check .

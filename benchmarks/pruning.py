@@ -49,7 +49,10 @@ ROUNDS = 9
 MADE_BY = (
     "kernels.compiler",
     "overfit.acceleration",
+    "overfit.adam",
     "overfit.convergence",
+    "overfit.gradients",
+    "overfit.muon",
     "overfit.networks",
     "overfit.pruning",
     "overfit.training",

@@ -36,6 +36,7 @@ def recipe(network: NetworkConfig, patches: int, threads: int) -> TrainingConfig
         steps=math.ceil(EPOCHS * patches / BATCH),
         batch=BATCH,
         tile=_SMALLEST_TILE,  # smaller than a patch, which is then the window
+        optimiser="adam",
         learning_rate=_RATE_WDSR if network.kind == "wdsr" else _RATE,
         warmup=1,
         clip=1e9,  # none

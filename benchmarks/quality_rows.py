@@ -54,9 +54,12 @@ SPACES = ("luma", "rgb")
 MADE_BY = (
     "kernels.compiler",
     "overfit.acceleration",
+    "overfit.adam",
     "overfit.chunking",
     "overfit.convergence",
+    "overfit.gradients",
     "overfit.methods",
+    "overfit.muon",
     "overfit.networks",
     "overfit.pruning",
     "overfit.training",

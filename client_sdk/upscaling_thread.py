@@ -101,6 +101,7 @@ class UpscalingThread:
         self.pace = Pace(0.0)
         self._rung = -1  # of the last frame that was known
         self._next_position = 0
+        self._forgiving = False  # of the next gap
         self._early: deque[_Frame | av.AudioFrame] = deque(maxlen=_MOST_JOBS)  # for the manifest
         self._lanes: Lanes[_Job] = Lanes(_MOST_JOBS)
         self._most_frames = max(2 * max_backlog, _MOST_FRAMES)
@@ -130,6 +131,10 @@ class UpscalingThread:
     def disconnected(self) -> Future[bool]:
         """The connection is lost: whether the play is over, once all that came by it is done."""
         return self._after_frames(self._part)
+
+    def resumed(self) -> None:
+        """A pause is over: the time without pictures that comes was its own, and nothing lost."""
+        self._after_frames(self._forgive)
 
     def report(self, fps: float) -> None:
         """Tell the server how it goes; `fps`: frames put out a second."""
@@ -224,6 +229,9 @@ class UpscalingThread:
         self._early.clear()
         return self._session.disconnected()
 
+    def _forgive(self) -> None:
+        self._forgiving = True
+
     def _fail(self, error: Exception) -> None:
         if self.error is None:
             self.error = error
@@ -268,7 +276,10 @@ class UpscalingThread:
         position = self._timeline.place(int(lr.pts or 0), made.landed)
         for sink in self._sinks:
             sink.video(position, hr)
-        self._meter.frames_lost += max(0, position - self._next_position)
+        if position > self._next_position:
+            if not self._forgiving:
+                self._meter.frames_lost += position - self._next_position
+            self._forgiving = False
         self._next_position = position + 1
         height, width = hr[0].shape
         self._meter.size = (width, height)

@@ -1,4 +1,4 @@
-"""Adam (Kingma and Ba, ICLR 2015, arXiv 1412.6980, algorithm 1): the optimiser of every training.
+"""Adam (Kingma and Ba, ICLR 2015, arXiv 1412.6980, algorithm 1): for all but kernels.
 
 The same to the last bit as `torch.optim.Adam` with its defaults, whose constructor imports torch's
 compiler, which nothing here uses: a second or two of every process that trains.

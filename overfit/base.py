@@ -67,7 +67,7 @@ class BaseConfig:
             pruning=PruningConfig(density=self.density, begin=0.0),
             codes=False,
             bits=8,
-            learning_rate=1e-3,
+            learning_rate=2e-3,
             threads=self.threads,
         )
 

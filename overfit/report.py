@@ -5,7 +5,6 @@ counts.
 """
 
 import json
-import os
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from client_sdk.contract import Package, open_package
 from client_sdk.contract.plain_files import write_whole
+from kernels.cores import usable_cores
 from kernels.errors import PackageError
 from overfit.measurement import METHODS, Measurement, OnFrame, measure
 from overfit.metrics import pooled_psnr
@@ -97,7 +97,7 @@ def report(
             source,
             rung_index,
             vmaf=vmaf,
-            threads=threads or os.cpu_count() or 1,
+            threads=threads or usable_cores(),
             shown=_shown_frames(package),
             on_frame=on_progress,
         )

@@ -1,8 +1,9 @@
-"""Overfits one expert: Adam, warm-up and cosine, gradual pruning, int8 rounding at the end.
+"""Overfits one expert: Muon, warm-up and cosine, gradual pruning, int8 rounding at the end.
 
 A pure function of its data and its frozen config: the same on the same machine, wherever it was
 interrupted. `train` writes a checkpoint every few seconds and goes on from it. Processors that
-multiply bfloat16 take half the time (`overfit.acceleration`), and give other last digits.
+multiply bfloat16 take half the time (`overfit.acceleration`), those with AVX2 alone have gradients
+of our own (`overfit.gradients`); either gives other last digits.
 
 Rate, pruning and rounding follow the *progress*, 0 to 1: the share of the steps that is done, or of
 the seconds where there is a budget and they go faster. So a training always ends in time, as the
@@ -26,10 +27,12 @@ from torch import nn
 from kernels.errors import CrispcastError
 from kernels.plan import PlanIR
 from overfit import checkpoint as checkpoints
+from overfit import gradients
 from overfit.acceleration import accelerate, acceleration_of, relax
 from overfit.adam import Adam
 from overfit.convergence import HASTE, Convergence
 from overfit.freed_memory import keep_freed_memory
+from overfit.muon import Muon
 from overfit.networks import (
     Expert,
     NetworkConfig,
@@ -182,9 +185,12 @@ class _Run:
         self.branches = network.branches
         if self.branches:
             add_branches(self.expert)
-        self.optimizer = Adam(self.expert.parameters())
+        adam = config.optimiser == "adam"
+        self.optimiser = Adam(self.expert.parameters()) if adam else Muon(self.expert)
         if config.mixed:
             accelerate(self.expert, self.device, acceleration_of(self.device, config.steps))
+        if self.device.type == "cpu" and gradients.pay():
+            gradients.take(self.expert)
         self.convergence = Convergence(config.steps, config.settled)
         self.calm = calm
         self.step = 0
@@ -207,7 +213,7 @@ class _Run:
     @property
     def rate(self) -> float:
         """The learning rate at its highest."""
-        return self.config.learning_rate / (3 if self.calm else 1)
+        return self.config.rate / (3 if self.calm else 1)
 
     @property
     def progress(self) -> float:
@@ -244,6 +250,7 @@ class _Run:
         end_rounding(self.expert)
         self.pruner.apply()
         self._check()
+        gradients.leave(self.expert)
         network = self.expert.cpu().eval().requires_grad_(False)
         density = self.pruner.density()
         return Trained(network, self.psnr(), density, self.step, self.seconds, config.bits)
@@ -267,7 +274,7 @@ class _Run:
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.expert.parameters(), self.config.clip)
         self.pruner.before_update(self.progress)
-        self.optimizer.step(self._rate())
+        self.optimiser.step(self._rate())
         error = float(squares.detach())
         if not math.isfinite(error):
             raise FloatingPointError
@@ -317,7 +324,7 @@ class _Run:
         """From here on branches are one kernel, which can be pruned and rounded."""
         if self.branches:
             fold_branches(self.expert)
-            self.optimizer.keep(self.expert.parameters())
+            self.optimiser.keep(self.expert.parameters())
             self.branches = False
 
     def _begin_rounding(self) -> None:
@@ -359,7 +366,7 @@ class _Run:
         state = {
             "key": self.key,
             "expert": self.expert.state_dict(),
-            "optimizer": self.optimizer.state(),
+            "optimiser": self.optimiser.state(),
             "pruner": self.pruner.state(),
             "random": self.random.bit_generator.state,
             "step": self.step,
@@ -383,7 +390,7 @@ class _Run:
             relax(self.expert)
             begin_rounding(self.expert, self.config.bits)
         self.expert.load_state_dict(state["expert"])
-        self.optimizer.restore(state["optimizer"])
+        self.optimiser.restore(state["optimiser"])
         self.pruner.restore(state["pruner"])
         self.random.bit_generator.state = state["random"]
         self.step, self.error = state["step"], state["error"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from kernels import bases
+from kernels.cores import MAX_THREADS
 from kernels.errors import CrispcastError
 from overfit.video.rung_config import DEFAULT_CRF, Codec, Effort
 from server.encoding.graph import hash_file
@@ -18,7 +19,6 @@ BASE_SECONDS = 15.0
 """About what those take on two cores, where there is a budget instead."""
 MAX_STEPS = 10_000_000
 MAX_BUDGET = 10_000_000
-MAX_THREADS = 256
 MAX_SEED = 0xFFFF_FFFF
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from kernels.cores import usable_cores
 from overfit.chunking import SegmentConfig, find_cuts, make_segments
 from overfit.video import (
     Colour,
@@ -186,4 +187,4 @@ def collect_low(task: Task) -> None:
 
 def cores(threads: int) -> int:
     """Threads to use: those asked for, or 0 for all that this process may have."""
-    return threads or len(os.sched_getaffinity(0))
+    return threads or usable_cores()

@@ -45,19 +45,6 @@ def test_every_step_is_that_of_torch() -> None:
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)), number
 
 
-def test_it_goes_on_from_its_state() -> None:
-    whole, halves = some_weights(), some_weights()
-    straight, first, second = Adam(whole), Adam(halves), Adam(halves)
-    for number in range(20):
-        if number == 10:
-            second.restore(first.state())
-        one_step(whole, number)
-        one_step(halves, number)
-        straight.step(1e-3)
-        (first if number < 10 else second).step(1e-3)
-    assert all(torch.equal(a, b) for a, b in zip(whole, halves, strict=True))
-
-
 def test_a_weight_without_a_gradient_stays_and_loses_no_step() -> None:
     ours, theirs = some_weights(), some_weights()
     mine, other = Adam(ours), torch.optim.Adam(theirs, lr=1e-3)

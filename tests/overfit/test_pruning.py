@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -191,7 +192,9 @@ def test_channels_die_in_every_layer_that_writes_or_reads_them() -> None:
 def test_a_regrouped_mask_costs_a_plan_no_more_than_taps_do() -> None:
     found = {}
     for pattern in ("taps", "regrouped", "unstructured"):
-        trained = train(DATA, NETWORK, training(pattern, "one-shot", "ranked"))
+        # By 8 bits hardly a tap rounds to zero, which would be chance and not the mask.
+        config = replace(training(pattern, "one-shot", "ranked"), bits=8)
+        trained = train(DATA, NETWORK, config)
         found[pattern] = decode_plan(compile_module(trained.network, 2, trained.bits)).weights
     assert found["regrouped"] <= found["taps"] * 1.02
     assert found["regrouped"] < found["unstructured"]

@@ -96,7 +96,7 @@ def test_where_there_are_to_be_no_networks_it_tells_what_interpolation_gives(sou
 
 
 def test_a_still_camera_has_points_with_plates_that_are_better(source: Path) -> None:
-    points = surveyed(source, 2, replace(CONFIG, steps=200))
+    points = surveyed(source, 2, replace(CONFIG, steps=40))
     plain = {point.crf: point for point in points if point.quality == 0}
     plated = {point.crf: point for point in points if point.quality == 60}
     assert plain.keys() == plated.keys() == {30, 50}

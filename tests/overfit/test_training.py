@@ -314,7 +314,7 @@ def test_a_killed_second_attempt_goes_on_as_that(
         on_progress=lambda step, *_: told.append(step),
     )
     assert told == [20, 40]
-    calm = train(make_data(), NETWORK, config(learning_rate=2e-3 / 3))
+    calm = train(make_data(), NETWORK, config(learning_rate=config().rate / 3))
     assert all(map(torch.equal, weights_of(calm.network), weights_of(resumed.network)))
 
 

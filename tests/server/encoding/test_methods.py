@@ -31,7 +31,7 @@ METHODS = ["awdnn", "nas", "cafm", "jstdo", "dydca", "auto"]
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """256x192, 60 frames in two segments: detail that moves beside what is flat."""
     world = texture(5, 400, 192).copy()
-    world[:96, :260] = 90
+    world[:144, :260] = 90  # a patch and a half high
     path = tmp_path_factory.mktemp("videos") / "moving.mp4"
     return write_frames(path, [world[:, n : n + 256] for n in range(60)])
 
