@@ -7,8 +7,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
@@ -22,10 +21,12 @@ from server.access import Access
 from server.asset_store import AssetStore
 from server.catalogue import Catalogue, open_catalogue
 from server.cross_origin import CrossOrigin
+from server.heads import HeadToo
 from server.health import health_router
 from server.metrics import Counted
 from server.openapi import describe
 from server.pages import pages_router, player_files, poster_path
+from server.ranged import ranged
 from server.rates import limited
 from server.settings import Settings
 from server.whep import SDP, Viewers, manifest_path, whep_router
@@ -34,7 +35,6 @@ log = logging.getLogger("crispcast.server")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BASE_ID = re.compile(r"[0-9a-f]{32}")
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _FOREVER = "public, max-age=31536000, immutable"
 _FOR_NOW = "public, max-age=2"  # a manifest may be replaced; caches ask again by its ETag
 
@@ -55,7 +55,8 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         working = [asyncio.create_task(viewers.metrics.measure_loop())]
         if settings.look_seconds:
-            working.append(asyncio.create_task(catalogue.follow(settings.look_seconds)))
+            follow = catalogue.follow(settings.look_seconds, viewers.media.tidy)
+            working.append(asyncio.create_task(follow))
         if viewers.replicas:
             working.append(asyncio.create_task(viewers.replicas.follow()))
         yield
@@ -106,6 +107,8 @@ def create_app(
         ],
     )
 
+    app.add_middleware(HeadToo)
+
     @app.middleware("http")
     async def accept_post(
         request: Request, call_next: Callable[[Request], Awaitable[Response]]
@@ -138,7 +141,7 @@ def _add_catalogue(app: FastAPI, viewers: Viewers, access: Access) -> None:
         etag = f'"{package.manifest_sha256}"'
         cache = _kept(_FOR_NOW, shared=access.is_open(name))
         more = {} if package.signature is None else {SIGNATURE_HEADER: package.signature}
-        return _ranged(request, package.manifest_bytes, "application/json", etag, cache, more)
+        return ranged(request, package.manifest_bytes, "application/json", etag, cache, more)
 
     rate = Depends(limited(viewers.settings.assets_per_minute))
 
@@ -154,7 +157,7 @@ def _add_catalogue(app: FastAPI, viewers: Viewers, access: Access) -> None:
             raise HTTPException(404, f"there is no asset {sha256}")
         data = await _asset(viewers.assets, holders, sha256)
         cache = _kept(_FOREVER, shared=any(access.is_open(package.name) for package in holders))
-        return _ranged(request, data, "application/octet-stream", f'"{sha256}"', cache)
+        return ranged(request, data, "application/octet-stream", f'"{sha256}"', cache)
 
     @app.get("/bases/{identity}")
     async def base(request: Request, identity: str) -> Response:
@@ -162,7 +165,7 @@ def _add_catalogue(app: FastAPI, viewers: Viewers, access: Access) -> None:
         data = bases.find(bytes.fromhex(identity)) if _BASE_ID.fullmatch(identity) else None
         if data is None:
             raise HTTPException(404, f"there is no base {identity[:32]}")
-        return _ranged(request, data, "application/octet-stream", f'"{identity}"', _FOREVER)
+        return ranged(request, data, "application/octet-stream", f'"{identity}"', _FOREVER)
 
 
 def _kept(how: str, *, shared: bool) -> str:
@@ -194,38 +197,9 @@ def _facts(package: Package, settings: Settings) -> dict[str, object]:
         "audio": package.manifest.audio is not None,
         "channel": settings.is_channel(package.name),
         "rungs": [rung.name for rung in package.manifest.rungs],
-        "video_kbps": round(rung.bytes * 8 / 1000 / seconds, 1),
-        "sr_kbps": round(sum(package.manifest.size_of(0).values()) * 8 / 1000 / seconds, 1),
+        "video_kbps": round(package.manifest.per_second(rung.bytes) / 1000, 1),
+        "sr_kbps": round(package.manifest.per_second(package.asset_bytes[0]) / 1000, 1),
         "poster": poster_path(package.name),
         "whep": f"/whep/{quote(package.name)}",
         "manifest": manifest_path(package.name),
     }
-
-
-def _ranged(
-    request: Request,
-    data: bytes,
-    kind: str,
-    etag: str,
-    cache: str,
-    more: Mapping[str, str] = MappingProxyType({}),
-) -> Response:
-    """The bytes, or the one range asked for (RFC 9110, sections 13.1.2, 13.1.5, 14.2 and 14.4)."""
-    headers = {"ETag": etag, "Cache-Control": cache, "Accept-Ranges": "bytes", **more}
-    if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    match = _RANGE.fullmatch(request.headers.get("range", ""))
-    replaced = request.headers.get("if-range", etag) != etag
-    if match is None or not any(match.groups()) or replaced:
-        return Response(data, 200, headers, kind)
-    first, last = match.groups()
-    total = len(data)
-    if first:
-        start, end = int(first), min(int(last or total - 1), total - 1)
-    else:
-        start, end = max(0, total - int(last)), total - 1
-    if start > end:
-        headers["Content-Range"] = f"bytes */{total}"
-        return Response(status_code=416, headers=headers)
-    headers["Content-Range"] = f"bytes {start}-{end}/{total}"
-    return Response(data[start : end + 1], 206, headers, kind)

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from client_sdk.contract import Package
+from server.shared_work import SharedWork
 
 
 class AssetStore:
@@ -20,7 +21,7 @@ class AssetStore:
         self._limit = limit
         self._held: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0
-        self._reading: dict[tuple[Path, str], asyncio.Task[bytes]] = {}
+        self._reading: SharedWork[tuple[Path, str], bytes] = SharedWork()
 
     def ready(self, sha256: str) -> bytes | None:
         """The asset, where it is at hand."""
@@ -37,18 +38,10 @@ class AssetStore:
         data = self.ready(sha256)
         if data is not None:
             return data
-        key = package.path, sha256
-        reading = self._reading.get(key)
-        if reading is None:
-            reading = self._reading[key] = asyncio.create_task(self._read(package, sha256))
-        # Others may wait for it when this one is cancelled.
-        return await asyncio.shield(reading)
+        return await self._reading.do((package.path, sha256), lambda: self._read(package, sha256))
 
     async def _read(self, package: Package, sha256: str) -> bytes:
-        try:
-            data = await asyncio.to_thread(package.asset, sha256)
-        finally:
-            del self._reading[package.path, sha256]
+        data = await asyncio.to_thread(package.asset, sha256)
         if sha256 not in self._held and len(data) <= self._limit:
             self._held[sha256] = data
             self._bytes += len(data)

@@ -7,8 +7,11 @@ there when they came; whoever comes next gets what is there now.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -41,6 +44,7 @@ class Catalogue:
         self._root = root
         self._alone = alone
         self._scan = _Scan()
+        self._passed_over: set[Path] = set()  # folders whose name another has: told once
 
     @property
     def packages(self) -> dict[str, Package]:
@@ -88,40 +92,75 @@ class Catalogue:
 
     def _open(self, folder: Path, name: str, scan: _Scan) -> None:
         try:
-            scan.packages[name] = open_package(folder)
+            if not _speakable(name):
+                raise PackageError(f"{_shown(folder)} has a name that is not UTF-8: rename it")
+            package = open_package(folder)
+            # Of a long video these take a while: nobody who is served shall wait for it.
+            _ = package.asset_bytes, package.all_asset_bytes, package.manifest_sha256
+            scan.packages[name] = package
         except PackageError as error:
             if not folder.exists() and not self._alone:
                 return  # it went this moment
             scan.broken[name] = str(error)
             if not self._alone or self._scan.stamps:  # at the start, who asked is told
-                log.error("package %s is not available: %s", name, error)
+                log.error("package %s is not available: %s", _shown(name), error)
 
     def _folders(self) -> list[Path]:
         if self._alone:
             return [self._root] if self._root.is_dir() else []
         try:
-            return sorted(folder for folder in self._root.iterdir() if _is_package(folder))
+            found = sorted(folder for folder in self._root.iterdir() if _is_package(folder))
         except OSError as error:
             log.error("%s cannot be read: %s", self._root, error.strerror)
             return []
+        named: dict[str, Path] = {}
+        for folder in sorted(found, key=lambda folder: folder.suffix != SUFFIX):
+            first = named.setdefault(folder.name.removesuffix(SUFFIX), folder)
+            if first is not folder and folder not in self._passed_over:
+                self._passed_over.add(folder)
+                log.warning("%s is passed over: %s has its name", _shown(folder), first.name)
+        return [named[name] for name in sorted(named)]
 
-    async def follow(self, every: float) -> None:
-        """Look again and again, `every` so many seconds, until cancelled."""
-        while True:
-            await asyncio.sleep(every)
-            try:
-                await asyncio.to_thread(self.look)
-            except Exception:
-                # Rather yesterday's catalogue than none.
-                log.exception("the packages could not be looked through")
+    async def follow(self, every: float, then: Callable[[], None]) -> None:
+        """Look again and again, `every` so many seconds, and do `then`, until cancelled."""
+        loop, over = asyncio.get_running_loop(), threading.Event()
+
+        def look_on() -> None:
+            while not over.wait(every):
+                try:
+                    self.look()
+                except Exception:
+                    # Rather yesterday's catalogue than none.
+                    log.exception("the packages could not be looked through")
+                with contextlib.suppress(RuntimeError):  # the loop is over
+                    loop.call_soon_threadsafe(then)
+
+        # The process ends though a large package is being hashed, as it would not for `to_thread`.
+        threading.Thread(target=look_on, name="catalogue", daemon=True).start()
+        try:
+            await loop.create_future()
+        finally:
+            over.set()
 
 
 def _is_package(folder: Path) -> bool:
-    return (
-        not folder.name.startswith(".")
-        and folder.is_dir()
-        and (folder.suffix == SUFFIX or (folder / MANIFEST_FILE).exists())
-    )
+    try:
+        return (
+            not folder.name.startswith(".")
+            and folder.is_dir()
+            and (folder.suffix == SUFFIX or (folder / MANIFEST_FILE).exists())
+        )
+    except OSError:  # as of `lost+found`, which is root's
+        return False
+
+
+def _speakable(name: str) -> bool:
+    """Whether URLs and JSON can say it: a name of a folder may be any bytes."""
+    return _shown(name) == name
+
+
+def _shown(name: str | Path) -> str:
+    return str(name).encode("utf-8", "backslashreplace").decode()
 
 
 def _stamp(folder: Path, *, whole: bool) -> _Stamp | None:
@@ -143,13 +182,17 @@ def _stamp(folder: Path, *, whole: bool) -> _Stamp | None:
 def open_catalogue(path: str | os.PathLike[str]) -> Catalogue:
     """Open the package at `path`, or every package (`*.crisp`, or with a manifest) in a folder.
 
-    A broken package among others is logged and left out. Raises PackageError where `path` is
+    A broken package among others is logged and left out; of two folders of one name (`NAME.crisp`
+    and `NAME`) the first is taken. Raises PackageError where `path` is
     missing, is itself a broken package, or holds no package at all.
     """
     root = Path(path).resolve()
-    if not root.is_dir():
-        raise PackageError(f"{path}: no such folder; give a package or a folder of packages")
-    alone = root.suffix == SUFFIX or (root / MANIFEST_FILE).exists()
+    try:
+        if not root.is_dir():
+            raise PackageError(f"{path}: no such folder; give a package or a folder of packages")
+        alone = root.suffix == SUFFIX or (root / MANIFEST_FILE).exists()
+    except OSError as error:
+        raise PackageError(f"{root} cannot be read: {error.strerror}") from None
     catalogue = Catalogue(root, alone=alone)
     catalogue.look()
     if not catalogue.packages and not catalogue.broken:

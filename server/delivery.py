@@ -73,7 +73,7 @@ class Delivery:
         self._assets = assets
         self._high_water = high_water
         self._wanted = WantedAssets(package, position)
-        source, held = package.manifest.source, sum(p.bytes for p in package.places.values())
+        source, held = package.manifest.source, package.all_asset_bytes
         a_play = float(source.frames / source.rate)
         self._allowance = Bucket(60 * held / a_play, clock, AGAIN * held)
         self._reading: asyncio.Task[None] | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,7 +23,7 @@ from kernels.errors import PackageError
 from server.opus import OpusAudio
 from server.playhead import ChannelClock, Playhead, Ticks
 from server.rtp_sender import Coded
-from server.rung_video import RungVideo
+from server.rung_video import HeldPayloads, RungVideo
 
 VIDEO_CLOCK, AUDIO_CLOCK = 90_000, 48_000
 _OPUS_SILENCE = b"\xf8\xff\xfe"  # 20 ms of CELT silence (RFC 6716, section 3.1)
@@ -42,12 +43,26 @@ class PackageMedia:
     channel: ChannelClock | None = None
 
     @classmethod
-    def open(cls, package: Package, channel: ChannelClock | None = None) -> PackageMedia:
-        """Index the rungs and read the sound. Raises PackageError."""
-        rungs = tuple(RungVideo(package, index) for index in range(len(package.manifest.rungs)))
+    def open(
+        cls,
+        package: Package,
+        channel: ChannelClock | None = None,
+        payloads: HeldPayloads | None = None,
+    ) -> PackageMedia:
+        """Index the rungs and read the sound. `payloads`: what other media share. Raises
+        PackageError.
+        """
+        manifest, held = package.manifest, payloads or HeldPayloads()
         path = package.audio_path
-        starts = frozenset(segment.start for segment in package.manifest.segments)
-        return cls(package, rungs, None if path is None else OpusAudio.open(path), starts, channel)
+        starts = frozenset(segment.start for segment in manifest.segments)
+        with ExitStack() as opened:
+            audio = None if path is None else OpusAudio.open(path)
+            rungs = []
+            for index in range(len(manifest.rungs)):
+                rungs.append(RungVideo(package, index, held))
+                opened.callback(rungs[-1].close)
+            opened.pop_all()
+        return cls(package, tuple(rungs), audio, starts, channel)
 
     def close(self) -> None:
         """Give the files back."""

@@ -142,14 +142,23 @@ class Publication:
         )
         self._peer.on("connectionstatechange", self._on_connection_state)
         offer = await self._offer(self._peer)
-        self.answer = await asyncio.to_thread(
-            post_offer,
-            options.to,
-            offer,
-            token=options.token,
-            token_origins=options.token_origins,
-            protocol="WHIP",
+        posted = asyncio.ensure_future(
+            asyncio.to_thread(
+                post_offer,
+                options.to,
+                offer,
+                token=options.token,
+                token_origins=options.token_origins,
+                protocol="WHIP",
+            )
         )
+        try:
+            self.answer = await asyncio.shield(posted)
+        except asyncio.CancelledError:
+            # The session that is on its way is one to end.
+            with contextlib.suppress(StreamError):
+                self.answer = await posted
+            raise
         try:
             answer = RTCSessionDescription(self.answer.sdp, "answer")
             await self._peer.setRemoteDescription(answer)

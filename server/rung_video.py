@@ -6,6 +6,7 @@ mp4 sample --> H264Units | Av1Units --> unit --> RTP payloads, shared by all vie
 from __future__ import annotations
 
 import os
+from array import array
 from typing import Any, Protocol
 
 import av
@@ -20,8 +21,8 @@ from server.h264 import H264Units
 # A package may come from anybody: its files are what they are said to be, and lead nowhere else.
 LOCAL = {"protocol_whitelist": "file"}
 
-MOST_HELD = 24 << 20
-"""Bytes of payloads that a rung keeps ready; the oldest go first. The page cache has the rest."""
+MOST_HELD = 96 << 20
+"""Bytes of payloads that are kept ready, of all rungs together. The page cache has the rest."""
 
 
 class Units(Protocol):
@@ -46,6 +47,36 @@ _DECODERS = {"h264": ("h264",), "av1": ("libdav1d", "av1")}
 """What FFmpeg calls what reads them."""
 
 
+class HeldPayloads:
+    """Payloads that are ready to be sent: up to `limit` bytes of all rungs, the oldest go first."""
+
+    def __init__(self, limit: int = MOST_HELD) -> None:
+        self._limit = limit
+        self._held: dict[tuple[RungVideo, int, bool], tuple[bytes, ...]] = {}
+        self.bytes = 0
+
+    def get(self, rung: RungVideo, frame_number: int, stamp: bool) -> tuple[bytes, ...] | None:
+        """Those of a frame, where they are held."""
+        return self._held.get((rung, frame_number, stamp))
+
+    def keep(
+        self, rung: RungVideo, frame_number: int, stamp: bool, payloads: tuple[bytes, ...]
+    ) -> None:
+        """Hold them for as long as there is room."""
+        self._held[rung, frame_number, stamp] = payloads
+        self.bytes += sum(map(len, payloads))
+        while self.bytes > self._limit:
+            self._drop(next(iter(self._held)))
+
+    def drop(self, rung: RungVideo) -> None:
+        """Hold none of that rung's."""
+        for key in [key for key in self._held if key[0] is rung]:
+            self._drop(key)
+
+    def _drop(self, key: tuple[RungVideo, int, bool]) -> None:
+        self.bytes -= sum(map(len, self._held.pop(key)))
+
+
 class RungVideo:
     """The units of one rung, found once and shared by all viewers.
 
@@ -54,19 +85,21 @@ class RungVideo:
     Raises PackageError where the file is not what the manifest says.
     """
 
-    def __init__(self, package: Package, rung_index: int) -> None:
+    def __init__(
+        self, package: Package, rung_index: int, payloads: HeldPayloads | None = None
+    ) -> None:
         self._package_id = package.manifest.id
         self._rung = rung_index
         self._codec = package.manifest.rungs[rung_index].codec
         self._path = package.video_path(rung_index)
         self._frames = package.manifest.source.frames
-        self._index: list[tuple[int, int]] = []
-        self._payloads: dict[tuple[int, bool], tuple[bytes, ...]] = {}
-        self._held = 0
+        # A film has hundreds of thousands of frames: twelve bytes for each, not 128.
+        self._positions, self._sizes = array("Q"), array("I")
+        self._payloads = payloads or HeldPayloads()
         rung = package.manifest.rungs[rung_index]
         self._keys = self._read_index((rung.width, rung.height))
-        if len(self._index) != self._frames:
-            few = len(self._index) < self._frames
+        if len(self._sizes) != self._frames:
+            few = len(self._sizes) < self._frames
             raise PackageError(
                 f"{self._path} has {'fewer' if few else 'more'} frames than the manifest's "
                 f"{self._frames}"
@@ -74,7 +107,10 @@ class RungVideo:
         for segment in package.manifest.segments:
             if segment.start not in self._keys:
                 raise PackageError(f"{self._path}: frame {segment.start} is no key frame")
-        self._file = os.open(self._path, os.O_RDONLY)
+        try:
+            self._file = os.open(self._path, os.O_RDONLY)
+        except OSError as error:
+            raise PackageError(f"{self._path} cannot be read: {error.strerror}") from None
 
     def _read_index(self, size: tuple[int, int]) -> set[int]:
         keys: set[int] = set()
@@ -96,11 +132,12 @@ class RungVideo:
                         raise PackageError(f"{self._path}: time goes backwards")
                     last = packet.pts
                     if packet.is_keyframe:
-                        keys.add(len(self._index))
-                    self._index.append((packet.pos, packet.size))
-                    if len(self._index) > self._frames:
+                        keys.add(len(self._sizes))
+                    self._positions.append(packet.pos)
+                    self._sizes.append(packet.size)
+                    if len(self._sizes) > self._frames:
                         break  # what is too long is refused, however long it is
-        except (av.FFmpegError, OSError, IndexError, ValueError) as error:
+        except (av.FFmpegError, OSError, IndexError, OverflowError, ValueError) as error:
             raise PackageError(f"{self._path} is not a rung's mp4: {error}") from None
         return keys
 
@@ -111,18 +148,15 @@ class RungVideo:
 
     def size(self, frame_number: int) -> int:
         """Bytes of a frame as it lies in the file: about what is sent for it."""
-        return self._index[frame_number][1]
+        return self._sizes[frame_number]
 
     def payloads(self, frame_number: int, stamp: bool) -> tuple[bytes, ...]:
         """The RTP payloads of `unit`; made once for all viewers, as far as memory allows."""
         stamp = stamp or frame_number in self._keys
-        found = self._payloads.get((frame_number, stamp))
+        found = self._payloads.get(self, frame_number, stamp)
         if found is None:
             found = tuple(self._packetized(frame_number, self.unit(frame_number, stamp)))
-            self._payloads[frame_number, stamp] = found
-            self._held += sum(map(len, found))
-            while self._held > MOST_HELD:
-                self._held -= sum(map(len, self._payloads.pop(next(iter(self._payloads)))))
+            self._payloads.keep(self, frame_number, stamp, found)
         return found
 
     def _packetized(self, frame_number: int, unit: bytes) -> list[bytes]:
@@ -137,7 +171,7 @@ class RungVideo:
         `stamp`: put the identity into any other frame too. Raises PackageError where the file
         cannot be read any more.
         """
-        position, size = self._index[frame_number]
+        position, size = self._positions[frame_number], self._sizes[frame_number]
         key = frame_number in self._keys
         identity = self._identity(frame_number) if key or stamp else None
         try:
@@ -156,5 +190,6 @@ class RungVideo:
         return FrameIdentity(self._package_id, self._rung, frame_number)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Give the file back, and what is held of it."""
+        self._payloads.drop(self)
         os.close(self._file)

@@ -81,6 +81,7 @@ def _proxy(network: str) -> str:
 
 
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+Patience = Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)]  # none would refuse all
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_read)]
 File = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
@@ -163,9 +164,9 @@ class Settings(BaseModel):
     server's own may stand among them."""
     max_offer_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 64 << 10
     """Longest body of a POST or PATCH."""
-    offer_timeout: Seconds = 5.0
+    offer_timeout: Patience = 5.0
     """How many seconds that body may take to come."""
-    http_timeout: Seconds = 20.0
+    http_timeout: Patience = 20.0
     """A connection that has not sent the whole head of a request after so many seconds, or takes
     nothing of an answer for as long, is ended."""
     retry_after: Annotated[int, Field(ge=1, le=3600)] = 5
@@ -175,7 +176,7 @@ class Settings(BaseModel):
     they choose."""
     start_delay: Seconds = 0.5
     """Seconds that media waits for a viewer that still fetches its first segment's plans."""
-    connect_timeout: Seconds = 20.0
+    connect_timeout: Patience = 20.0
     """A viewer that is not connected after so many seconds is dropped."""
     pause_timeout: Annotated[float, Field(ge=0, le=604_800, allow_inf_nan=False)] = 3600.0
     """A viewer that is paused for longer than so many seconds is let go; 0 for never."""

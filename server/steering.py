@@ -60,9 +60,13 @@ class Steering:
         self._rate: float | None = None  # of the delivery, in bytes a second
         if adaptive:
             video.rung = video.wanted_rung = self._usable[self._policy.rung]
+        else:
+            self._policy.choose(0)  # as a person would: its pace is kept all the same
 
     def choose(self, rung: int | None) -> None:
         """A person's choice among the usable rungs, from the next segment on; None: no more."""
+        if rung is None and not self._adaptive:
+            rung = self._usable[0]  # what those get who never chose
         self._policy.choose(None if rung is None else self._usable.index(rung))
         self._go(self._usable[self._policy.rung], lead=0.0)
 
@@ -78,7 +82,7 @@ class Steering:
         while len(self._sent) > 2 and now - self._sent[1][0] >= WINDOW:
             self._sent.popleft()
         begun, before, beside_before = self._sent[0]
-        if not self._adaptive or self._video.sent_bytes == before:
+        if self._video.sent_bytes == before:
             return  # a pause says nothing
         told = self._stats
         assets = (beside - beside_before) / (now - begun)

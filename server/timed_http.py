@@ -37,7 +37,7 @@ def timed_http(patience: float) -> type[H11Protocol]:
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            self._stuck = self._end_after("takes nothing of an answer")
+            self._wait_for_taking()
 
         def resume_writing(self) -> None:
             super().resume_writing()
@@ -58,11 +58,23 @@ def timed_http(patience: float) -> type[H11Protocol]:
                 self._stuck.cancel()
                 self._stuck = None
 
-        def _end_after(self, why: str) -> asyncio.TimerHandle:
-            def end() -> None:
-                log.info("%s %s for %g s: its connection is ended", self.client, why, patience)
-                self.transport.abort()
+        def _wait_for_taking(self) -> None:
+            # asyncio tells of a buffer that has emptied, and an answer is in it as a whole.
+            waiting = self.transport.get_write_buffer_size()
 
-            return self.loop.call_later(patience, end)
+            def look() -> None:
+                if self.transport.get_write_buffer_size() < waiting:
+                    self._wait_for_taking()
+                else:
+                    self._end("takes nothing of an answer")
+
+            self._stuck = self.loop.call_later(patience, look)
+
+        def _end(self, why: str) -> None:
+            log.info("%s %s for %g s: its connection is ended", self.client, why, patience)
+            self.transport.abort()
+
+        def _end_after(self, why: str) -> asyncio.TimerHandle:
+            return self.loop.call_later(patience, self._end, why)
 
     return TimedHttp

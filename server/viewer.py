@@ -103,6 +103,13 @@ class Viewer:
             raise StreamError(
                 f"the offer cannot be answered: it must offer to receive {wanted} over ICE and DTLS"
             ) from None
+        self._playing = {
+            transceiver.kind
+            for transceiver in self._peer.getTransceivers()
+            if transceiver.currentDirection == "sendonly"
+        }
+        if "video" not in self._playing:
+            raise StreamError("the offer has no video to receive")
         self.remote_ufrag, self._candidates = read.ufrag, read.candidates
         self._complete = read.complete
         self._after(self._settings.connect_timeout, self._check_connected)
@@ -146,7 +153,6 @@ class Viewer:
             on_end=lambda: self._on_end("video"),
             on_fault=self._on_fault,
         )
-        self._playing = {"video"}
         transceiver = self._peer.addTransceiver(video, direction="sendonly")
         capabilities = RTCRtpSender.getCapabilities("video").codecs
         # Nothing is encoded for a viewer, so nothing but the rung's own codec may be agreed on.
@@ -165,7 +171,6 @@ class Viewer:
                 flush=self._offers_channel,
                 on_end=lambda: self._on_end("audio"),
             )
-            self._playing.add("audio")
             sound = self._peer.addTransceiver(track, direction="sendonly")
             PacketSender(sound.sender)
             capabilities = RTCRtpSender.getCapabilities("audio").codecs

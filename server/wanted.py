@@ -25,7 +25,6 @@ class WantedAssets:
     def __init__(self, package: Package, position: Callable[[], tuple[int, int]]) -> None:
         self._package = package
         self._position = position
-        self._uses = [_uses(package, index) for index in range(len(package.manifest.rungs))]
         self._offsets: dict[str, int] = {}
         self._small: list[_Place] = []
         self._pictures: list[_Place] = []
@@ -89,17 +88,7 @@ class WantedAssets:
 
         What only the past or another rung needs comes last.
         """
-        uses = self._uses[rung].get(sha256, [])
+        uses = self._package.uses[rung].get(sha256, [])
         place = bisect_left(uses, segment)
         needed = uses[place] if place < len(uses) else len(self._package.manifest.segments)
         return -needed, -_KINDS.index(self._package.places[sha256].kind), sha256
-
-
-def _uses(package: Package, rung_index: int) -> dict[str, list[int]]:
-    """For each asset of a rung, the segments that need it, in order."""
-    uses: dict[str, list[int]] = {}
-    rung = package.manifest.rungs[rung_index]
-    for index in range(len(rung.segments)):
-        for sha256 in rung.assets_of(index):
-            uses.setdefault(sha256, []).append(index)
-    return uses

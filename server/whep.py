@@ -25,9 +25,8 @@ from server.access import Access
 from server.asset_store import AssetStore
 from server.catalogue import Catalogue
 from server.ice_servers import ice_links
-from server.media import PackageMedia
 from server.metrics import Live, Metrics
-from server.playhead import ChannelClock
+from server.open_media import OpenMedia
 from server.rates import address_of, limited, network_of
 from server.replicas import HOPS, MOST_HOPS, Replicas
 from server.settings import Settings
@@ -58,8 +57,7 @@ class Viewers:
         self.draining = False
         self._sessions: dict[str, Viewer] = {}
         self._networks: dict[str, str] = {}  # of each session
-        self._media: list[PackageMedia] = []
-        self._opening = asyncio.Lock()
+        self.media = OpenMedia(catalogue, settings.is_channel)
         self._joining = 0
         self._by_network: Counter[str] = Counter()
         self._past_frames = self._past_bytes = 0
@@ -107,10 +105,10 @@ class Viewers:
         viewer = None
         try:
             try:
-                media = await self._open(name)
+                media = await self.media.take(name)
             except PackageError as error:
                 log.error("%s", error)
-                raise HTTPException(500, f"package {name} is damaged on the server") from None
+                raise self.damaged(name) from None
             made = Viewer(media, self.assets, self.settings, self._leave, self.metrics)
             try:
                 answer = await made.answer(offer)
@@ -119,6 +117,11 @@ class Viewers:
                 if isinstance(error, StreamError):
                     raise HTTPException(400, str(error)) from None
                 raise
+            if "a=candidate:" not in answer:
+                await made.close("refused")
+                why = "no socket for media could be opened: no network, or too many open files"
+                log.error("a viewer was sent away: %s", why)
+                raise self._elsewhere(name, hops, why)
             viewer = made
             self._sessions[viewer.id] = viewer
             self._networks[viewer.id] = network
@@ -144,42 +147,20 @@ class Viewers:
         headers = {"Location": url, "Cache-Control": "no-store"}
         return HTTPException(307, "another server has room", headers)
 
+    def damaged(self, name: str) -> HTTPException:
+        """The refusal where a package cannot be played, for now: it may be mended."""
+        return self._busy(f"package {name} is damaged and cannot be played now", 409)
+
     def _busy(self, why: str, status: int = 503, seconds: int | None = None) -> HTTPException:
         wait = self.settings.retry_after if seconds is None else seconds
         return HTTPException(status, why, {"Retry-After": str(wait)})
-
-    async def _open(self, name: str) -> PackageMedia:
-        async with self._opening:
-            package = self.catalogue.packages.get(name)
-            if package is None:
-                raise HTTPException(404, f"package {name} is gone")
-            for media in self._media:
-                if media.package is package:
-                    return media
-            channel = None
-            if self.settings.is_channel(name):
-                channel = ChannelClock(package.manifest, asyncio.get_running_loop().time())
-            media = await asyncio.to_thread(PackageMedia.open, package, channel)
-            self._media.append(media)
-            return media
-
-    def _release(self) -> None:
-        """Give back the files of packages that are gone or replaced, once nobody watches them."""
-        if self._joining:
-            return
-        used = {id(viewer.media) for viewer in self._sessions.values()}
-        for media in self._media[:]:
-            current = self.catalogue.packages.get(media.package.name)
-            if media.package is not current and id(media) not in used:
-                self._media.remove(media)
-                media.close()
 
     def _leave(self, viewer: Viewer) -> None:
         if self._sessions.pop(viewer.id, None) is not None:
             self._free(self._networks.pop(viewer.id))
             self._past_frames += viewer.frames_sent
             self._past_bytes += viewer.asset_bytes_sent
-        self._release()
+        self.media.give_back(viewer.media)
         if not self._sessions:
             self.all_gone.set()
 
@@ -232,9 +213,7 @@ class Viewers:
         """Say goodbye to all and give the files back."""
         goodbye = Bye(reason="shutdown", message="the server stops")
         await asyncio.gather(*(v.close("shutdown", goodbye) for v in list(self._sessions.values())))
-        for media in self._media:
-            media.close()
-        self._media.clear()
+        self.media.close()
 
 
 def manifest_path(name: str) -> str:
@@ -251,11 +230,7 @@ def whep_router(viewers: Viewers, access: Access) -> APIRouter:
         # A token is asked for first: without one, nobody learns which packages there are.
         access.require(request.headers.get("authorization"), name)
         if name in viewers.catalogue.broken:
-            raise HTTPException(
-                409,
-                f"package {name} is damaged and cannot be played now",
-                {"Retry-After": str(settings.retry_after)},
-            )
+            raise viewers.damaged(name)
         if name not in viewers.catalogue.packages:
             raise HTTPException(404, f"there is no package {name[:80]}")
 

@@ -1,4 +1,6 @@
-"""Faults for the tests: kills at any change of a folder, small disks, disks that cannot be read."""
+"""Faults for the tests: kills at any change of a folder, small disks, disks that cannot be read,
+folders of others.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +40,22 @@ def killed_before_change(number: int, folder: Path, run: Callable[[], object]) -
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert status in (0, -signal.SIGKILL), "it failed before it was killed"
     return status == -signal.SIGKILL
+
+
+def done_as_nobody(run: Callable[[], bool]) -> bool:
+    """What it gives in a process that may read no more than its files' modes say."""
+    child = os.fork()
+    if not child:
+        try:
+            if os.geteuid() == 0:
+                os.setuid(65_534)
+            os._exit(0 if run() else 2)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, 2), "it failed"
+    return status == 0
 
 
 def _killer(number: int, folder: str) -> Callable[[str, tuple[Any, ...]], None]:

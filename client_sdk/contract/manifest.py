@@ -258,17 +258,13 @@ class Manifest(Frozen):
                 sizes.setdefault(sha256, size)
         return sizes
 
-    def bitrate(self, rung_index: int) -> float:
-        """Bits a second of all that a viewer of a rung gets, spread over the video."""
-        beside = sum(self.size_of(rung_index).values())
-        return self.media_bitrate(rung_index) + self._per_second(beside)
-
     def media_bitrate(self, rung_index: int) -> float:
         """Bits a second of video and sound, which come as they are played and cannot wait."""
         sound = 0 if self.audio is None else self.audio.bytes
-        return self._per_second(self.rungs[rung_index].bytes + sound)
+        return self.per_second(self.rungs[rung_index].bytes + sound)
 
-    def _per_second(self, count: int) -> float:
+    def per_second(self, count: int) -> float:
+        """Bits a second of so many bytes, spread over the video."""
         return float(8 * count * self.source.rate / self.source.frames)
 
     def quality_of(self, rung_index: int) -> float | None:

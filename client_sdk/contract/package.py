@@ -13,6 +13,7 @@ from client_sdk.contract.manifest import Manifest, parse_manifest
 from client_sdk.contract.motion import Views, decode_motion
 from client_sdk.contract.patch_map import FILE_HEADER, FILE_MAJOR, MAGIC, PatchMap, decode_record
 from client_sdk.contract.plain_files import open_plain
+from client_sdk.contract.rung import Rung
 from client_sdk.contract.signing import read_signature
 from kernels.errors import PackageError
 
@@ -61,6 +62,26 @@ class Package:
     def manifest_sha256(self) -> str:
         """The manifest's hash, by which it is sent."""
         return hashlib.sha256(self.manifest_bytes).hexdigest()
+
+    @cached_property
+    def uses(self) -> tuple[dict[str, list[int]], ...]:
+        """For each rung and each of its assets, the segments that need it, in order."""
+        return tuple(_uses(rung) for rung in self.manifest.rungs)
+
+    @cached_property
+    def asset_bytes(self) -> tuple[int, ...]:
+        """For each rung, the bytes of all assets that it needs, each counted once."""
+        return tuple(sum(self.places[sha256].bytes for sha256 in uses) for uses in self.uses)
+
+    @cached_property
+    def all_asset_bytes(self) -> int:
+        """Bytes of the assets of all rungs, each counted once."""
+        return sum(place.bytes for place in self.places.values())
+
+    def bitrate(self, rung_index: int) -> float:
+        """Bits a second of all that a viewer of a rung gets, spread over the video."""
+        beside = self.manifest.per_second(self.asset_bytes[rung_index])
+        return self.manifest.media_bitrate(rung_index) + beside
 
     def video_path(self, rung_index: int) -> Path:
         """The rung's mp4."""
@@ -121,16 +142,21 @@ def open_package(
     Raises PackageError, naming the file: missing, of another size, damaged, of another version.
     """
     root = Path(path)
+    try:
+        return _opened(root, verify, signed)
+    except OSError as error:
+        what = error.filename or root
+        raise PackageError(f"{what} cannot be read: {error.strerror}") from None
+
+
+def _opened(root: Path, verify: bool, signed: bool) -> Package:
     if not root.is_dir():
         raise PackageError(f"{root} is not a package: no such folder")
     manifest_file = root / MANIFEST_FILE
     if not manifest_file.is_file():
         raise PackageError(f"{root} is not a package: it has no {MANIFEST_FILE}")
-    try:
-        with open_plain(manifest_file) as file:
-            data = file.read(MAX_MANIFEST_BYTES + 1)
-    except OSError as error:
-        raise PackageError(f"{manifest_file} cannot be read: {error.strerror}") from None
+    with open_plain(manifest_file) as file:
+        data = file.read(MAX_MANIFEST_BYTES + 1)
     manifest = parse_manifest(data, str(manifest_file))
     signature = read_signature(root) if signed else None
     package = Package(root, manifest, data, _places(root, manifest), signature)
@@ -152,6 +178,14 @@ def _places(root: Path, manifest: Manifest) -> dict[str, Place]:
                     root / rung.maps_file, record.offset, record.bytes, kind
                 )
     return places
+
+
+def _uses(rung: Rung) -> dict[str, list[int]]:
+    uses: dict[str, list[int]] = {}
+    for index in range(len(rung.segments)):
+        for sha256 in rung.assets_of(index):
+            uses.setdefault(sha256, []).append(index)
+    return uses
 
 
 def _check_sizes(package: Package) -> None:

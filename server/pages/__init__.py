@@ -23,6 +23,7 @@ from client_sdk.contract import Package
 from server.access import Access
 from server.catalogue import Catalogue
 from server.pages.poster import Posters
+from server.ranged import InPieces
 from server.settings import Settings
 
 _ISOLATED = {
@@ -71,16 +72,16 @@ def pages_router(catalogue: Catalogue, access: Access, settings: Settings) -> AP
         return _page("watch", **{key: html.escape(value) for key, value in values.items()})
 
     @router.get("/packages/{name}/poster.jpg", include_in_schema=False)
-    def poster(name: str, request: Request) -> Response:
+    async def poster(name: str, request: Request) -> Response:
         """A frame of the video as a JPEG, made once for as long as the package stays the same."""
         package = package_of(name, request)
-        made = posters.of(package)
+        made = await posters.of(package)
         if made is None:
             raise HTTPException(500, f"package {name} has no poster: its video gives no picture")
         # A shared cache must not hand on what wants a token.
         kept = "public" if access.is_open(name) else "private"
         headers = {**_ISOLATED, "Cache-Control": f"{kept}, max-age=3600"}
-        return Response(made, media_type="image/jpeg", headers=headers)
+        return InPieces(made, media_type="image/jpeg", headers=headers)
 
     return router
 
@@ -132,13 +133,13 @@ def _facts(package: Package) -> str:
     minutes, rest = divmod(int(seconds), 60)
     length = f"{minutes}:{rest:02}"
     if len(rungs) > 1:
-        rates = sorted(package.manifest.bitrate(index) / 1000 for index in range(len(rungs)))
+        rates = sorted(package.bitrate(index) / 1000 for index in range(len(rungs)))
         return (
             f"{length} · {source.width}×{source.height}, {float(source.rate):.5g} fps · "
             f"{len(rungs)} rungs, {rates[0]:.0f} to {rates[-1]:.0f} kb/s"
         )
-    video = rung.bytes * 8 / 1000 / seconds
-    beside = sum(package.manifest.size_of(0).values()) * 8 / 1000 / seconds
+    video = package.manifest.per_second(rung.bytes) / 1000
+    beside = package.manifest.per_second(package.asset_bytes[0]) / 1000
     return (
         f"{length} · {rung.width}×{rung.height} → {source.width}×{source.height}, "
         f"{float(source.rate):.5g} fps · {video:.0f} kb/s video, "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
-import threading
 from collections import OrderedDict
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -50,24 +50,30 @@ class Posters:
     """Posters of packages: each is made once, one at a time, and what fails is not tried again.
 
     That holds for as long as a package stays as it is. `MOST_POSTERS` are kept; those that were
-    asked for longest ago go. From any thread.
+    asked for longest ago go. Who waits for one takes no thread, of which pages need some.
     """
 
     def __init__(self) -> None:
         self._made: OrderedDict[_Key, bytes | None] = OrderedDict()
-        self._making = threading.Lock()
+        self._making = asyncio.Lock()
 
-    def of(self, package: Package) -> bytes | None:
+    async def of(self, package: Package) -> bytes | None:
         """The JPEG; None where the video gives no picture: the log says why."""
         key = _key(package)
-        with self._making:
-            if key not in self._made:
-                try:
-                    self._made[key] = make_poster(package)
-                except PackageError as error:
-                    log.error("no poster: %s", error)
-                    self._made[key] = None
-                if len(self._made) > MOST_POSTERS:
-                    self._made.popitem(last=False)
-            self._made.move_to_end(key)
-            return self._made[key]
+        if key not in self._made:
+            async with self._making:
+                if key not in self._made:
+                    self._made[key] = await asyncio.to_thread(_made, package)
+                    if len(self._made) > MOST_POSTERS:
+                        self._made.popitem(last=False)
+                return self._made[key]
+        self._made.move_to_end(key)
+        return self._made[key]
+
+
+def _made(package: Package) -> bytes | None:
+    try:
+        return make_poster(package)
+    except PackageError as error:
+        log.error("no poster: %s", error)
+        return None

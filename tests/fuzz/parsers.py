@@ -38,7 +38,7 @@ from client_sdk.contract import (
 from client_sdk.contract.plate import decode_plate
 from kernels.compiler.wire import decode_plan
 from kernels.errors import PackageError, PlanError, StreamError
-from server import app, av1, h264, offer, opus, replicas, rung_video, trickle
+from server import av1, h264, offer, opus, ranged, replicas, rung_video, trickle
 from server.access import Access
 from server.settings import Settings
 
@@ -66,7 +66,7 @@ def read_manifest(data: bytes) -> None:
     found = manifest.parse_manifest(data)
     for index in range(len(found.rungs)):
         found.size_of(index)
-        found.bitrate(index)
+        found.media_bitrate(index)
         found.quality_of(index)
     found.segment_of(found.source.frames - 1)
     manifest.parse_manifest(found.to_bytes())
@@ -201,7 +201,7 @@ def read_mp4(data: bytes) -> None:
     package: Any = SimpleNamespace(manifest=_tiny(), video_path=lambda index: path)
     video = rung_video.RungVideo(package, 0)
     try:
-        for frame in range(min(_FRAMES, len(video._index))):
+        for frame in range(min(_FRAMES, len(video._sizes))):
             video.payloads(frame, True)
     finally:
         video.close()
@@ -249,7 +249,7 @@ def read_authorization(data: bytes) -> None:
 def read_range(data: bytes) -> None:
     """Headers of a request for an asset, one a line."""
     values = dict(zip((b"range", b"if-range", b"if-none-match"), data.split(b"\n"), strict=False))
-    answer = app._ranged(_request(*values.items()), b"0123456789", "a/b", '"x"', "no-store")
+    answer = ranged.ranged(_request(*values.items()), b"0123456789", "a/b", '"x"', "no-store")
     assert answer.status_code in (200, 206, 304, 416)
     assert len(answer.body) <= 10
 
@@ -315,7 +315,7 @@ PARSERS: dict[str, Parser] = {
     "trickle": _parser(read_trickle, _TEXT, "server.trickle aiortc.sdp", 4096, "lines"),
     "replica": _parser(read_replica, ValueError, "server.replicas", 1024),
     "authorization": _parser(read_authorization, HTTPException, "server.access", 1024),
-    "range": _parser(read_range, (), "server.app", 256),
+    "range": _parser(read_range, (), "server.ranged", 256),
     "location": _parser(read_location, StreamError, "client_sdk.whep", 512),
 }
 

@@ -30,6 +30,8 @@ JANUS = shutil.which("janus")
 PLUGIN = "janus.plugin.videoroom"
 SDP = "application/sdp"
 PATIENCE = 20.0
+_NOT_YET = frozenset({426, 428})
+"""Of a room, or of one who publishes, that Janus does not have (yet)."""
 
 _CONFIG = """
 general: {{ configs_folder = "{folder}", debug_level = 4, session_timeout = 0
@@ -155,7 +157,8 @@ class Bridge:
         said = await self.janus.ask("message", *place, body=body, **jsep)
         data = said.get("plugindata", {}).get("data", said)
         if "error" in data or said["janus"] == "error":
-            raise HTTPException(400, str(data.get("error")))
+            missing = data.get("error_code") in _NOT_YET
+            raise HTTPException(404 if missing else 400, str(data.get("error")))
         return said
 
     async def publish(self, name: str, offer: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import shutil
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import jwt
 import pytest
@@ -79,6 +80,21 @@ def test_public_packages_want_none() -> None:
     assert status(settings, None, "free") == 200
     assert status(settings, "wrong", "free") == 200
     assert status(settings, None, "tiny") == 401
+
+
+def test_a_signature_is_checked_once_for_a_list_of_packages(
+    tiny: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = Access(Settings.model_validate(JWT | {"public_packages": "free"}))
+    packages = dict.fromkeys(("free", "tiny", *map(str, range(50))), tiny)
+    checked = Mock(side_effect=jwt.decode)
+    monkeypatch.setattr("server.access.jwt.decode", checked)
+    assert len(access.seen(f"Bearer {signed()}", packages)) == 2
+    assert checked.call_count == 1
+    assert access.seen(None, packages) == [tiny]
+    with pytest.raises(HTTPException):
+        access.seen("Bearer wrong", packages)
+    assert len(access.seen("Bearer wrong", {"free": tiny})) == 1
 
 
 @pytest.mark.parametrize(

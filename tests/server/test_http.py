@@ -14,6 +14,7 @@ import pytest
 from aiortc import RTCPeerConnection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from client_sdk.contract import Package
 from client_sdk.contract.control import EXTENSION_REL
@@ -22,6 +23,7 @@ from kernels.compiler import base_id
 from kernels.errors import PackageError, StreamError
 from server.app import create_app
 from server.catalogue import open_catalogue
+from server.ranged import PIECE, InPieces
 from server.serving import listen
 from server.settings import Settings
 from server.whep import SDP
@@ -256,6 +258,47 @@ def test_a_range_outside_is_refused_and_a_known_asset_not_sent_again(
     assert get(tiny_path, f"/assets/{sha256}", Range="bytes=999999-").status == 416
     reply = get(tiny_path, f"/assets/{sha256}", If_None_Match=f'"{sha256}"')
     assert (reply.status, reply.body) == (304, b"")
+    assert get(tiny_path, f"/assets/{sha256}", If_None_Match="*").status == 304
+
+
+def test_a_head_is_answered_wherever_a_get_is(tiny: Package, tiny_path: Path) -> None:
+    paths = ["/", "/healthz", "/readyz", "/metrics", "/packages", "/watch/tiny"]
+    paths += [
+        "/packages/tiny/manifest.json",
+        "/packages/tiny/poster.jpg",
+        "/packages/no/poster.jpg",
+    ]
+    paths += [f"/assets/{next(iter(tiny.places))}", "/sdk/crispcast.js", "/bases/0"]
+
+    async def run() -> None:
+        async with serving(tiny_path) as served:
+            for path in paths:
+                get, head = [await served.ask(method, path) for method in ("GET", "HEAD")]
+                assert (head.status, head.body) == (get.status, b""), path
+                if path not in ("/metrics", "/readyz"):
+                    assert head.headers["Content-Length"] == get.headers["Content-Length"], path
+                part = await served.ask("HEAD", path, headers={"Range": "bytes=0-0"})
+                assert part.status == get.status, path
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [0, 1, PIECE, PIECE + 1, 3 * PIECE])
+def test_a_long_answer_goes_out_in_pieces_as_they_are_taken(size: int) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    asyncio.run(InPieces(bytes(size))({"type": "http"}, receive, send))
+    head, *pieces = sent
+    assert (b"content-length", str(size).encode()) in head["headers"]
+    assert sum(len(piece["body"]) for piece in pieces) == size
+    assert max(len(piece["body"]) for piece in pieces) <= PIECE
+    assert [piece["more_body"] for piece in pieces] == [True] * (len(pieces) - 1) + [False]
 
 
 def test_every_shipped_base_can_be_had_by_its_id(tiny_path: Path) -> None:

@@ -269,6 +269,9 @@ def test_nobody_without_a_token_gets_turn_credentials(tiny_path: Path) -> None:
         ({"cors_origins": "https://example.org/"}, "web origin"),
         ({"trusted_proxies": "proxy"}, "network"),
         ({"low_water": "1048577"}, "low_water is above"),
+        ({"http_timeout": "0"}, "greater than or equal to 0.1"),
+        ({"offer_timeout": "0"}, "greater than or equal to 0.1"),
+        ({"connect_timeout": "0"}, "greater than or equal to 0.1"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, str], why: str) -> None:

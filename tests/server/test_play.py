@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -40,6 +42,7 @@ from tests.server.serving import Served, serving
 FRAMES = sum(SEGMENTS)
 RTX_PAYLOAD_TYPES = {codec.payloadType for codec in CODECS["video"] if is_rtx(codec)}
 PATIENCE = 25.0  # seconds that a test waits for an event before it fails
+SOME_FRAMES = 4096  # bytes of an .mp4 that holds more than its head
 
 
 def play(
@@ -424,6 +427,42 @@ def test_a_client_that_vanishes_is_let_go(tmp_path: Path, monkeypatch: pytest.Mo
             await served.viewers.all_gone.wait()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("number", "on_ctrl_c"),
+    [
+        (signal.SIGINT, signal.SIG_DFL),
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGTERM, signal.SIG_IGN),  # as shells start what runs beside a script
+    ],
+)
+def test_a_loop_that_is_interrupted_has_its_figures_and_its_file(
+    tmp_path: Path, number: signal.Signals, on_ctrl_c: signal.Handlers
+) -> None:
+    path, out, figures = write_tiny(tmp_path), tmp_path / "out.mp4", tmp_path / "stats.json"
+
+    async def run() -> int | None:
+        async with serving(path) as served, asyncio.timeout(PATIENCE):
+            client = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "crispcast", "play", f"{served.url}/whep/tiny"),
+                *("--loop", "--no-cache", "--out", out, "--stats", figures),
+                stderr=subprocess.PIPE,
+                cwd=Path(__file__).parents[2],
+                preexec_fn=lambda: signal.signal(signal.SIGINT, on_ctrl_c),
+            )
+            while not out.exists() or out.stat().st_size < SOME_FRAMES:
+                await asyncio.sleep(0.05)
+            client.send_signal(number)
+            _, said = await client.communicate()
+            assert b"crispcast: interrupted" in said
+            return client.returncode
+
+    assert asyncio.run(run()) == 130
+    told = json.loads(figures.read_bytes())
+    assert told["ended"] == "interrupted"
+    with av.open(str(out)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == told["frames"] > 0
 
 
 @pytest.mark.parametrize(

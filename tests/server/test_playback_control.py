@@ -215,6 +215,23 @@ def test_all_viewers_of_a_channel_see_the_same_moment(tmp_path: Path, shown: Sho
     assert sorted(together)[len(together) // 2] < 1 / float(FPS)
 
 
+def test_a_pause_loses_no_frame(tmp_path: Path, shown: Shown) -> None:
+    path = write_tiny(tmp_path, segments=(30, 30), audio=False)
+
+    async def run() -> PlayStats:
+        async with serving(path) as served, asyncio.timeout(PATIENCE):
+            session, playing = await play(served, PlayOptions())
+            await shown.frame(10)
+            session.pause()
+            await served.viewers.only().paused.wait()
+            await asyncio.sleep(0.4)  # time itself is what is waited for
+            session.resume()
+            return await playing
+
+    stats = asyncio.run(run())
+    assert (stats.frames, stats.frames_lost) == (60, 0)
+
+
 def test_a_pause_in_a_channel_ends_at_the_live_edge_and_seeks_are_refused(
     tmp_path: Path, shown: Shown
 ) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import shutil
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,35 +39,71 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-def test_many_who_ask_at_once_make_one(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
-    posters, asked, making = Posters(), threading.Semaphore(0), itertools.count(1)
+def of_all(posters: Posters, *packages: Package) -> list[bytes | None]:
+    """Posters that are asked for at once."""
 
-    def make(package: Package) -> bytes:
-        if next(making) == 1:
-            for _ in range(8):  # until all have asked
-                assert asked.acquire(timeout=20)
-        return make_poster(package)
+    async def run() -> list[bytes | None]:
+        return list(await asyncio.gather(*map(posters.of, packages)))
 
-    def ask(_: int) -> bytes | None:
-        asked.release()
-        return posters.of(package)
+    return asyncio.run(run())
 
-    monkeypatch.setattr(poster, "make_poster", make)
-    with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(ask, range(32)))
-    assert next(making) == 2
+
+def one_by_one(posters: Posters, *packages: Package) -> list[bytes | None]:
+    async def run() -> list[bytes | None]:
+        return [await posters.of(package) for package in packages]
+
+    return asyncio.run(run())
+
+
+def test_many_who_ask_at_once_make_one(package: Package, calls: list[str]) -> None:
+    made = of_all(Posters(), *[package] * 32)
+    assert len(calls) == 1
     assert made[0] is not None
     assert set(made) == {made[0]}
+
+
+def test_pages_are_served_while_many_wait_for_posters(
+    package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end = threading.Event()
+
+    def make(package: Package) -> bytes:
+        assert may_end.wait(20)
+        return make_poster(package)
+
+    async def begun(port: int, path: str) -> asyncio.StreamReader:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writers.append(writer)
+        return reader
+
+    async def run() -> None:
+        async with serving(package.path) as served, asyncio.timeout(20):
+            port = int(served.url.rsplit(":", 1)[1])
+            waiting = [await begun(port, "/packages/tiny/poster.jpg") for _ in range(50)]
+            page = await begun(port, "/watch/tiny")
+            try:
+                assert b"200" in await page.readline()
+            finally:
+                may_end.set()
+            for reader in waiting:
+                assert b"200" in await reader.readline()
+            for writer in writers:
+                writer.close()
+
+    writers: list[asyncio.StreamWriter] = []
+    monkeypatch.setattr(poster, "make_poster", make)
+    asyncio.run(run())
 
 
 def test_what_failed_is_tried_again_when_it_was_mended(package: Package, calls: list[str]) -> None:
     posters, video = Posters(), package.video_path(0)
     good = video.read_bytes()
     video.write_bytes(b"nothing")
-    assert [posters.of(package) for _ in range(3)] == [None] * 3
+    assert one_by_one(posters, *[package] * 3) == [None] * 3
     assert len(calls) == 1
     video.write_bytes(good)
-    assert posters.of(package) is not None
+    assert one_by_one(posters, package) != [None]
     assert len(calls) == 2
 
 
@@ -77,9 +111,7 @@ def test_the_oldest_go(package: Package, calls: list[str], monkeypatch: pytest.M
     monkeypatch.setattr(poster, "MOST_POSTERS", 2)
     names = iter("abcab")
     monkeypatch.setattr(poster, "_key", lambda _: (next(names), "", 0, 0))
-    posters = Posters()
-    for _ in range(5):
-        posters.of(package)
+    one_by_one(Posters(), *[package] * 5)
     assert len(calls) == 5
 
 

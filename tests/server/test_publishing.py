@@ -109,6 +109,20 @@ def test_the_offer_is_what_whip_wants(tiny_path: Path) -> None:
     assert "a=candidate:" in offer
 
 
+def test_who_stops_while_the_endpoint_answers_leaves_no_session_there(tiny_path: Path) -> None:
+    async def stop_meanwhile(endpoint: Endpoint, publisher: Publisher) -> None:
+        def stop(answer: str) -> str:
+            publisher.stop()
+            return answer
+
+        endpoint.change = stop
+        await asyncio.Event().wait()
+
+    endpoint, stats = published(tiny_path, stop_meanwhile)
+    assert [method for method, _, _ in endpoint.requests] == ["OPTIONS", "POST", "DELETE"]
+    assert stats.frames == 0
+
+
 def test_a_request_for_a_key_frame_changes_nothing(tiny_path: Path) -> None:
     async def ask(endpoint: Endpoint, publisher: Publisher) -> None:
         await endpoint.until(lambda: endpoint.playing(0, 3))

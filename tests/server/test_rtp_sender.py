@@ -19,9 +19,8 @@ from aiortc.rtcrtpparameters import (
 from aiortc.rtp import HeaderExtensionsMap, RtpPacket, is_rtcp
 
 from client_sdk.contract import open_package
-from server import rung_video
 from server.rtp_sender import HISTORY, Coded, PacketSender
-from server.rung_video import RungVideo
+from server.rung_video import HeldPayloads, RungVideo
 
 VIDEO, RTX = 102, 103
 UNITS = [Coded((b"a" * 1200, b"b" * 900), 0), Coded((b"c",), 3000)]
@@ -186,20 +185,22 @@ def test_a_connection_that_is_gone_ends_the_sender_in_peace(
     assert caplog.text == ""
 
 
-def test_payloads_are_made_once_and_memory_is_bounded(
-    either_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    video = RungVideo(open_package(either_path), 0)
+def test_payloads_are_made_once_and_memory_is_bounded(either_path: Path) -> None:
+    package = open_package(either_path)
+    video = RungVideo(package, 0)
     first = video.payloads(0, False)
     assert video.payloads(0, False) is first
     assert video.payloads(0, True) is first  # a key frame has its identity anyway
     assert video.payloads(1, True) != video.payloads(1, False)
-    held = sum(map(len, first))
-    monkeypatch.setattr(rung_video, "MOST_HELD", held)
+    video.close()
+    most = sum(map(len, first))
+    held = HeldPayloads(most)
+    video = RungVideo(package, 0, held)
+    before = video.payloads(0, False)
     for number in range(2, 12):
         video.payloads(number, False)
-        assert video._held == sum(sum(map(len, made)) for made in video._payloads.values()) <= held
+        assert 0 < held.bytes <= most
     again = video.payloads(0, False)
-    assert again == first
-    assert again is not first
+    assert again == before
+    assert again is not before
     video.close()

@@ -88,6 +88,15 @@ def test_assets_are_slowed_down_before_the_rung_is_changed(viewing: Viewing) -> 
     assert max(pace for pace in viewing.delivery.paces if pace is not None) >= FREE / 1.25
 
 
+def test_assets_are_slowed_down_without_adaptation_too(tmp_path: Path) -> None:
+    viewing = Viewing(write_ladder(tmp_path), adaptive=False)
+    viewing.second(Heard(), assets=100_000)
+    viewing.second(Heard(lost=0.3), assets=100_000)
+    (halved,) = viewing.delivery.paces
+    assert halved == pytest.approx(50_000)
+    assert viewing.told == []
+
+
 def test_trouble_without_assets_changes_the_rung_at_the_next_segment(viewing: Viewing) -> None:
     viewing.second(Heard())
     viewing.second(Heard(lost=0.3))
@@ -119,5 +128,9 @@ def test_without_adaptation_only_people_choose(tmp_path: Path) -> None:
     for _ in range(10):
         viewing.second(Heard(lost=0.5))
     assert viewing.told == []
+    viewing.steering.choose(None)
+    assert viewing.told == []
     viewing.steering.choose(1)
     assert viewing.told == [(1, 0)]
+    viewing.steering.choose(None)  # the first rung is what those have who make no choice
+    assert viewing.told[1:] == [(0, 0)]

@@ -44,6 +44,11 @@ ROUNDS = 8
 FRAMES = sum(SEGMENTS) * ROUNDS
 SEEK_MS = 500
 TRIES = 4
+SEEK_AND_CAPTURE = f"""([time, count]) => {{
+  document.querySelector('crispcast-player').currentTime = time;
+  return ({CAPTURE})(count);
+}}"""
+"""In one step: what a seek in a pause shows is shown once."""
 SEEN = """() => {
   const player = document.querySelector('crispcast-player');
   globalThis.seen = [];
@@ -87,8 +92,7 @@ async def sought(page: Page, frame: int, count: int = 4) -> list[dict[str, Any]]
     """
     frames: list[dict[str, Any]] = []
     for _ in range(TRIES):
-        await ask(page, f"void (player.currentTime = {frame} / 25)")
-        frames = await page.evaluate(CAPTURE, count)
+        frames = await page.evaluate(SEEK_AND_CAPTURE, [frame / 25, count])
         assert frame <= frames[0]["frame"] <= frame + 4
         if frames[0]["frame"] == frame:
             break

@@ -71,6 +71,47 @@ def test_the_answer_sends_only_and_takes_the_passive_part_with_all_candidates(
     asyncio.run(run())
 
 
+async def directed(video: str, audio: str) -> RTCPeerConnection:
+    """A player that wants its media in these directions."""
+    peer = RTCPeerConnection()
+    peer.addTransceiver("video", direction=video)
+    peer.addTransceiver("audio", direction=audio)
+    await peer.setLocalDescription(await peer.createOffer())
+    return peer
+
+
+@pytest.mark.parametrize("direction", ["inactive", "sendonly"])
+def test_an_offer_that_takes_no_video_is_400(tiny_path: Path, direction: str) -> None:
+    async def run() -> None:
+        peer = await directed(direction, "recvonly")
+        async with serving(tiny_path) as served:
+            sdp = peer.localDescription.sdp.encode()
+            reply = await served.ask("POST", "/whep/tiny", sdp, SDP_HEADERS)
+            assert (reply.status, b"no video to receive" in reply.body) == (400, True)
+            assert served.viewers.count == 0
+        await peer.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("direction", ["recvonly", "inactive", "sendonly"])
+def test_a_play_is_over_with_the_media_that_the_player_takes(
+    tiny_path: Path, direction: str
+) -> None:
+    async def run() -> None:
+        peer = await directed("recvonly", direction)
+        async with serving(tiny_path, Settings(leave_timeout=0.1)) as served:
+            sdp = peer.localDescription.sdp.encode()
+            reply = await served.ask("POST", "/whep/tiny", sdp, SDP_HEADERS)
+            assert (reply.status, served.viewers.count) == (201, 1)
+            answer = RTCSessionDescription(reply.body.decode(), "answer")
+            await peer.setRemoteDescription(answer)
+            await asyncio.wait_for(served.viewers.all_gone.wait(), 20)
+        await peer.close()
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("kind", ["application/sdp; charset=utf-8", "Application/SDP"])
 def test_the_content_type_may_have_parameters_and_any_case(tiny_path: Path, kind: str) -> None:
     async def run() -> None:
@@ -104,6 +145,22 @@ def test_what_cannot_be_played_now_is_409_with_retry_after(
     asyncio.run(run())
 
 
+def test_what_broke_this_moment_is_409_too(tiny_copy: Path) -> None:
+    async def run() -> None:
+        async with serving(tiny_copy, Settings(look_seconds=0)) as served:
+            video = served.viewers.catalogue.packages["tiny"].video_path(0)
+            data = video.read_bytes()
+            video.unlink()
+            reply = await served.ask("POST", "/whep/tiny", await offer(), SDP_HEADERS)
+            assert reply.status == 409
+            assert int(reply.headers["Retry-After"]) > 0
+            assert served.viewers.count == 0
+            video.write_bytes(data)
+            await begin(served)
+
+    asyncio.run(run())
+
+
 @pytest.fixture
 def package_beside(tiny_path: Path, tmp_path: Path) -> Path:
     """A folder with a whole package, and one that is damaged."""
@@ -119,6 +176,23 @@ def test_overload_is_503_with_retry_after(tiny_path: Path) -> None:
             reply = await served.ask("POST", "/whep/tiny", await offer(), SDP_HEADERS)
             assert reply.status == 503
             assert int(reply.headers["Retry-After"]) > 0
+
+    asyncio.run(run())
+
+
+def test_who_could_not_get_media_from_here_is_503_and_takes_no_place(
+    tiny_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        sdp = await offer()
+        # Without a network, or with too many files open, there is no address to send from.
+        monkeypatch.setattr("aioice.ice.get_host_addresses", lambda **_: [])
+        async with serving(tiny_path) as served:
+            reply = await served.ask("POST", "/whep/tiny", sdp, SDP_HEADERS)
+            assert reply.status == 503
+            assert int(reply.headers["Retry-After"]) > 0
+            assert b"no socket for media" in reply.body
+            assert served.viewers.count == 0
 
     asyncio.run(run())
 

@@ -10,6 +10,11 @@ export async function run({ url, frames, patience }) {
     const canvas = document.createElement('canvas');
     const context = canvas.getContext('2d', { willReadFrequently: true });
     const look = (_, { width, height }) => {
+      // Told of its first picture, an element may not have it yet, and drawImage draws nothing.
+      if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
+        video.requestVideoFrameCallback(look);
+        return;
+      }
       canvas.width = width;
       canvas.height = height;
       context.drawImage(video, 0, 0);

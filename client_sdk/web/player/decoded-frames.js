@@ -7,6 +7,7 @@
 
 const BUFFERED = 4; // decoded frames that may wait; a slow machine skips the others
 const IN_FLIGHT = 2; // likewise where frames are taken one by one
+const SAME = 5000; // microseconds: pictures of one time lie closer, of two times further apart
 
 /** Whether the track itself is taken, so that no element need play it. */
 export const takesTrack = () => 'MediaStreamTrackProcessor' in globalThis;
@@ -15,6 +16,7 @@ export class DecodedFrames {
   #video;
   #figures;
   #send;
+  #ahead = 0; // of what was told of it, a picture; in microseconds
   #taking = false;
   #plain = false;
   #stopped = false;
@@ -56,7 +58,7 @@ export class DecodedFrames {
     this.#stopped = true;
   }
 
-  #take = (_, { rtpTimestamp }) => {
+  #take = (_, { rtpTimestamp, mediaTime }) => {
     if (this.#stopped || this.#plain) return;
     this.#video.requestVideoFrameCallback(this.#take);
     if (this.#figures.inFlight >= IN_FLIGHT) return;
@@ -66,7 +68,12 @@ export class DecodedFrames {
     } catch {
       return; // the element holds no picture just now
     }
+    // While the page was busy the element may have gone on: then this is not the picture that was
+    // told of, and which it is is not known.
+    const ahead = frame.timestamp - mediaTime * 1e6;
+    const time = Math.abs(ahead - this.#ahead) < SAME ? rtpTimestamp : undefined;
+    this.#ahead = ahead;
     this.#figures.inFlight += 1;
-    this.#send({ type: 'frame', frame, time: rtpTimestamp }, [frame]);
+    this.#send({ type: 'frame', frame, time }, [frame]);
   };
 }
