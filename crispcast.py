@@ -77,6 +77,11 @@ class _Commands(TyperGroup):
         except ModuleNotFoundError as error:
             _say(f"{error.name} is not installed; `crispcast doctor` says what is missing")
             raise typer.Exit(1) from error
+        except OSError as error:
+            if error.filename is None or error.strerror is None:
+                raise  # nothing that the user named
+            _say(f"{error.filename}: {error.strerror}")
+            raise typer.Exit(1) from error
         except KeyboardInterrupt:
             _say("interrupted")
             raise typer.Exit(130) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from client_sdk.play_stats import PlayStats, check_stats_file
 
@@ -49,13 +50,22 @@ def play(
     `media`: the WHEP endpoint of an SFU that the package is published to, as a loop without an end;
     `url` is then http://HOST/packages/NAME, where everything else is, `media_token` what the SFU
     wants.
-    Raises StreamError, in one sentence, where the play cannot start or breaks off.
+    Raises StreamError, in one sentence, where the play cannot start or breaks off. Ctrl-C ends it
+    with a KeyboardInterrupt, after output and figures are written: a loop has no other end.
     """
     import asyncio
 
     from client_sdk.contract.signing import parse_trust
     from client_sdk.play_options import PlayOptions, check_preference
     from client_sdk.session import play_async
+
+    figures = PlayStats()
+
+    def heed(so_far: PlayStats) -> None:
+        nonlocal figures
+        figures = so_far
+        if on_status is not None:
+            on_status(so_far)
 
     options = PlayOptions(
         out=out,
@@ -67,7 +77,7 @@ def play(
         delivery=check_preference(delivery),
         loop=loop,
         reconnect=reconnect,
-        on_status=on_status,
+        on_status=heed,
         token=token,
         token_origins=tuple(token_origins),
         trust=parse_trust(trust),
@@ -76,7 +86,12 @@ def play(
     )
     if stats is not None:
         check_stats_file(stats)
-    result = asyncio.run(play_async(url, options))
+    try:
+        figures = asyncio.run(play_async(url, options))
+    except KeyboardInterrupt:
+        if stats is not None:
+            replace(figures, ended="interrupted").save(stats)
+        raise
     if stats is not None:
-        result.save(stats)
-    return result
+        figures.save(stats)
+    return figures

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +25,7 @@ def _play(
     stats: Annotated[Path | None, typer.Option(help="Write the figures here, as JSON.")] = None,
     display: Annotated[bool, typer.Option("--display", help="Show it in a window.")] = False,
     no_sr: Annotated[bool, typer.Option("--no-sr", help="Interpolate only.")] = False,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 for all.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all.")] = 0,
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -84,6 +86,7 @@ def _play(
         raise CrispcastError("--cache and --no-cache contradict each other; give one of them")
     if cache is None and not no_cache:
         cache = user_folder()
+    _end_whole()
     live = sys.stderr.isatty()
 
     def show(so_far: PlayStats) -> None:
@@ -116,6 +119,19 @@ def _play(
     if played.untrusted:
         print(f"crispcast: nothing was super-resolved: {played.untrusted}", file=sys.stderr)
     typer.echo(played.to_json() if as_json else _line(played))
+
+
+def _end_whole() -> None:
+    """End by SIGTERM as by ctrl-C, and so with whole files: `timeout` and services end plays so.
+
+    Shells have ctrl-C ignored in what runs beside a script; it is heard again, or SIGTERM were not.
+    Signals are for main threads alone: a program that plays in another one has its own way to end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _said_to_trust() -> tuple[str, ...]:

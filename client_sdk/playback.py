@@ -157,6 +157,8 @@ class Playback:
     def pause(self, on: bool) -> None:
         """The server sends nothing until it is off again."""
         self._thread.say(partial(self._session.pause, on))
+        if not on:
+            self._thread.resumed()
 
     def loop(self, on: bool) -> None:
         """Begin again at the end, or not."""

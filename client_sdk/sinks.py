@@ -15,8 +15,12 @@ import av
 
 from client_sdk.contract.manifest import Manifest
 from client_sdk.picture import fill
+from client_sdk.timeline import LONGEST_GAP
 from client_sdk.upscaler import Planes
 from kernels.errors import StreamError
+
+_SOUND_RATE = 48_000
+"""Of the samples, and of the clock, that Opus comes with (RFC 7587, section 4.1)."""
 
 
 class Sink(Protocol):
@@ -101,12 +105,14 @@ class Mp4Sink:
         self._video = stream
         self._audio: Any = None
         if manifest.audio is not None:
-            self._audio = self._container.add_stream("aac", rate=48_000)
+            self._audio = self._container.add_stream("aac", rate=_SOUND_RATE)
             self._audio.layout = "stereo"
-            self._resampler = av.AudioResampler(format="fltp", layout="stereo", rate=48_000)
-        self._audio_pts = 0
+            self._resampler = av.AudioResampler(format="fltp", layout="stereo", rate=_SOUND_RATE)
+        # In samples: where picture and sound have come to, and from the sound's stamps to there.
+        self._picture_end = self._sound_end = self._sound_shift = 0
 
     def video(self, position: int, planes: Planes) -> None:
+        self._picture_end = int((position + 1) * _SOUND_RATE / self._rate)
         frame = av.VideoFrame(*self._size, "yuv420p")
         fill(frame, planes)
         frame.pts = position
@@ -116,7 +122,14 @@ class Mp4Sink:
     def audio(self, frame: av.AudioFrame) -> None:
         if self._audio is None:
             return
-        frame.time_base = Fraction(1, 48_000)
+        stamp = int(frame.pts or 0)
+        start = stamp + self._sound_shift
+        if not 0 <= start - self._sound_end <= LONGEST_GAP * _SOUND_RATE:
+            # Another connection counts from 0 again: sound goes on where the picture is.
+            start = max(self._sound_end, self._picture_end)
+            self._sound_shift = start - stamp
+        self._sound_end = start + frame.samples
+        frame.pts, frame.time_base = start, Fraction(1, _SOUND_RATE)
         for part in self._resampler.resample(frame):
             self._mux(self._audio, part)
 

@@ -90,7 +90,8 @@ def experts_of(package: Package) -> tuple[Expert, ...]:
             )
     if not plans:
         raise CrispcastError(
-            f"{package.path} has no networks to export: encode it with a --method other than none"
+            f"{package.path} has no networks to export: they were not worth their bytes in this "
+            "video, or it was encoded with --method none; clients interpolate it"
         )
     return tuple(Expert(sha256, plan, tuple(uses[sha256])) for sha256, plan in plans.items())
 

@@ -117,6 +117,7 @@ def test_wrong_usage_is_exit_code_two(run, small_video: Path) -> None:
     assert run("encode", small_video).code == 2
     assert run("encode", small_video, "-o", "x.crisp", "--scale", "two").code == 2
     assert run("no-such-command").code == 2
+    assert run("play", "http://127.0.0.1:9/whep/x", "--no-cache", "--threads", "-1").code == 2
 
 
 @pytest.mark.parametrize(
@@ -308,6 +309,29 @@ class TestDamagedPackages:
         other = write_video(tmp_path / "other.mp4", width=224, height=192, frames=30)
         run("report", package_copy, "--source", other).assert_refused("another video")
         assert not (package_copy / "report").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["encode", "LONG", "-o", "a.crisp"],
+        ["encode", "VIDEO", "-o", "LONG", "--method", "none"],
+        ["report", "LONG", "--source", "VIDEO"],
+        ["export", "LONG", "--target", "nnapi", "-o", "exported"],
+        ["serve", "LONG"],
+        ["origin", "LONG", "-o", "origin"],
+        ["play", "http://127.0.0.1:9/whep/x", "--no-cache", "--stats", "LONG"],
+        ["store", "ls", "--store", "LONG"],
+        ["key", "verify", "LONG", "--trust", f"ed25519:{'ab' * 32}"],
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence(
+    run, small_video: Path, tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"LONG": "n" * 300, "VIDEO": small_video}
+    run(*(given.get(each, each) for each in arguments)).assert_refused("nnn", "File name too long")
+    nothing_left(tmp_path)
 
 
 def test_a_package_is_no_plan(run, small_package: Path) -> None:

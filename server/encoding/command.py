@@ -176,7 +176,8 @@ def _encode(
             sign_key=sign_key,
         )
 
-    if len(videos) == 1 and not videos[0].is_dir():
+    several = len(videos) > 1 or videos[0].is_dir() or skip or part is not None
+    if not several:
         _encode_one(config_of(videos[0], output), as_json)
     else:
         found = part_of(videos_of(videos), part)

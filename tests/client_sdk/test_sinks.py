@@ -64,6 +64,37 @@ def test_an_mp4_keeps_time_and_sound_and_odd_sizes(tiny: Package, tmp_path: Path
     assert times == pytest.approx([0, 0.04, 0.16])
 
 
+def test_sound_of_another_connection_goes_on_where_the_picture_is(
+    tiny: Package, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.mp4"
+    sink = open_sink(path, tiny.manifest)
+
+    def hear(loudness: int) -> None:
+        wave = loudness * (-1) ** (np.arange(1920) // 96 % 2)
+        for start in range(0, 9600, 960):  # each connection counts from 0
+            sound = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], "s16", "stereo")
+            sound.sample_rate, sound.pts = 48_000, start
+            sink.audio(sound)
+
+    hear(0)
+    for position in range(8):  # 0.32 s of picture beside 0.2 s of sound
+        sink.video(position, picture(100))
+    hear(20_000)
+    for position in range(8, 13):
+        sink.video(position, picture(100))
+    sink.close()
+    with av.open(str(path)) as container:
+        heard = [
+            float(frame.time or 0)
+            for frame in container.decode(audio=0)
+            if np.abs(frame.to_ndarray()).max() > 0.1
+        ]
+    # A coded frame, of 1024 samples, lies across the gap.
+    assert heard[1] == pytest.approx(0.32, abs=0.03)
+    assert heard[-1] == pytest.approx(0.52, abs=0.03)
+
+
 @pytest.mark.parametrize("name", ["out.avi", "out", "nowhere/out.mp4"])
 def test_an_output_that_cannot_be_is_refused_before_the_play(tmp_path: Path, name: str) -> None:
     with pytest.raises(StreamError):

@@ -95,5 +95,6 @@ def test_a_package_without_networks_has_nothing_to_export(tmp_path) -> None:
     from tests.client_sdk.tiny import write_tiny
 
     package = open_package(write_tiny(tmp_path, networks=False))
-    with pytest.raises(CrispcastError, match="no networks to export"):
+    # As an encode's --method that is not "none" leaves it too, where networks would not pay.
+    with pytest.raises(CrispcastError, match=r"no networks to export: they were not worth .* or"):
         experts_of(package)

@@ -73,6 +73,18 @@ def test_what_is_there_is_passed_over(tmp_path: Path, capfd: pytest.CaptureFixtu
     assert json.loads(capfd.readouterr().out) == {"packages": []}
 
 
+@pytest.mark.parametrize("flags", [("--skip-existing",), ("--part", "0/1")])
+def test_what_several_may_be_said_of_makes_one_of_several(
+    small_video: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: tuple[str, ...]
+) -> None:
+    made = tmp_path / "made"
+    made.mkdir()  # and `videos/*.mp4` is one video today
+    with pytest.raises(SystemExit) as ended:
+        main(["encode", str(small_video), "-o", str(made), "--method", "none", *flags])
+    assert ended.value.code == 0, capfd.readouterr().err
+    assert [path.name for path in made.iterdir()] == [f"{small_video.stem}.crisp"]
+
+
 def test_a_fault_keeps_the_others_from_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
