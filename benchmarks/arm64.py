@@ -99,7 +99,8 @@ def program(folder: Path) -> Path:
     example = SOURCES / "examples" / "upscale.c"
     objects.append(str(folder / "upscale.o"))
     run([zig(), "cc", *TARGET, "-std=c11", *flags, "-c", str(example), "-o", objects[-1]])
-    run([zig(), "c++", *TARGET, *objects, "-o", str(folder / "upscale")])
+    linked = [*TARGET, "-fno-sanitize=undefined", *objects, "-o", str(folder / "upscale")]
+    run([zig(), "c++", *linked], cwd=folder)
     return folder / "upscale"
 
 

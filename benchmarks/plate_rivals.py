@@ -50,7 +50,10 @@ MADE_BY = (
     "overfit.plates",
     "overfit.refinement",
     "overfit.acceleration",
+    "overfit.adam",
     "overfit.convergence",
+    "overfit.gradients",
+    "overfit.muon",
     "overfit.training",
 )
 REFERENCES = {

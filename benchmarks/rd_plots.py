@@ -44,6 +44,8 @@ def plot_clip(curves: ClipCurves, path: Path) -> None:
     seen: list[float] = []
 
     def draw(points: Sequence[RatePoint], label: str, colour: str, line: str, mark: str) -> None:
+        if not points:
+            return
         front = pareto(points)
         x = [clip.kbps(round(point.rate)) for point in front]
         y = [point.quality for point in front]

@@ -14,6 +14,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,10 +38,16 @@ VNNI = [*AVX512, "-mavx512vnni"]
 COMMON = sorted(p for p in (RUNTIME / "src").glob("*.cpp") if not p.stem.startswith("kernels_"))
 
 
-def build(name: str, compiler: list[str], kernels: dict[str, list[str]]) -> Path:
-    """The contract program, with each kernels_*.cpp compiled by its own flags."""
+def build(
+    name: str, compiler: list[str], kernels: dict[str, list[str]], units: Sequence[str] = ()
+) -> Path:
+    """The contract program, with each kernels_*.cpp compiled by its own flags.
+
+    `units` are options of compiling alone: zig builds its C++ library anew for each set of options
+    that a program is linked with.
+    """
     sources = [CONTRACT, *COMMON, *(RUNTIME / "src" / f"kernels_{isa}.cpp" for isa in kernels)]
-    digest = hashlib.sha256(repr((compiler, FLAGS, kernels)).encode())
+    digest = hashlib.sha256(repr((compiler, units, FLAGS, kernels)).encode())
     for path in [*sources, *sorted(RUNTIME.glob("*/*.h"))]:
         digest.update(path.read_bytes())
     folder = ROOT / ".cache" / "native" / f"{name}-{digest.hexdigest()[:16]}"
@@ -51,7 +58,7 @@ def build(name: str, compiler: list[str], kernels: dict[str, list[str]]) -> Path
     jobs = []
     for source in sources:
         extra = kernels.get(source.stem.removeprefix("kernels_"), [])
-        command = [*compiler, *FLAGS, *extra, "-c", str(source), "-o", source.stem + ".o"]
+        command = [*compiler, *units, *FLAGS, *extra, "-c", str(source), "-o", source.stem + ".o"]
         jobs.append(command)
     for i in range(0, len(jobs), 2):
         for running in [subprocess.Popen(job, cwd=folder) for job in jobs[i : i + 2]]:
@@ -132,9 +139,9 @@ def arm_program() -> Path:
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("ziglang is missing: pip install ziglang")
     target = ["-target", "aarch64-linux-musl", "-static"]
-    flags = ["-O2", "-fno-exceptions", "-fno-rtti", "-fno-sanitize=undefined"]
-    compiler = [sys.executable, "-m", "ziglang", "c++", *target, *flags]
-    return build("neon", compiler, arm_kernels("-mcpu=generic"))
+    units = ["-O2", "-fno-exceptions", "-fno-rtti"]
+    compiler = [sys.executable, "-m", "ziglang", "c++", *target, "-fno-sanitize=undefined"]
+    return build("neon", compiler, arm_kernels("-mcpu=generic"), units)
 
 
 def emulated(cpu: str) -> list[str]:
