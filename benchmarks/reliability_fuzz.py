@@ -1,12 +1,13 @@
 """Hostile inputs against every parser: `python -m benchmarks.reliability --only fuzz`.
 
-    python -m benchmarks.reliability_fuzz [--only PARSER …] [--minutes M] [--aim N]
+    python -m benchmarks.reliability_fuzz [--only PARSER …] [--minutes M] [--aim N] [--jobs N]
 
 Parsers in Python (`tests/fuzz`, by Atheris) and in C++ (`make fuzz`'s) run under libFuzzer, those
-of the web player in Node (`tests/fuzz/player.mjs`). What was tried, and the corpus that grew of it,
-is kept in `build/fuzz`, so a run that was killed goes on: at most `_CHUNK` seconds of it are lost.
-Counts begin anew where a parser's code changes. A finding is an input that a parser does not refuse
-as it says, that ends its process, or takes more than a second or 256 MiB.
+of the web player in Node (`tests/fuzz/player.mjs`). What was tried is counted in `tests/fuzz/tried`
+and kept with the code: runs add up, on whatever machine, and one that was killed goes on, at most
+`_CHUNK` seconds behind. Counts begin anew where a parser's code changes. The corpus that grows is
+kept in `build/fuzz`. A finding is an input that a parser does not refuse as it says, that ends its
+process, or takes more than a second or 256 MiB.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,16 +31,18 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.reliability_tampering import web_modules
+from kernels.cores import usable_cores
 from tests.fuzz.parsers import PARSERS, seeds_of
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "fuzz"
+TRIED = ROOT / "tests" / "fuzz" / "tried"
 AIM = 10_000_000
 TARGETS: Mapping[str, tuple[str, float]] = {
     "fuzz_inputs": (">=", AIM),
     "fuzz_findings": ("<=", 0),
 }
-_CHUNK = 30  # seconds of a run of a fuzzer
+_CHUNK = 60  # seconds of a run of a fuzzer
 _QUICK = 300  # inputs of a quick run
 _TRIED = re.compile(rb"stat::number_of_executed_units:\s*(\d+)")
 _NATIVE = {
@@ -71,13 +75,14 @@ def fuzzers() -> list[Fuzzer]:
     found = []
     if importlib.util.find_spec("atheris") is not None:
         found += _in_python()
-    found += _in_cpp()
+    native = _native_sources()
+    found += _in_cpp(native)
     node = shutil.which("node")
     modules = web_modules()
     if node is not None and modules is not None:
         web = ROOT / "client_sdk" / "web"
         of_javascript = [web / name for name in ("core.js", "session.js", "player/identity.js")]
-        code = _hashed((*of_javascript, *sorted(modules.glob("*.wasm"))))
+        code = _hashed((*of_javascript, *native))
         script = str(ROOT / "tests" / "fuzz" / "player.mjs")
         for name in _PLAYER:
             command = (node, script, f"{modules.as_uri()}/", name)
@@ -101,12 +106,16 @@ def _in_python() -> list[Fuzzer]:
     return found
 
 
-def _in_cpp() -> list[Fuzzer]:
+def _native_sources() -> tuple[Path, ...]:
+    """What the targets in C++ are made of, and the web player's modules."""
+    rooms = dict.fromkeys(_NATIVE.values())
+    sources = [path for room in rooms for path in (ROOT / room).rglob("*")]
+    return tuple(sorted(path for path in sources if path.suffix in (".cpp", ".h")))
+
+
+def _in_cpp(code: tuple[Path, ...]) -> list[Fuzzer]:
     """Built where clang with libFuzzer is, if they are older than what they are made of."""
     found = []
-    rooms = tuple(dict.fromkeys(_NATIVE.values()))
-    sources = [path for room in rooms for path in (ROOT / room).rglob("*")]
-    code = tuple(sorted(path for path in sources if path.suffix in (".cpp", ".h")))
     newest = max(path.stat().st_mtime for path in code)
     for name, room in _NATIVE.items():
         built = WORK / f"fuzz_{name}"
@@ -120,27 +129,37 @@ def _in_cpp() -> list[Fuzzer]:
 
 
 class Tried:
-    """What was tried of each parser, as its code is now; kept in a file."""
+    """What was tried of each parser, as its code is now; kept in a folder, a file a parser."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._kept: dict[str, dict[str, Any]] = {}
-        if path.exists():
-            self._kept = json.loads(path.read_text())
 
     def of(self, fuzzer: Fuzzer) -> dict[str, Any]:
         """Inputs, findings and seconds."""
         entry = self._kept.get(fuzzer.name)
-        if entry is None or entry["code"] != fuzzer.code:
-            entry = {"code": fuzzer.code, "inputs": 0, "findings": 0, "seconds": 0.0}
+        if entry is None:
+            path = self._path(fuzzer)
+            entry = json.loads(path.read_text()) if path.exists() else None
+            if entry is None or entry["code"] != fuzzer.code:
+                entry = {"code": fuzzer.code, "inputs": 0, "findings": 0, "seconds": 0}
             self._kept[fuzzer.name] = entry
         return entry
 
-    def keep(self) -> None:
-        """Write it down, whole or not at all."""
-        new = self._path.with_suffix(".new")
-        new.write_text(json.dumps(self._kept, indent=1) + "\n")
-        new.replace(self._path)
+    def add(self, fuzzer: Fuzzer, inputs: int, findings: int, seconds: float) -> None:
+        """Count what a run tried and found; written down whole or not at all."""
+        entry = self.of(fuzzer)
+        entry["inputs"] += inputs
+        entry["findings"] += findings
+        entry["seconds"] += round(seconds)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(fuzzer)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(entry, indent=1) + "\n")
+        new.replace(path)
+
+    def _path(self, fuzzer: Fuzzer) -> Path:
+        return self._folder / f"{fuzzer.name.replace(' ', '-')}.json"
 
 
 def run_once(fuzzer: Fuzzer, tried: Tried, limits: tuple[str, ...], work: Path = WORK) -> None:
@@ -162,28 +181,43 @@ def run_once(fuzzer: Fuzzer, tried: Tried, limits: tuple[str, ...], work: Path =
         cwd=ROOT,
         capture_output=True,
     )
-    entry = tried.of(fuzzer)
     said = done.stdout + done.stderr
     counted = _TRIED.findall(said)
-    entry["inputs"] += int(counted[-1]) if counted else 0
-    entry["seconds"] += time.monotonic() - began
-    if done.returncode != 0 or not counted:
-        entry["findings"] += 1
+    wrong = done.returncode != 0 or not counted
+    inputs = int(counted[-1]) if counted else 0
+    tried.add(fuzzer, inputs, int(wrong), time.monotonic() - began)
+    if wrong:
         new = set(work.glob(f"found-{name}-*")) - before
         told = said.decode("utf-8", "replace").splitlines()[-25:]
         print(f"{fuzzer.name}: a finding: {', '.join(map(str, new))}", *told, sep="\n")
-    tried.keep()
 
 
-def fuzz(chosen: list[Fuzzer], tried: Tried, until: float, aim: int, chunk: int = _CHUNK) -> None:
-    """Run those that have the fewest inputs, until all have `aim` or the clock says `until`."""
-    while time.monotonic() < until:
-        behind = [fuzzer for fuzzer in chosen if tried.of(fuzzer)["inputs"] < aim]
-        if not behind:
-            return
-        # By what is left of time and not by counts alone: slow parsers would take all of it.
-        fuzzer = min(behind, key=lambda one: tried.of(one)["seconds"])
-        run_once(fuzzer, tried, (f"-max_total_time={chunk}",))
+def fuzz(
+    chosen: list[Fuzzer], tried: Tried, until: float, aim: int, jobs: int = 1, work: Path = WORK
+) -> None:
+    """Run `jobs` at a time until all have `aim` inputs or the clock says `until`.
+
+    Those that had the least time are next: slow parsers would take all of it by counts alone.
+    """
+    running: dict[Future[None], Fuzzer] = {}
+    limits = (f"-max_total_time={_CHUNK}",)
+    with ThreadPoolExecutor(jobs) as pool:
+        while True:
+            behind = [
+                fuzzer
+                for fuzzer in chosen
+                if tried.of(fuzzer)["inputs"] < aim and fuzzer not in running.values()
+            ]
+            while behind and len(running) < jobs and time.monotonic() < until:
+                fuzzer = min(behind, key=lambda one: tried.of(one)["seconds"])
+                behind.remove(fuzzer)
+                running[pool.submit(run_once, fuzzer, tried, limits, work)] = fuzzer
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for run in done:
+                del running[run]
+                run.result()
 
 
 def figures(chosen: list[Fuzzer], tried: Tried) -> dict[str, Any]:
@@ -211,13 +245,13 @@ def measure(folder: Path, quick: bool) -> dict[str, Any]:
     """All parsers up to `AIM` inputs each; quick: some hundred, kept in `folder`."""
     chosen = fuzzers()
     if quick:
-        tried = Tried(folder / "tried.json")
+        tried = Tried(folder / "tried")
         for fuzzer in chosen:
             run_once(fuzzer, tried, (f"-runs={_QUICK}", "-seed=1"), folder)
     else:
         WORK.mkdir(parents=True, exist_ok=True)
-        tried = Tried(WORK / "tried.json")
-        fuzz(chosen, tried, float("inf"), AIM)
+        tried = Tried(TRIED)
+        fuzz(chosen, tried, float("inf"), AIM, usable_cores())
     found = figures(chosen, tried)
     show(found)
     return found
@@ -228,11 +262,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="PARSER", help="as `python manifest`")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after them")
     parser.add_argument("--aim", type=int, default=AIM, help="inputs of each parser")
+    parser.add_argument("--jobs", type=int, default=usable_cores(), help="at a time (all cores)")
     arguments = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
     chosen = [f for f in fuzzers() if not arguments.only or f.name in arguments.only]
-    tried = Tried(WORK / "tried.json")
-    fuzz(chosen, tried, time.monotonic() + 60 * arguments.minutes, arguments.aim)
+    tried, until = Tried(TRIED), time.monotonic() + 60 * arguments.minutes
+    fuzz(chosen, tried, until, arguments.aim, arguments.jobs)
     show(figures(chosen, tried))
 
 

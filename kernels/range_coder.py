@@ -63,7 +63,8 @@ class Encoder:
         else:
             self._range = bound
         contexts.update(index, bit)
-        self._normalise()
+        if self._range < _TOP:
+            self._normalise()
 
     def bypass(self, bit: int) -> None:
         """Code `bit` at one half, without a context."""
@@ -131,16 +132,28 @@ class Decoder:
 
     def decode(self, contexts: Contexts, index: int) -> int:
         """The next bit, coded with context `index`, which then adapts."""
-        bound = (self._range >> 15) * contexts.probability(index)
+        # `Contexts.probability` and `update`, written out: most of the time of a plan is here.
+        fasts, slows = contexts.fast, contexts.slow
+        fast, slow = fasts[index], slows[index]
+        probability = fast + slow >> 2
+        if probability < _LOWEST:
+            probability = _LOWEST
+        elif probability > _HIGHEST:
+            probability = _HIGHEST
+        bound = (self._range >> 15) * probability
         if self._code < bound:
             self._range = bound
+            fasts[index] = fast + (_ONE - fast >> _FAST)
+            slows[index] = slow + (_ONE - slow >> _SLOW)
             bit = 0
         else:
             self._code -= bound
             self._range -= bound
+            fasts[index] = fast - (fast >> _FAST)
+            slows[index] = slow - (slow >> _SLOW)
             bit = 1
-        contexts.update(index, bit)
-        self._normalise()
+        if self._range < _TOP:
+            self._normalise()
         return bit
 
     def bypass(self) -> int:

@@ -28,8 +28,9 @@ from kernels.plan import (
 )
 from kernels.range_coder import Contexts, Decoder, Encoder
 
-_CLASSES = ((6, 0), (9, 1), (11, 2))
 _BIAS_BITS = 17
+_GROUPS = (0,) * 6 + (1,) * 3 + (2,) * 2 + (3,) * (2 * _BIAS_BITS - 10)
+"""Contexts of a weight by the bit lengths, in sum, of its two neighbours."""
 
 
 class _Coder(Protocol):
@@ -256,7 +257,7 @@ class _Walk:
             before = 0
             lengths, row = [], []
             for weight, start, above in zip(tap, by, tap_before, strict=True):
-                group = _group(before + above)
+                group = _GROUPS[before + above]
                 if moved:
                     group += 0 if start else 4
                     coded = self._differences.code(weight - start, group, bits)
@@ -325,10 +326,6 @@ def _strengths(predicted: Int8) -> list[int]:
     """Bit length of the largest |prediction| of each tap of a block [channels, taps]."""
     largest = np.abs(predicted.astype(np.int16)).max(axis=0)
     return [int(size).bit_length() for size in largest]
-
-
-def _group(neighbours: int) -> int:
-    return next((group for limit, group in _CLASSES if neighbours < limit), 3)
 
 
 def _place(half: int) -> int:

@@ -19,7 +19,10 @@ const MOST_MEMORY = 256 << 20;
 const MOST_TASKS = 1000; // that one input gives
 const KNOWN = readFileSync(new URL('corpus/manifest/tiny', import.meta.url));
 
-/** What is done with a session and an input, and whether the session has the seeds' manifest before. */
+/**
+ * What is done with a session and an input, whether the session has the seeds' manifest before, and
+ * after how many inputs that it took there is a new one: what a coded frame leaves is little.
+ */
 const PARSERS = {
   manifest: {
     read(session, bytes) {
@@ -31,8 +34,8 @@ const PARSERS = {
   server_message: { known: true, read: (session, bytes) => session.message(new TextDecoder().decode(bytes)) },
   // One message of the seeds' asset: what is before it is for the reader in Python.
   asset_frames: { known: true, read: (session, bytes) => session.piece(bytes.slice(38)) },
-  sei: { known: true, read: (session, bytes) => coded(session, Uint8Array.from([0, 0, 1, ...bytes]), false) },
-  obu: { known: true, read: (session, bytes) => coded(session, bytes, true) },
+  sei: { known: true, most: 200, read: (session, bytes) => coded(session, Uint8Array.from([0, 0, 1, ...bytes]), false) },
+  obu: { known: true, most: 200, read: (session, bytes) => coded(session, bytes, true) },
 };
 
 function coded(session, bytes, av1) {
@@ -128,13 +131,13 @@ function refuses(call) {
   }
 }
 
-/** What is wrong of it, or null; and whether the session is as it was, because it was refused. */
+/** What is wrong of it, or null; whether the session is as it was, because it was refused; and whether it is over. */
 function tryOne(session, read, bytes) {
   const [began, memory] = [process.cpuUsage(), process.memoryUsage.rss()];
-  let refused = false;
+  let [refused, over] = [false, false];
   try {
     refused = refuses(() => read(session, bytes));
-    if (drain(session)) refused = false;
+    over = drain(session);
   } catch (error) {
     return { found: error };
   }
@@ -142,7 +145,7 @@ function tryOne(session, read, bytes) {
   const seconds = (spent.user + spent.system) / 1e6;
   if (seconds > MOST_SECONDS) return { found: new Error(`an input of ${bytes.length} bytes took ${seconds} s`) };
   if (process.memoryUsage.rss() - memory > MOST_MEMORY) return { found: new Error('an input took 256 MiB') };
-  return { found: null, refused };
+  return { found: null, refused: refused && !over, over };
 }
 
 const flags = new Map();
@@ -153,7 +156,7 @@ for (const argument of process.argv.slice(4)) {
   else folders.push(argument);
 }
 const [, , modules, name] = process.argv;
-const { read, known = false } = PARSERS[name];
+const { read, known = false, most = 1 } = PARSERS[name];
 const seed = Number(flags.get('seed') ?? Date.now() % 2 ** 31);
 console.log(`seed ${seed}`); // at once: an input that never ends can then be found again
 const random = randomly(seed);
@@ -162,6 +165,7 @@ const inputs = seeds.map((bytes) => Uint8Array.from(bytes));
 const runs = Number(flags.get('runs') ?? Infinity);
 const until = performance.now() + 1000 * Number(flags.get('max_total_time') ?? Infinity);
 let session = await opened(known);
+let taken = 0; // inputs that this session has not refused
 let tried = 0;
 let found = null;
 while (!found && tried < runs && performance.now() < until) {
@@ -170,9 +174,10 @@ while (!found && tried < runs && performance.now() < until) {
   const done = tryOne(session, read, bytes);
   found = done.found;
   ++tried;
-  if (!found && !done.refused) {
+  if (!found && !done.refused && (done.over || ++taken >= most)) {
     session.close();
     session = await opened(known);
+    taken = 0;
   }
   if (!found) continue;
   const path = `${flags.get('artifact_prefix') ?? ''}${seed}-${tried}`;
