@@ -119,19 +119,19 @@ def test_an_answer_may_take_its_time() -> None:
 
 def test_who_is_slow_but_goes_on_is_served() -> None:
     async def run() -> None:
-        async with opened(0.3) as place:
+        limit = 1.0  # a machine may be busy, and then neither side goes on for a while
+        async with opened(limit) as place:
             loop = asyncio.get_running_loop()
-            begun = loop.time()
             reader, writer = await asyncio.open_connection(*place, limit=4096)
             writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             await reader.readuntil(b"\r\n\r\n")
-            got = 0
+            got, quick = 0, loop.time() + 2.5 * limit
             while data := await reader.read(1 << 20):
                 got += len(data)
-                if got < LARGE // 2:  # for several times the limit
-                    await asyncio.sleep(0.01)
+                if loop.time() < quick:
+                    assert got < LARGE
+                    await asyncio.sleep(0.02)
             assert got == LARGE
-            assert loop.time() - begun > 1
             writer.close()
 
     asyncio.run(run())
