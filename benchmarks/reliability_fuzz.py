@@ -2,12 +2,13 @@
 
     python -m benchmarks.reliability_fuzz [--only PARSER …] [--minutes M] [--aim N] [--jobs N]
 
-Parsers in Python (`tests/fuzz`, by Atheris) and in C++ (`make fuzz`'s) run under libFuzzer, those
-of the web player in Node (`tests/fuzz/player.mjs`). What was tried is counted in `tests/fuzz/tried`
-and kept with the code: runs add up, on whatever machine, and one that was killed goes on, at most
-`_CHUNK` seconds behind. Counts begin anew where a parser's code changes. The corpus that grows is
-kept in `build/fuzz`. A finding is an input that a parser does not refuse as it says, that ends its
-process, or takes more than a second or 256 MiB.
+Parsers in C++ (`make fuzz`'s) run under libFuzzer, guided by coverage; those in Python likewise
+(Atheris) for `_GUIDED` seconds, and then blindly on the corpus that grew by then (`tests/fuzz`);
+those of the web player blindly, in Node (`tests/fuzz/player.mjs`). What was tried is counted in
+`tests/fuzz/tried` and kept with the code, so runs add up, on whatever machine, and one that was
+killed goes on, at most `_CHUNK` seconds behind. Counts begin anew where a parser's code changes.
+The corpus that grows is kept in `build/fuzz`. A finding is an input that a parser does not refuse
+as it says, that ends its process, or takes more than a second or 256 MiB.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ TARGETS: Mapping[str, tuple[str, float]] = {
     "fuzz_inputs": (">=", AIM),
     "fuzz_findings": ("<=", 0),
 }
+COUNTED = ("inputs", "guided", "findings", "seconds")
 _CHUNK = 60  # seconds of a run of a fuzzer
+_GUIDED = 60  # seconds by the clock of a parser in Python that coverage guides
 _QUICK = 300  # inputs of a quick run
 _TRIED = re.compile(rb"stat::number_of_executed_units:\s*(\d+)")
 _NATIVE = {
@@ -58,12 +61,16 @@ _PLAYER = ("manifest", "server_message", "asset_frames", "sei", "obu")
 
 @dataclass(frozen=True)
 class Fuzzer:
-    """A parser, and the command that runs it (libFuzzer's flags follow); `code` is its hash."""
+    """A parser, and the commands that run it: `guided` by coverage first, and `blind`.
+
+    libFuzzer's flags follow. Either may be missing. `code` is the hash of what is tried.
+    """
 
     name: str
-    command: tuple[str, ...]
     seeds: Path
     code: str
+    guided: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
 
 
 def _hashed(files: Iterable[Path]) -> str:
@@ -71,10 +78,8 @@ def _hashed(files: Iterable[Path]) -> str:
 
 
 def fuzzers() -> list[Fuzzer]:
-    """Those that can be run here. Raises SystemExit where none can."""
-    found = []
-    if importlib.util.find_spec("atheris") is not None:
-        found += _in_python()
+    """Those that can be run here."""
+    found = _in_python()
     native = _native_sources()
     found += _in_cpp(native)
     node = shutil.which("node")
@@ -86,14 +91,13 @@ def fuzzers() -> list[Fuzzer]:
         script = str(ROOT / "tests" / "fuzz" / "player.mjs")
         for name in _PLAYER:
             command = (node, script, f"{modules.as_uri()}/", name)
-            found.append(Fuzzer(f"js {name}", command, seeds_of(name), code))
-    if not found:
-        raise SystemExit("no fuzzer can run here: pip install atheris, or apt-get install nodejs")
+            found.append(Fuzzer(f"js {name}", seeds_of(name), code, blind=command))
     return found
 
 
 def _in_python() -> list[Fuzzer]:
     found = []
+    atheris = importlib.util.find_spec("atheris") is not None
     for name, parser in PARSERS.items():
         files = []
         for module in parser.code:
@@ -101,8 +105,11 @@ def _in_python() -> list[Fuzzer]:
             assert spec is not None
             assert spec.origin is not None
             files.append(Path(spec.origin))
-        command = (sys.executable, "-m", "tests.fuzz.fuzzer", name)
-        found.append(Fuzzer(f"python {name}", command, seeds_of(name), _hashed(files)))
+        blind = (sys.executable, "-m", "tests.fuzz.blind", name)
+        guided = (sys.executable, "-m", "tests.fuzz.fuzzer", name) if atheris else ()
+        found.append(
+            Fuzzer(f"python {name}", seeds_of(name), _hashed(files), guided=guided, blind=blind)
+        )
     return found
 
 
@@ -124,7 +131,7 @@ def _in_cpp(code: tuple[Path, ...]) -> list[Fuzzer]:
         if built.exists():
             command = (str(WORK / f"fuzz_{name}"), "-max_len=8000", "-timeout=10")
             seeds = ROOT / room / "fuzz" / "corpus" / name
-            found.append(Fuzzer(f"c++ {name}", command, seeds, _hashed(code)))
+            found.append(Fuzzer(f"c++ {name}", seeds, _hashed(code), guided=command))
     return found
 
 
@@ -136,22 +143,21 @@ class Tried:
         self._kept: dict[str, dict[str, Any]] = {}
 
     def of(self, fuzzer: Fuzzer) -> dict[str, Any]:
-        """Inputs, findings and seconds."""
+        """Inputs, those of them that coverage guided, findings and seconds."""
         entry = self._kept.get(fuzzer.name)
         if entry is None:
             path = self._path(fuzzer)
             entry = json.loads(path.read_text()) if path.exists() else None
             if entry is None or entry["code"] != fuzzer.code:
-                entry = {"code": fuzzer.code, "inputs": 0, "findings": 0, "seconds": 0}
+                entry = {"code": fuzzer.code, **dict.fromkeys(COUNTED, 0)}
             self._kept[fuzzer.name] = entry
         return entry
 
-    def add(self, fuzzer: Fuzzer, inputs: int, findings: int, seconds: float) -> None:
+    def add(self, fuzzer: Fuzzer, **more: int) -> None:
         """Count what a run tried and found; written down whole or not at all."""
         entry = self.of(fuzzer)
-        entry["inputs"] += inputs
-        entry["findings"] += findings
-        entry["seconds"] += round(seconds)
+        for name, number in more.items():
+            entry[name] += number
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(fuzzer)
         new = path.with_suffix(".new")
@@ -169,9 +175,11 @@ def run_once(fuzzer: Fuzzer, tried: Tried, limits: tuple[str, ...], work: Path =
     grown.mkdir(parents=True, exist_ok=True)
     before = set(work.glob(f"found-{name}-*"))
     began = time.monotonic()
+    begun = tried.of(fuzzer)["seconds"] >= _GUIDED
+    blindly = not fuzzer.guided or bool(fuzzer.blind and begun)
     done = subprocess.run(
         [
-            *fuzzer.command,
+            *(fuzzer.blind if blindly else fuzzer.guided),
             *limits,
             "-print_final_stats=1",
             f"-artifact_prefix={work}/found-{name}-",
@@ -185,7 +193,14 @@ def run_once(fuzzer: Fuzzer, tried: Tried, limits: tuple[str, ...], work: Path =
     counted = _TRIED.findall(said)
     wrong = done.returncode != 0 or not counted
     inputs = int(counted[-1]) if counted else 0
-    tried.add(fuzzer, inputs, int(wrong), time.monotonic() - began)
+    seconds = round(time.monotonic() - began)
+    tried.add(
+        fuzzer,
+        inputs=inputs,
+        guided=0 if blindly else inputs,
+        findings=int(wrong),
+        seconds=seconds,
+    )
     if wrong:
         new = set(work.glob(f"found-{name}-*")) - before
         told = said.decode("utf-8", "replace").splitlines()[-25:]
@@ -227,17 +242,16 @@ def figures(chosen: list[Fuzzer], tried: Tried) -> dict[str, Any]:
         "fuzz_inputs": min(entry["inputs"] for entry in table.values()),
         "fuzz_findings": sum(entry["findings"] for entry in table.values()),
         "fuzz_parsers": {
-            name: {key: round(entry[key]) for key in ("inputs", "findings", "seconds")}
-            for name, entry in table.items()
+            name: {key: entry[key] for key in COUNTED} for name, entry in table.items()
         },
     }
 
 
 def show(found: dict[str, Any]) -> None:
     """The table by parser."""
-    table = Table("parser", "inputs", "findings", "seconds")
+    table = Table("parser", *COUNTED)
     for name, entry in found["fuzz_parsers"].items():
-        table.add_row(name, *(f"{entry[key]:,}" for key in ("inputs", "findings", "seconds")))
+        table.add_row(name, *(f"{entry[key]:,}" for key in COUNTED))
     Console(highlight=False).print(table)
 
 

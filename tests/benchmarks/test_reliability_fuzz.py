@@ -16,7 +16,8 @@ SAYS = "print('stat::number_of_executed_units: {}')"
 
 def fuzzer(name: str, inputs: int, more: str = "", code: str = "a") -> Fuzzer:
     """A fuzzer that says it tried so many inputs, and then does `more`."""
-    return Fuzzer(name, (sys.executable, "-c", SAYS.format(inputs) + more), Path("seeds"), code)
+    command = (sys.executable, "-c", SAYS.format(inputs) + more)
+    return Fuzzer(name, Path("seeds"), code, blind=command)
 
 
 def test_runs_add_up_until_the_code_changes(tmp_path: Path) -> None:
@@ -25,6 +26,18 @@ def test_runs_add_up_until_the_code_changes(tmp_path: Path) -> None:
         run_once(one, Tried(tmp_path / "tried"), (), tmp_path)
     assert Tried(tmp_path / "tried").of(one)["inputs"] == 14
     assert Tried(tmp_path / "tried").of(replace(one, code="b"))["inputs"] == 0
+
+
+def test_coverage_guides_the_first_minute(tmp_path: Path) -> None:
+    one = fuzzer("python one", 7)
+    both = replace(one, guided=fuzzer("", 2).blind)
+    tried = Tried(tmp_path / "tried")
+    run_once(both, tried, (), tmp_path)
+    tried.add(both, seconds=60)
+    run_once(both, tried, (), tmp_path)
+    assert (tried.of(both)["guided"], tried.of(both)["inputs"]) == (2, 9)
+    run_once(replace(both, blind=()), tried, (), tmp_path)
+    assert (tried.of(both)["guided"], tried.of(both)["inputs"]) == (4, 11)
 
 
 def test_all_are_run_until_they_have_what_is_aimed_at(tmp_path: Path) -> None:

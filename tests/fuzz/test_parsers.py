@@ -6,12 +6,14 @@ and kept in the corpus.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from kernels.errors import PackageError
-from tests.fuzz import harness
+from tests.fuzz import blind, harness
 from tests.fuzz.harness import Finding, try_one
 from tests.fuzz.mutators import MUTATORS
 from tests.fuzz.parsers import PARSERS, Parser, seeds_of
@@ -65,3 +67,25 @@ def test_mutations_are_the_same_for_a_seed() -> None:
         made = [mutate(data, Random(seed)) for seed in range(50)]
         assert made == [mutate(data, Random(seed)) for seed in range(50)], text
         assert len(set(made)) > 25
+
+
+def test_a_blind_run_says_what_it_tried_and_keeps_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["-runs=300", "-seed=5", f"-artifact_prefix={tmp_path}/found-", str(seeds_of("sei"))]
+    monkeypatch.setattr(sys, "argv", ["blind", "sei", *flags])
+    blind.main()
+    assert "number_of_executed_units: 300" in capsys.readouterr().out
+    tried: list[bytes] = []
+
+    def read(data: bytes) -> None:
+        tried.append(data)
+        if len(tried) == 40:
+            raise KeyError
+
+    monkeypatch.setitem(PARSERS, "sei", Parser(read, (), (), 512, ""))
+    with pytest.raises(SystemExit):
+        blind.main()
+    assert (tmp_path / "found-sei-5").read_bytes() == tried[-1]
+    assert len(tried) == 40
+    assert "executed_units" not in capsys.readouterr().out
