@@ -34,6 +34,7 @@ from client_sdk.upscaler import Planes
 from kernels.errors import CrispcastError, PackageError
 
 _MOST_JOBS, _MOST_FRAMES = 4096, 128  # that wait, where the machine or the disk stands still
+_RESTING = 8  # pictures that may rest in a receiver while the stream is paused
 _TICK = 0.5  # seconds after which a session is asked for tasks where nothing comes
 _T = TypeVar("_T")
 
@@ -101,7 +102,7 @@ class UpscalingThread:
         self.pace = Pace(0.0)
         self._rung = -1  # of the last frame that was known
         self._next_position = 0
-        self._forgiving = False  # of the next gap
+        self._forgiven = 0  # pictures, a gap before which is a pause
         self._early: deque[_Frame | av.AudioFrame] = deque(maxlen=_MOST_JOBS)  # for the manifest
         self._lanes: Lanes[_Job] = Lanes(_MOST_JOBS)
         self._most_frames = max(2 * max_backlog, _MOST_FRAMES)
@@ -230,7 +231,7 @@ class UpscalingThread:
         return self._session.disconnected()
 
     def _forgive(self) -> None:
-        self._forgiving = True
+        self._forgiven = _RESTING
 
     def _fail(self, error: Exception) -> None:
         if self.error is None:
@@ -277,9 +278,10 @@ class UpscalingThread:
         for sink in self._sinks:
             sink.video(position, hr)
         if position > self._next_position:
-            if not self._forgiving:
+            if not self._forgiven:
                 self._meter.frames_lost += position - self._next_position
-            self._forgiving = False
+            self._forgiven = 0
+        self._forgiven = max(0, self._forgiven - 1)
         self._next_position = position + 1
         height, width = hr[0].shape
         self._meter.size = (width, height)

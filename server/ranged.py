@@ -67,4 +67,4 @@ def ranged(
         headers["Content-Range"] = f"bytes */{total}"
         return Response(status_code=416, headers=headers)
     headers["Content-Range"] = f"bytes {start}-{end}/{total}"
-    return InPieces(data[start : end + 1], 206, headers, kind)
+    return InPieces(memoryview(data)[start : end + 1], 206, headers, kind)

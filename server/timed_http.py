@@ -13,6 +13,8 @@ import logging
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from server.ranged import PIECE
+
 log = logging.getLogger("crispcast.server")
 
 
@@ -25,6 +27,8 @@ def timed_http(patience: float) -> type[H11Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            # TLS would keep half a megabyte, and tell of none of it that is taken.
+            transport.set_write_buffer_limits(PIECE)
             self._late = self._end_after("did not finish a request")
 
         def data_received(self, data: bytes) -> None:

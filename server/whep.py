@@ -109,7 +109,11 @@ class Viewers:
             except PackageError as error:
                 log.error("%s", error)
                 raise self.damaged(name) from None
-            made = Viewer(media, self.assets, self.settings, self._leave, self.metrics)
+            try:
+                made = Viewer(media, self.assets, self.settings, self._leave, self.metrics)
+            except BaseException:
+                self.media.give_back(media)
+                raise
             try:
                 answer = await made.answer(offer)
             except BaseException as error:

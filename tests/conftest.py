@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from client_sdk.contract import Package, open_package
 from tests.client_sdk.tiny import write_tiny
 from tests.overfit.making import write_video
+
+# On a busy machine any example may take longer than the fifth of a second that it is given else.
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)

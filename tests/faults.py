@@ -43,12 +43,13 @@ def killed_before_change(number: int, folder: Path, run: Callable[[], object]) -
 
 
 def done_as_nobody(run: Callable[[], bool]) -> bool:
-    """What it gives in a process that may read no more than its files' modes say."""
+    """What it gives in a process that owns no file. Skips where that takes rights we lack."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become nobody")
     child = os.fork()
     if not child:
         try:
-            if os.geteuid() == 0:
-                os.setuid(65_534)
+            os.setuid(65_534)
             os._exit(0 if run() else 2)
         except BaseException:
             traceback.print_exc()

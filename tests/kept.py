@@ -22,6 +22,7 @@ def kept(name: str, parts: Iterable[bytes], make: Callable[[Path], None]) -> Pat
     folder = KEPT / f"{name}-{digest.hexdigest()[:16]}"
     if not folder.exists():
         made = folder.with_name(f"{folder.name}.{os.getpid()}")
+        shutil.rmtree(made, ignore_errors=True)  # of one that failed
         made.mkdir(parents=True)
         make(made)
         try:

@@ -147,7 +147,7 @@ void weight_gradient(const Convolution& shape, const float* pictures, const floa
 
 #else
 
-bool weight_gradient_pays() {
+bool has_weight_gradient() {
     return false;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -77,7 +78,7 @@ def encode(
             context.color_trc = colour.transfer
             context.colorspace = colour.matrix
             cleaning = BitStreamFilterContext(encoder.cleaning or "null", stream)
-            count = 0
+            count, units = 0, itertools.count()
             picture: Planes | None = first
             while picture is not None:
                 frame = picture_of(picture)
@@ -85,25 +86,28 @@ def encode(
                 frame.color_range = context.color_range
                 frame.pict_type = PictureType.I if count in keys else PictureType.NONE
                 for packet in stream.encode(frame):
-                    container.mux(cleaning.filter(_as_shown(packet)))
+                    container.mux(cleaning.filter(_timed(packet, next(units), info)))
                 if count == 0 and encoder.begun is not None:
                     encoder.begun()
                 count += 1
                 picture = next(planes, None)
             for packet in stream.encode(None):
-                container.mux(cleaning.filter(_as_shown(packet)))
+                container.mux(cleaning.filter(_timed(packet, next(units), info)))
             container.mux(cleaning.filter(None))
     except (FFmpegError, OSError) as error:
         raise VideoError(f"{path}: cannot write the rung: {error}") from error
+    if (made := next(units)) != count:
+        raise VideoError(f"{path}: {encoder.name} gave {made} pictures for {count}: encode again")
     return count, (width, height)
 
 
-def _as_shown(packet: Any) -> Any:
-    """A rung's pictures are coded in the order in which they are shown, and decoded at that time.
+def _timed(packet: Any, number: int, info: VideoInfo) -> Any:
+    """A rung's units come in the order in which they are shown, and are decoded at that time.
 
-    SVT-AV1 makes decoding times of its own, and once an MP4 refused what they were.
+    On busy machines SVT-AV1 has made times, of decoding and of showing, that an MP4 refused.
     """
-    packet.dts = packet.pts
+    packet.time_base = 1 / info.fps
+    packet.pts = packet.dts = number
     return packet
 
 

@@ -75,13 +75,17 @@ def _params(config: RungConfig, passes: str) -> str:
     if config.still:
         # Blocks that are often referred to are those that stand still: they are not coded finer.
         params["mbtree"] = "0"
-    if "avx512" in available_isas():
-        # Of libx264 165's code for AVX-512, some reads memory it never wrote: on small pictures
-        # up to one encode in sixty came out different. Without it 5500 came out the same.
-        params["asm"] = "avx2"
+    params |= same_each_time()
     if config.bitrate is not None and "pass=2" in passes:
         # How full the buffer is depends on how far the other thread has come: with one thread, and
         # without a buffer in the first pass, the bytes are the same every time.
         kbps = config.bitrate // 1000
         params |= {"vbv-maxrate": str(2 * kbps), "vbv-bufsize": str(4 * kbps), "threads": "1"}
     return ":".join(f"{key}={value}" for key, value in params.items()) + passes
+
+
+def same_each_time() -> dict[str, str]:
+    """Parameters without which libx264 gives other bytes now and then."""
+    # Of libx264 165's code for AVX-512, some reads memory it never wrote: on small pictures up to
+    # one encode in sixty came out different. Without it 5500 came out the same.
+    return {"asm": "avx2"} if "avx512" in available_isas() else {}

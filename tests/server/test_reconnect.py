@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence is noticed sooner, so that the tests are quick."""
-    monkeypatch.setattr(client, "SILENCE", 1.0)
+    monkeypatch.setattr(client, "SILENCE", 2.0)
 
 
 @pytest.fixture

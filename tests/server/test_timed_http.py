@@ -28,7 +28,7 @@ def app() -> FastAPI:
 
     @made.get("/slow")
     async def slow() -> str:
-        await asyncio.sleep(1)
+        await asyncio.sleep(2)
         return "slow"
 
     @made.get("/large")
@@ -69,7 +69,7 @@ def test_a_head_that_never_ends_ends_its_connection(said: bytes) -> None:
 
 def test_a_body_that_nobody_reads_ends_with_its_connection() -> None:
     async def run() -> None:
-        async with opened(0.3) as place:
+        async with opened(1.0) as place:
             reader, writer = await asyncio.open_connection(*place)
             writer.write(b"GET /small HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
             assert b"200" in await reader.readline()
@@ -108,7 +108,7 @@ def test_an_answer_of_which_nothing_is_taken_ends_its_connection(
 
 def test_an_answer_may_take_its_time() -> None:
     async def run() -> None:
-        async with opened(0.3) as place:
+        async with opened(1.0) as place:
             reader, writer = await asyncio.open_connection(*place)
             writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
             assert b"200" in await reader.readline()

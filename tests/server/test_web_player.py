@@ -442,21 +442,23 @@ def test_the_quality_menu_changes_the_rung(tmp_path: Path) -> None:
 def test_it_follows_the_server_to_another_rung_and_a_choice_overrides_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its reports say that a third of the packets are lost, once the first second is over."""
+    """Its reports say that a third of the packets are lost, once it plays."""
     path = write_ladder(tmp_path, segments=SEGMENTS * 12)
     heard: list[Feedback] = []
+    lost: list[float] = []
     take = Feedback._take_report
 
     def lossy(self: Feedback, report: Any) -> None:
         take(self, report)
         heard.append(self)
-        self.lost = 0.33
+        self.lost = lost[-1] if lost else self.lost
 
     monkeypatch.setattr(Feedback, "_take_report", lossy)
 
     async def scenario(page: Page, url: str) -> None:
         await watching(page, url)
         assert await ask(page, "player.figures.rung") == "lr"
+        lost.append(0.33)
         await until(page, "player.figures.rung === 'small'")
         # The change waits for no plans: its first segment may begin before they are there, two
         # experts, a plate and a map. Those of the segments after it are there in time.

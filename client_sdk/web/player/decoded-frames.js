@@ -16,7 +16,8 @@ export class DecodedFrames {
   #video;
   #figures;
   #send;
-  #ahead = 0; // of what was told of it, a picture; in microseconds
+  #ahead = 0; // of what was told of it, a picture that it was told of; in microseconds
+  #last = 0; // the same of the last picture, whether it was or not
   #taking = false;
   #plain = false;
   #stopped = false;
@@ -71,8 +72,10 @@ export class DecodedFrames {
     // While the page was busy the element may have gone on: then this is not the picture that was
     // told of, and which it is is not known.
     const ahead = frame.timestamp - mediaTime * 1e6;
-    const time = Math.abs(ahead - this.#ahead) < SAME ? rtpTimestamp : undefined;
-    this.#ahead = ahead;
+    const known = [this.#ahead, this.#last].some((before) => Math.abs(ahead - before) < SAME);
+    const time = known ? rtpTimestamp : undefined;
+    if (known) this.#ahead = ahead;
+    this.#last = ahead;
     this.#figures.inFlight += 1;
     this.#send({ type: 'frame', frame, time }, [frame]);
   };

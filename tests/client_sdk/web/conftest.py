@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -37,9 +38,12 @@ def modules() -> Path:
     environment = {**os.environ, "PATH": path}
     source = ["-S", str(ROOT / "kernels/runtime/wasm"), "-B", str(build), "-G", "Ninja"]
     settings = [f"-DPython_EXECUTABLE={sys.executable}", f"-DCRISPCAST_WASM_OUTPUT={made}"]
-    for command in ([cmake, *source, *settings], [cmake, "--build", str(build)]):
-        result = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert result.returncode == 0, result.stdout + result.stderr
+    build.mkdir(parents=True, exist_ok=True)
+    with (build / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        for command in ([cmake, *source, *settings], [cmake, "--build", str(build)]):
+            result = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert result.returncode == 0, result.stdout + result.stderr
     return made
 
 

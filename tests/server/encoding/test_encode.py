@@ -80,7 +80,7 @@ def test_another_pruning_reuses_the_video_and_shapes_the_plans(
     assert {key: settings[key] for key in changes} == changes
     for path in (config.output / "plans").iterdir():
         plan = decode_plan(path.read_bytes())
-        assert plan.density == 1
+        assert plan.density > 0.99  # all taps but such whose weights round to zero
         assert plan.table.layers[0].cout == base.work.units // 2
 
 
