@@ -16,13 +16,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from kernels.errors import VideoError
 from overfit.video.frames import Planes, VideoInfo
 from overfit.video.rung_config import LARGEST_CRF, Effort, RungConfig
 from overfit.video.rung_file import Encoder, encode
+from overfit.video.standstill import StandstillError, Watched
 
 PROFILE = "main"
 _PRESETS: dict[Effort, int] = {"fast": 8, "medium": 5, "slow": 4, "slower": 3, "veryslow": 2}
@@ -40,6 +43,8 @@ _FFMPEGS = 63
 _FIRST, _SLOPE = 46.0, -0.05
 """Where the search begins, and what a step of CRF does to the logarithm of the bytes, about."""
 MOST_PASSES = 8
+_ATTEMPTS = 3
+"""At an encode that stands still."""
 _QUICK = 10
 """The preset that finds out about where to look."""
 _GUESSES = 4
@@ -60,7 +65,21 @@ def write(
     preset = _PRESETS[config.preset]
 
     def at(crf: float, path: Path, preset: int = preset) -> tuple[int, tuple[int, int]]:
-        return encode(iter(planes()), path, info, starts, _encoder(config, crf, small, preset))
+        encoder = _encoder(config, crf, small, preset)
+        for attempt in range(_ATTEMPTS):
+            watched = Watched()
+            pictures = watched.items(planes())
+            scratch = path.with_name(f"{path.stem}-{attempt}.mp4")
+            encoding = partial(encode, pictures, scratch, info, starts, encoder)
+            try:
+                facts = watched.run(encoding)
+                scratch.replace(path)
+                return facts
+            except StandstillError:
+                continue
+            finally:
+                scratch.unlink(missing_ok=True)
+        raise VideoError(f"{path}: SVT-AV1 stood still {_ATTEMPTS} times: encode with --codec h264")
 
     if config.crf is not None:
         return at(config.crf, path)
