@@ -1,7 +1,7 @@
 """Work by others' code that may stand still for ever, and is then left standing and begun anew.
 
-SVT-AV1 4.1 does so now and then on busy machines, more often with small pictures: all its threads
-wait for each other. Nothing can end them, but they take neither time nor anything that is written.
+SVT-AV1 4.1 has done so on a busy machine, with a small picture: all its threads waited for each
+other. Nothing can end them, but they take neither time nor anything that is written.
 """
 
 from __future__ import annotations
