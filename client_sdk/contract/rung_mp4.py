@@ -2,15 +2,19 @@
 
 A picture's size is in the codec's own headers, and a few kilobytes can say 16384 x 16384. They are
 compared with the manifest before a picture is decoded, and the decoder takes none that is larger:
-headers may change within a stream.
+headers may change within a stream. Nor is a table of samples believed that says more than the file
+can hold: FFmpeg takes 24 bytes for each sample before it looks for one.
+
+Boxes: ISO/IEC 14496-12, 4.2 and 8.7.3.
 """
 
 from __future__ import annotations
 
 import contextlib
+import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
@@ -19,6 +23,8 @@ from av.video.stream import VideoStream
 _LOCAL = {"protocol_whitelist": "file"}  # its files lead nowhere else
 _BLOCK = 64  # pixels of a coded picture's side that may lie beyond what is shown
 _STREAMS = 16  # that are looked into
+_HOLDERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
+_MOST_BOXES = 1000
 
 
 @contextlib.contextmanager
@@ -31,6 +37,7 @@ def open_rung(
     Raises ValueError where they are of another size, av.FFmpegError and OSError where it is no mp4,
     IndexError where it has no video. Decoding raises av.FFmpegError at a larger picture.
     """
+    _check_tables(path)
     bound = {}
     if size is not None:
         bound["max_pixels"] = str((size[0] + _BLOCK) * (size[1] + _BLOCK))
@@ -47,3 +54,39 @@ def open_rung(
                 raise ValueError(f"its pictures are {coded} pixels, and {said} by the manifest")
             context.options = bound
         yield container, stream
+
+
+def _check_tables(path: Path) -> None:
+    """Raises ValueError where boxes do not fit, or say that more samples are there than can be."""
+    with path.open("rb") as file:
+        whole = file.seek(0, 2)
+        for number, (kind, start, end) in enumerate(_boxes(file, 0, whole)):
+            if number >= _MOST_BOXES or kind == b"moof":
+                raise ValueError("it is in fragments, or of too many boxes")
+            if kind not in (b"stsz", b"stz2"):
+                continue
+            file.seek(start)
+            head = file.read(12)
+            if kind == b"stz2" or len(head) < 12 or end - start < 12:
+                raise ValueError("its table of samples is not understood")
+            size, count = struct.unpack_from(">II", head, 4)
+            if count * size > whole or (not size and 4 * count > end - start):
+                raise ValueError(f"its table says {count} samples, more than it can hold")
+
+
+def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind and span of what is in each box of `start` to `end`, and of the boxes therein."""
+    while start + 8 <= end:
+        file.seek(start)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        inside = start + 8
+        if size == 1:
+            size, inside = int.from_bytes(file.read(8), "big"), start + 16
+        elif size == 0:
+            size = end - start
+        if not inside - start <= size <= end - start:
+            raise ValueError("its boxes do not fit into it")
+        yield kind, inside, start + size
+        if kind in _HOLDERS:
+            yield from _boxes(file, inside, start + size)
+        start += size

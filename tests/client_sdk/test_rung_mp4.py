@@ -77,3 +77,28 @@ def test_pictures_that_grow_on_their_way_are_not_decoded(tmp_path: Path, codec: 
     with open_rung(path, SMALL) as (container, stream), pytest.raises(av.FFmpegError):
         seen += [(f.width, f.height) for f in container.decode(stream)]
     assert set(seen) <= {SMALL}
+
+
+def changed(data: bytes, kind: bytes, at: int, new: bytes) -> bytes:
+    """The file with other bytes at this place behind the name of its box of that kind."""
+    place = data.index(kind) + len(kind) + at
+    return data[:place] + new + data[place + len(new) :]
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "new", "says"),
+    [
+        (b"stsz", 4, bytes([0, 0, 0, 99, 2, 0, 0, 0]), "its table says 33554432 samples"),
+        (b"stsz", 8, bytes([0, 0, 1, 0]), "its table says 256 samples"),
+        (b"stsz", -4, b"stz2", "not understood"),
+        (b"mdat", -4, b"moof", "fragments"),
+        (b"trak", -8, bytes([0, 9, 9, 9]), "do not fit"),
+    ],
+)
+def test_tables_of_more_than_a_file_can_hold_are_not_believed(
+    tmp_path: Path, kind: bytes, at: int, new: bytes, says: str
+) -> None:
+    path = write(tmp_path / "a.mp4", "h264", SMALL)
+    path.write_bytes(changed(path.read_bytes(), kind, at, new))
+    with pytest.raises(ValueError, match=says), open_rung(path, SMALL):
+        pass

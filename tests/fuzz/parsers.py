@@ -288,6 +288,7 @@ _MANIFEST = f"{_CONTRACT}manifest {_CONTRACT}rung {_CONTRACT}bounds"
 _RANGE = "kernels.range_coder"
 _PLAN = f"kernels.compiler.wire kernels.compiler.payload kernels.plan {_RANGE}"
 _AV1 = f"{_CONTRACT}av1_rtp {_CONTRACT}obu {_CONTRACT}sei"
+_MP4 = f"server.rung_video server.h264 {_CONTRACT}rung_mp4 {_CONTRACT}sei"
 _TEXT = (StreamError, UnicodeDecodeError)
 
 PARSERS: dict[str, Parser] = {
@@ -309,7 +310,7 @@ PARSERS: dict[str, Parser] = {
     "difference": _parser(read_difference, PlanError, _PLAN, 1024),
     "h264": _parser(read_h264, ValueError, f"server.h264 {_CONTRACT}sei", 2048),
     "av1": _parser(read_av1, ValueError, f"server.av1 {_AV1}", 2048),
-    "mp4": _parser(read_mp4, PackageError, f"server.rung_video server.h264 {_CONTRACT}sei", 65536),
+    "mp4": _parser(read_mp4, PackageError, _MP4, 65536),
     "ogg": _parser(read_ogg, PackageError, "server.opus", 32768),
     "offer": _parser(read_offer, _TEXT, "server.offer aiortc.sdp", 16384, "lines"),
     "trickle": _parser(read_trickle, _TEXT, "server.trickle aiortc.sdp", 4096, "lines"),
