@@ -23,8 +23,8 @@ from av.video.stream import VideoStream
 _LOCAL = {"protocol_whitelist": "file"}  # its files lead nowhere else
 _BLOCK = 64  # pixels of a coded picture's side that may lie beyond what is shown
 _STREAMS = 16  # that are looked into
-_HOLDERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
 _MOST_BOXES = 1000
+_MOST_HEAD = 64 << 20  # bytes of a box that holds no pictures
 
 
 @contextlib.contextmanager
@@ -57,36 +57,49 @@ def open_rung(
 
 
 def _check_tables(path: Path) -> None:
-    """Raises ValueError where boxes do not fit, or say that more samples are there than can be."""
+    """Raises ValueError where boxes do not fit, or say that more samples are there than can be.
+
+    Tables of samples are found by their names, wherever they are: FFmpeg finds them in boxes that
+    have none by the standard.
+    """
     with path.open("rb") as file:
         whole = file.seek(0, 2)
-        for number, (kind, start, end) in enumerate(_boxes(file, 0, whole)):
+        for number, (kind, start, end) in enumerate(_boxes(file, whole)):
             if number >= _MOST_BOXES or kind == b"moof":
                 raise ValueError("it is in fragments, or of too many boxes")
-            if kind not in (b"stsz", b"stz2"):
+            if kind == b"mdat":
                 continue
+            if end - start > _MOST_HEAD:
+                raise ValueError(f"its head has more than {_MOST_HEAD >> 20} MiB")
             file.seek(start)
-            head = file.read(12)
-            if kind == b"stz2" or len(head) < 12 or end - start < 12:
-                raise ValueError("its table of samples is not understood")
-            size, count = struct.unpack_from(">II", head, 4)
-            if count * size > whole or (not size and 4 * count > end - start):
-                raise ValueError(f"its table says {count} samples, more than it can hold")
+            _check_head(file.read(end - start), whole)
 
 
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind and span of what is in each box of `start` to `end`, and of the boxes therein."""
-    while start + 8 <= end:
+def _check_head(head: bytes, whole: int) -> None:
+    if b"stz2" in head:
+        raise ValueError("its table of samples is not understood")
+    place = head.find(b"stsz")
+    while place >= 0:
+        if place + 16 > len(head):
+            raise ValueError("its table of samples is not understood")
+        size, count = struct.unpack_from(">II", head, place + 8)
+        if count * size > whole or (not size and 4 * count > len(head) - place):
+            raise ValueError(f"its table says {count} samples, more than it can hold")
+        place = head.find(b"stsz", place + 4)
+
+
+def _boxes(file: BinaryIO, whole: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind and span of what is in each box of the file."""
+    start = 0
+    while start + 8 <= whole:
         file.seek(start)
         size, kind = struct.unpack(">I4s", file.read(8))
         inside = start + 8
         if size == 1:
             size, inside = int.from_bytes(file.read(8), "big"), start + 16
         elif size == 0:
-            size = end - start
-        if not inside - start <= size <= end - start:
+            size = whole - start
+        if not inside - start <= size <= whole - start:
             raise ValueError("its boxes do not fit into it")
         yield kind, inside, start + size
-        if kind in _HOLDERS:
-            yield from _boxes(file, inside, start + size)
         start += size

@@ -92,7 +92,7 @@ def changed(data: bytes, kind: bytes, at: int, new: bytes) -> bytes:
         (b"stsz", 8, bytes([0, 0, 1, 0]), "its table says 256 samples"),
         (b"stsz", -4, b"stz2", "not understood"),
         (b"mdat", -4, b"moof", "fragments"),
-        (b"trak", -8, bytes([0, 9, 9, 9]), "do not fit"),
+        (b"moov", -8, bytes([0, 9, 9, 9]), "do not fit"),
     ],
 )
 def test_tables_of_more_than_a_file_can_hold_are_not_believed(
