@@ -20,6 +20,8 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from client_sdk.contract.plain_files import open_plain
+
 _LOCAL = {"protocol_whitelist": "file"}  # its files lead nowhere else
 _BLOCK = 64  # pixels of a coded picture's side that may lie beyond what is shown
 _STREAMS = 16  # that are looked into
@@ -34,7 +36,8 @@ def open_rung(
     """The mp4 and its video, whose pictures have `size` (width, height) pixels and never more.
 
     None for a file of our own making, whose pictures may be of any size.
-    Raises ValueError where they are of another size, av.FFmpegError and OSError where it is no mp4,
+    Raises PackageError where it is no plain file, ValueError where they are of another size or its
+    boxes say what cannot be, av.FFmpegError and OSError where it is no mp4,
     IndexError where it has no video. Decoding raises av.FFmpegError at a larger picture.
     """
     _check_tables(path)
@@ -62,7 +65,7 @@ def _check_tables(path: Path) -> None:
     Tables of samples are found by their names, wherever they are: FFmpeg finds them in boxes that
     have none by the standard.
     """
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         whole = file.seek(0, 2)
         for number, (kind, start, end) in enumerate(_boxes(file, whole)):
             if number >= _MOST_BOXES or kind == b"moof":
@@ -77,11 +80,12 @@ def _check_tables(path: Path) -> None:
 
 def _check_head(head: bytes, whole: int) -> None:
     if b"stz2" in head:
-        raise ValueError("its table of samples is not understood")
+        raise ValueError("its tables of samples are not understood")
+    tables = head.count(b"stsz")
     place = head.find(b"stsz")
     while place >= 0:
-        if place + 16 > len(head):
-            raise ValueError("its table of samples is not understood")
+        if place + 16 > len(head) or tables > _STREAMS:
+            raise ValueError("its tables of samples are not understood")
         size, count = struct.unpack_from(">II", head, place + 8)
         if count * size > whole or (not size and 4 * count > len(head) - place):
             raise ValueError(f"its table says {count} samples, more than it can hold")

@@ -38,6 +38,7 @@ class Watched:
     def __init__(self) -> None:
         self._taken = 0
         self._waits = False  # for an item
+        self._since: tuple[int, float, float] | None = None  # items, seconds, computed by then
 
     def items(self, given: Iterable[_P]) -> Iterator[_P]:
         """The same, counted as they are taken."""
@@ -53,6 +54,19 @@ class Watched:
             self._taken += 1
             yield item
 
+    def stands_still(self, now: float, computed: float) -> bool:
+        """Whether nothing has gone on for `STILL` seconds, asked again and again.
+
+        `now` in seconds of any clock; `computed`: seconds of processor time of the process.
+        """
+        if self._since is not None:
+            taken, since, before = self._since
+            idle = computed - before < _BUSY * (now - since)
+            if idle and taken == self._taken and not self._waits:
+                return now - since > STILL
+        self._since = self._taken, now, computed
+        return False
+
     def run(self, work: Callable[[], _T]) -> _T:
         """What `work` gives or raises."""
         made: Future[_T] = Future()
@@ -64,16 +78,10 @@ class Watched:
                 made.set_exception(error)
 
         threading.Thread(target=do, name="watched", daemon=True).start()
-        taken, since, computed = self._taken, time.monotonic(), time.process_time()
         while not made.done():
             try:
                 made.exception(_LOOK)
             except TimeoutError:
-                waited = time.monotonic() - since
-                idle = time.process_time() - computed < _BUSY * waited
-                goes_on = self._taken != taken or self._waits or not idle
-                if waited > STILL and not goes_on:
+                if self.stands_still(time.monotonic(), time.process_time()):
                     raise StandstillError from None
-                if goes_on:
-                    taken, since, computed = self._taken, time.monotonic(), time.process_time()
         return made.result()

@@ -183,10 +183,12 @@ def test_channels_die_in_every_layer_that_writes_or_reads_them() -> None:
         found = mask.any([other for other in range(4) if other != axis])
         assert torch.equal(found, residual), name
     assert torch.equal(masks["body.0.narrow.bias"], residual)
-    trained = train(DATA, NETWORK, training("channels", "cubic", "uniform"))
+    # With fewer bits a tap's weights may all round to zero, and it is left out.
+    config = replace(training("channels", "cubic", "uniform"), bits=8)
+    trained = train(DATA, NETWORK, config)
     plan = decode_plan(compile_module(trained.network, 2, trained.bits))
     assert [layer.cout for layer in plan.table.layers] == [4, 8, 4, 4]
-    assert plan.density > 0.99  # all taps but such whose weights round to zero
+    assert plan.density == 1
 
 
 def test_a_regrouped_mask_costs_a_plan_no_more_than_taps_do() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,32 +43,30 @@ def test_what_stands_still_is_told() -> None:
     for_ever.set()
 
 
-@pytest.mark.usefixtures("quick")
-def test_what_goes_on_is_left_alone() -> None:
-    def computes() -> str:
-        until = time.monotonic() + 1.5
-        while time.monotonic() < until:
-            sum(range(1000))
-        return "computed"
-
-    assert Watched().run(computes) == "computed"
+def test_half_a_minute_in_which_nothing_goes_on_is_a_standstill() -> None:
+    """Looks by clocks of ours: seconds, and seconds of processor time."""
     watched = Watched()
+    assert not any(watched.stands_still(now, 0.01 * now) for now in range(31))
+    assert watched.stands_still(31, 0.31)
 
-    def takes() -> int:
-        count = 0
-        for _ in watched.items(range(15)):
-            time.sleep(0.1)
-            count += 1
-        return count
 
-    assert watched.run(takes) == 15
+def test_what_takes_computes_or_waits_for_a_source_goes_on() -> None:
     watched = Watched()
+    taken = watched.items(range(100))
+    for now in range(0, 100, 25):
+        next(taken)
+        assert not watched.stands_still(now, 0)
+    assert not watched.stands_still(100, 0)  # 25 s after the last one
+    assert not watched.stands_still(120, 9)  # it computed
+    assert not watched.stands_still(140, 9)
+    assert watched.stands_still(151, 9)
 
     def slow() -> Iterator[int]:  # a source on a disk that takes its time
-        time.sleep(1.5)
+        assert not any(waiting.stands_still(now, 0) for now in range(0, 1000, 10))
         yield 7
 
-    assert watched.run(lambda: list(watched.items(slow()))) == [7]
+    waiting = Watched()
+    assert list(waiting.items(slow())) == [7]
 
 
 @pytest.mark.usefixtures("quick")

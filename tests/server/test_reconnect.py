@@ -8,8 +8,7 @@ import shutil
 import socket
 import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence is noticed sooner, so that the tests are quick."""
-    monkeypatch.setattr(client, "SILENCE", 2.0)
+    monkeypatch.setattr(client, "SILENCE", 1.0)
 
 
 @pytest.fixture
@@ -133,47 +132,71 @@ def test_a_network_that_is_cut_for_a_while_costs_a_pause(
     assert out.read_bytes() == offline(open_package(path), tmp_path / "offline.y4m")
 
 
+class Looks:
+    """The watch for silence of a session that has no server, its looks ended by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.session = Session("http://127.0.0.1:9/whep/tiny", PlayOptions())
+        self.lost: list[str] = []
+        self._began: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+        monkeypatch.setattr(self.session, "lost", self.lost.append)
+        monkeypatch.setattr(asyncio, "wait_for", self._wait_for)
+
+    async def _wait_for(self, what: Coroutine[Any, Any, Any], timeout: float) -> None:
+        assert timeout == client.SILENCE
+        waiting, over = asyncio.ensure_future(what), asyncio.get_running_loop().create_future()
+        self._began.put_nowait(over)
+        await asyncio.wait({waiting, over}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if over.done():
+            raise TimeoutError
+
+    async def begun(self) -> asyncio.Future[None]:
+        """The next look, from when it begins; a result ends its time."""
+        return await self._began.get()
+
+
 def test_silence_is_counted_from_when_the_connection_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not from when somebody last looked, long before: its first frame has as long to come."""
 
-    async def run() -> float:
-        loop = asyncio.get_running_loop()
-        session = Session("http://127.0.0.1:9/whep/tiny", PlayOptions())
-        lost = asyncio.Event()
-        monkeypatch.setattr(session, "lost", lambda _: lost.set())
-        watching = asyncio.create_task(session._watch_silence())
-        await asyncio.sleep(client.SILENCE * 0.8)
-        joined = loop.time()
-        session.joined(None)
-        await lost.wait()
+    async def run() -> None:
+        looks = Looks(monkeypatch)
+        watching = asyncio.create_task(looks.session._watch_silence())
+        before = await looks.begun()
+        looks.session.joined(None)
+        look = await looks.begun()
+        assert not before.done()
+        look.set_result(None)
+        await looks.begun()
+        assert len(looks.lost) == 1
         watching.cancel()
-        return loop.time() - joined
 
-    assert asyncio.run(run()) >= client.SILENCE - 0.1
+    asyncio.run(run())
 
 
 def test_who_goes_on_in_the_moment_of_the_next_look_is_not_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The look's time is over, it has not been taken yet, and in between `resume` comes."""
+    """The look's time is over, nobody has noticed yet, and in between `resume` comes."""
 
-    async def run() -> bool:
-        session = Session("http://127.0.0.1:9/whep/tiny", PlayOptions())
-        lost = asyncio.Event()
-        monkeypatch.setattr(session, "lost", lambda _: lost.set())
-        session.joined(None)
-        session.pause()
-        watching = asyncio.create_task(session._watch_silence())
-        await asyncio.sleep(0.1)
-        asyncio.get_running_loop().call_later(client.SILENCE, session.resume)
-        time.sleep(client.SILENCE + 0.2)  # the loop is late, and finds both due
-        await asyncio.sleep(0.2)
+    async def run() -> None:
+        looks = Looks(monkeypatch)
+        looks.session.joined(None)
+        looks.session.pause()
+        watching = asyncio.create_task(looks.session._watch_silence())
+        look = await looks.begun()
+        look.set_result(None)
+        looks.session.resume()
+        look = await looks.begun()
+        assert looks.lost == []
+        look.set_result(None)  # silence after that is one
+        await looks.begun()
+        assert len(looks.lost) == 1
         watching.cancel()
-        return lost.is_set()
 
-    assert not asyncio.run(run())
+    asyncio.run(run())
 
 
 def test_a_name_that_is_not_found_for_a_while_costs_a_pause(

@@ -143,7 +143,7 @@ def test_viewers_of_an_sfu_see_what_a_direct_play_makes(
 def test_an_sfu_that_dies_is_found_again_by_publisher_and_viewers(
     tiny_path: Path, tmp_path: Path, shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "SILENCE", 2.0)
+    monkeypatch.setattr(client, "SILENCE", 1.0)
     monkeypatch.setattr(publishing, "SILENCE", 3.0)
     for name in ("first", "second"):
         (tmp_path / name).mkdir()

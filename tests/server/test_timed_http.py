@@ -28,7 +28,7 @@ def app() -> FastAPI:
 
     @made.get("/slow")
     async def slow() -> str:
-        await asyncio.sleep(2)
+        await asyncio.sleep(3.5)
         return "slow"
 
     @made.get("/large")
@@ -125,7 +125,7 @@ def test_who_is_slow_but_goes_on_is_served() -> None:
             reader, writer = await asyncio.open_connection(*place, limit=4096)
             writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             await reader.readuntil(b"\r\n\r\n")
-            got, quick = 0, loop.time() + 2.5 * limit
+            got, quick = 0, loop.time() + 3.5 * limit
             while data := await reader.read(1 << 20):
                 got += len(data)
                 if loop.time() < quick:
