@@ -153,7 +153,8 @@ class Looks:
 
     async def begun(self) -> asyncio.Future[None]:
         """The next look, from when it begins; a result ends its time."""
-        return await self._began.get()
+        async with asyncio.timeout(PATIENCE):
+            return await self._began.get()
 
 
 def test_silence_is_counted_from_when_the_connection_is_there(
