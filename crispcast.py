@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from kernels.cores import MAX_THREADS
 from kernels.errors import CrispcastError
 
 if TYPE_CHECKING:
@@ -261,7 +262,9 @@ def _play() -> None:
 @app.command("inspect")
 def _inspect(
     plan: Annotated[Path, typer.Argument(help="A wire plan: NAME.crisp/plans/<sha256>.plan.")],
-    threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=0, max=MAX_THREADS, help="CPU threads; 0 for all.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, last line.")] = False,
 ) -> None:
     """The layers of a plan, its bytes, and what it costs here, predicted and measured."""

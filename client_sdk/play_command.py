@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kernels.cores import MAX_THREADS
 from kernels.errors import CrispcastError
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def _play(
     stats: Annotated[Path | None, typer.Option(help="Write the figures here, as JSON.")] = None,
     display: Annotated[bool, typer.Option("--display", help="Show it in a window.")] = False,
     no_sr: Annotated[bool, typer.Option("--no-sr", help="Interpolate only.")] = False,
-    threads: Annotated[int, typer.Option(min=0, max=256, help="CPU threads; 0 for all.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, max=MAX_THREADS, help="CPU threads; 0 for all.")
+    ] = 0,
     cache: Annotated[
         Path | None,
         typer.Option(
