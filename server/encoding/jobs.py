@@ -171,7 +171,7 @@ def collect_truth(task: Task) -> None:
     write_json(task.out / "frames.json", {"numbers": wanted, "segments": kept, "lengths": lengths})
 
 
-@job_function("overfit.video", "client_sdk.contract.rung_mp4")
+@job_function("overfit.video", "client_sdk.contract.plain_files", "client_sdk.contract.rung_mp4")
 def collect_low(task: Task) -> None:
     """→ low.npy: decoded LR luma of the same frames, u8 [T, h, w]."""
     wanted = read_json(task.inputs["truth"] / "frames.json")["numbers"]
