@@ -25,8 +25,8 @@ _TRIED = 5
 
 @job_function(
     "client_sdk.contract.bounds",
-    "client_sdk.contract.plate",
     "client_sdk.contract.plain_files",
+    "client_sdk.contract.plate",
     "client_sdk.contract.rung_mp4",
     "kernels",
     "overfit.avif",

@@ -75,8 +75,8 @@ def _qualities(config: EncodeConfig) -> list[int]:
 @job_function(
     "client_sdk.contract.bounds",
     "client_sdk.contract.patch_map",
-    "client_sdk.contract.plate",
     "client_sdk.contract.plain_files",
+    "client_sdk.contract.plate",
     "client_sdk.contract.rung_mp4",
     "kernels.compiler",
     "kernels.plan",
